@@ -1,4 +1,5 @@
-//! How a peer asks for a certificate: CMP over HTTP. Wire formats never decide.
+//! How a peer gets a certificate: CMP over HTTP, the server and the client. Nothing here decides whether a request is granted:
+//! `countersign-ca` does.
 
 #![doc = include_str!("../README.md")]
 #![cfg_attr(

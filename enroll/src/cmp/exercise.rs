@@ -1,5 +1,5 @@
-//! Puts octets through everything that reads a message without a key, for the fuzzer and for the test of its seeds. It panics only on a
-//! fault of this crate.
+//! Runs the functions that read a message without a key on any octets: for the fuzzer, and for the test of the fuzzer's seed inputs. A
+//! panic is a fault of this crate.
 
 use countersign_ca::x509::Facts;
 use der::{Decode, Encode};
@@ -18,12 +18,12 @@ use super::wire::message::Message;
 use super::wire::pkcs10::certification_request;
 use super::wire::refusal::legible;
 
-/// Reads a message, and its body as each kind of body.
+/// Reads octets as a message, and the body of that message as each kind of body. The results are dropped.
 pub fn decode(octets: &[u8]) {
     let _ = Context::decode(octets);
     let config = CmpConfig::default();
     if let Err(refusal) = bounds::check(octets, config.bounds) {
-        // Octets that the bounds refuse need not decode; octets that decode must have been within the bounds.
+        // The server does not decode octets that the bounds refuse. Only the text of the refusal is tried.
         return drop(legible(&refusal.text));
     }
     let Ok(message) = Message::decode(octets) else { return };
@@ -52,7 +52,7 @@ pub fn decode(octets: &[u8]) {
     }
 }
 
-/// Reads the messages in a nested one, at most this many.
+/// Decodes the messages in the body of a nested message, `most` of them at most.
 fn read_nested(message: &Message, most: usize) {
     for part in elements(&message.body).unwrap_or_default().into_iter().take(most) {
         if let Ok(der) = part.to_der() {

@@ -1,7 +1,7 @@
 //! CMP: RFC 9810 (the successor of RFC 2510 and RFC 4210), its transfer over HTTP (RFC 9811), and the lightweight profile (RFC 9483).
 //! This module never decides whether a request is granted: `countersign-ca` does.
 //!
-//! Three rooms: `wire` has the messages as types; `server` and [`client`] name it, and neither names the other.
+//! It has three parts: `wire` has the messages as types; `server` and [`client`] use `wire`, and neither uses the other.
 
 pub mod client;
 pub mod exercise;

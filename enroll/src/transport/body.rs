@@ -1,4 +1,4 @@
-//! How the body of a request arrives: within bounds of octets and time, and so that large bodies cannot fill the memory together.
+//! Reads the body of a request: within bounds of octets and time, and so that large bodies cannot fill the memory together.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -13,7 +13,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::response::{BUSY, RETRY_AFTER_SECONDS, closing, no_store};
 
-/// The octets of each body that count against no bound that bodies share: more than nearly every enrolment message has.
+/// The number of octets at the beginning of each body that do not count against the bound on all bodies together. Nearly every enrolment
+/// message is smaller.
 pub const SMALL: usize = 16 << 10;
 
 /// The default of [`BodyBounds::large`], in octets.
@@ -27,7 +28,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub struct BodyBounds {
     /// The largest body, in octets.
     pub octets: usize,
-    /// How long a body may take to arrive.
+    /// The time within which a body must arrive whole, from when it begins to be read.
     pub timeout: Duration,
     /// One permit for each octet that all bodies together may have beyond the first 16 KiB of each.
     large: Arc<Semaphore>,
@@ -88,7 +89,8 @@ impl BodyBounds {
         })
     }
 
-    /// Reads a body to its end. `content_length` is the value of its header field.
+    /// Reads a body to its end. `content_length` is the value of the header field Content-Length; `None` if there is none or it is no
+    /// number.
     async fn arrive(
         &self,
         content_length: Option<usize>,
@@ -121,7 +123,8 @@ impl BodyBounds {
         Ok(Body { octets, _permit: permit })
     }
 
-    /// Adds to a permit for a large body; `None` if all large bodies together would be too large.
+    /// Takes a permit for this many more octets of a large body, and merges it into `permit`; `None` if all large bodies together would be
+    /// too large.
     fn acquire(&self, permit: &mut Option<OwnedSemaphorePermit>, octets: usize) -> Option<()> {
         let octets = u32::try_from(octets).ok()?;
         let more = Arc::clone(&self.large).try_acquire_many_owned(octets).ok()?;

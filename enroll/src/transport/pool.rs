@@ -19,14 +19,14 @@ pub enum Pool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NeedsBlockingThread;
 
-/// The result of a request on one thread, unless it needs a blocking thread.
+/// The result of the work on a request on one thread, or that the request needs a blocking thread.
 pub type Attempt<T> = Result<T, NeedsBlockingThread>;
 
 impl Pool {
     /// To be called before each step that may block or takes long.
     ///
-    /// The request is then begun anew on another thread, so the caller must not have recorded anything for it yet: a step that was
-    /// recorded would be recorded twice.
+    /// On any other thread, the request is then begun anew on a blocking one. So the caller must not have recorded anything for it yet: a
+    /// step that was recorded would be recorded twice.
     ///
     /// # Errors
     /// [`NeedsBlockingThread`] unless this is a blocking thread.
@@ -37,7 +37,8 @@ impl Pool {
         }
     }
 
-    /// To be called before a key is derived from a secret, under the condition that [`Self::require_blocking`] names.
+    /// To be called before a key is derived from a secret. As with [`Self::require_blocking`], the caller must not have recorded anything
+    /// for the request yet.
     ///
     /// # Errors
     /// [`NeedsBlockingThread`] on an event loop.

@@ -13,7 +13,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 /// The text of an answer with the status 503.
 pub(crate) const BUSY: &str = "busy; try again";
 
-/// After how many seconds a client is asked to come again.
+/// The number of seconds after which a client is asked to send its request again (Retry-After).
 pub(crate) const RETRY_AFTER_SECONDS: &str = "2";
 
 /// The media type of texts.
@@ -31,7 +31,8 @@ pub fn text(mut response: HttpResponseBuilder, line: &str) -> HttpResponse {
     response.content_type(TEXT).body(format!("{line}\n"))
 }
 
-/// Completes an answer that has the client come again in two seconds: too many requests are worked on. The status becomes 503.
+/// Completes an answer that asks the client to send its request again in two seconds, because too many requests are worked on. The status
+/// becomes 503.
 pub fn busy(mut response: HttpResponseBuilder) -> HttpResponse {
     response
         .status(StatusCode::SERVICE_UNAVAILABLE)

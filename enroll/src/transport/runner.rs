@@ -1,5 +1,5 @@
-//! Runs a request on the thread that its protocol chose, and a second time on a blocking thread where it turns out that it has to
-//! wait (ADR 12).
+//! Runs a request on the thread that its protocol chose, and once more on a blocking thread if it turns out that the request has to wait
+//! (ADR 12).
 
 use std::sync::Arc;
 
@@ -19,7 +19,8 @@ pub struct Runner {
     mac_workers: Workers,
 }
 
-/// A request that was worked on. The caller keeps it until the answer may leave: the request's slot is given back with it.
+/// A request that was worked on. The caller keeps this until the answer may be sent: the slot of the request is given back when this is
+/// dropped.
 pub struct Ran<R, T, E> {
     /// The result of the work.
     pub result: Result<T, E>,
@@ -35,7 +36,7 @@ impl Runner {
         Self { authority, turn: Arc::default(), mac_workers: Workers::new(mac_workers) }
     }
 
-    /// The same threads for another event loop, with a turn of its own: one request computes at a time on each loop.
+    /// The same threads for another event loop, with a queue of its own for the requests that compute on that loop: one at a time.
     pub fn for_event_loop(&self) -> Self {
         Self { turn: Arc::default(), ..self.clone() }
     }
@@ -45,8 +46,8 @@ impl Runner {
     /// `work` is called with the pool that it runs on. Where it asks for a blocking thread, it is called once more on one, and must
     /// have recorded nothing before.
     ///
-    /// If the peer goes away, work that was begun on another thread is finished, and `request` is dropped only then: its slot stays taken as
-    /// long as the work lasts.
+    /// If the peer goes away, work that was begun on another thread is finished, and `request` is dropped only then: its slot stays taken
+    /// as long as the work lasts.
     pub async fn run<R, T, E, W>(&self, pool: Pool, request: R, work: W) -> Option<Ran<R, T, E>>
     where
         R: Send + 'static,

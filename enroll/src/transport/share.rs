@@ -1,5 +1,5 @@
-//! Fair shares for senders: slots for requests, and permits for expensive work. A sender of few or cheap requests is not kept out by a sender
-//! of many or expensive ones.
+//! Fair shares for senders: slots for requests, and permits for expensive work. A sender of few or cheap requests is not kept out by a
+//! sender of many or expensive ones.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -8,15 +8,15 @@ use countersign_ca::Network;
 
 use super::lock::locked;
 
-/// How many senders are remembered before those are forgotten whose last work was served already.
+/// The number of remembered senders from which on those are forgotten whose work was all served.
 const REMEMBERED: usize = 1024;
 
 /// The network that requests come from: the unit that is served fairly. `None` stands for all requests without a known address
 /// together.
 pub type Sender = Option<Network>;
 
-/// Slots for requests that are worked on. A sender gets one more only while more are free than it has: one sender alone gets half of
-/// them at most, two get a third each, and so on. Clones share the slots.
+/// Slots for requests that are worked on. A sender gets one more only while more are free than it has: one sender alone gets at most half
+/// of them (rounded up), two that take slots in turn get about a third each, and so on. Clones share the slots.
 #[derive(Debug, Clone)]
 pub struct Slots(Arc<Mutex<Occupancy>>);
 
@@ -69,7 +69,7 @@ impl Drop for Slot {
 pub struct Rank {
     /// When the work would be done if all senders were served at the same rate, in units of work.
     due: u64,
-    /// The order of arrival, for work that is due at the same time.
+    /// The order of arrival, by which work that is due at the same time is served.
     number: u64,
 }
 
@@ -87,7 +87,7 @@ struct State {
     waiting: BTreeSet<Rank>,
     /// The latest `due` that was served: the virtual time of the queue.
     served: u64,
-    /// When the last work of each sender is due.
+    /// The `due` of the last work of each sender that is remembered.
     due: HashMap<Sender, u64>,
     number: u64,
 }
@@ -96,15 +96,15 @@ struct State {
 pub struct Permit<'a>(&'a FairSemaphore);
 
 impl FairSemaphore {
-    /// Creates a semaphore of this many permits; of one at least.
+    /// Creates a semaphore with this many permits, but at least with one.
     pub fn new(permits: usize) -> Self {
         let (waiting, due) = (BTreeSet::new(), HashMap::new());
         let state = State { free: permits.max(1), waiting, served: 0, due, number: 0 };
         Self { state: Mutex::new(state), freed: Condvar::new() }
     }
 
-    /// Ranks a piece of work of this cost, in units of work: before everything that costs more and arrived at the same time, and behind
-    /// earlier work of the same sender (self-clocked fair queueing).
+    /// Ranks a piece of work that costs this many units of work (for a MAC: iterations), behind earlier work of the same sender. Of two
+    /// pieces that arrive at the same time from senders without earlier work, the cheaper one comes first (self-clocked fair queueing).
     pub fn rank(&self, sender: Sender, cost: u64) -> Rank {
         let mut state = locked(&self.state);
         let served = state.served;
@@ -119,7 +119,7 @@ impl FairSemaphore {
         Rank { due, number: state.number }
     }
 
-    /// Waits for a permit.
+    /// Waits for a permit, which the waiting threads get in the order of their ranks.
     pub fn acquire(&self, rank: Rank) -> Permit<'_> {
         let mut state = locked(&self.state);
         state.waiting.insert(rank);
@@ -136,7 +136,7 @@ impl FairSemaphore {
         Permit(self)
     }
 
-    /// Takes a permit if one is free, without waiting.
+    /// Takes a permit if one is free, without waiting, even if other threads wait for one; else `None`.
     pub fn try_acquire(&self) -> Option<Permit<'_>> {
         let mut state = locked(&self.state);
         state.free = state.free.checked_sub(1)?;

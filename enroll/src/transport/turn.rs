@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 
-/// Has the jobs of one event loop compute one after the other.
+/// Runs the jobs that compute on one event loop, one after the other.
 pub struct Turn(Semaphore);
 
 impl Default for Turn {

@@ -31,7 +31,7 @@ struct State {
 }
 
 impl Workers {
-    /// Runs jobs on at most this many threads; on one at least. Threads are started when there is a job, and end when there is none.
+    /// Runs jobs on at most this many threads, but at least on one. Threads are started when there is a job, and end when there is none.
     pub fn new(most: usize) -> Self {
         Self(Arc::new(Shared { most: most.max(1), state: Mutex::default() }))
     }

@@ -31,7 +31,7 @@ pub enum AnswerProtection {
     Signature,
 }
 
-/// The result of examining a granted certificate.
+/// The result of examining a granted certificate: the CAs above it, the anchors to trust, and the differences from the request.
 pub struct Examined {
     path: Vec<Vec<u8>>,
     anchors: Vec<Vec<u8>>,
@@ -39,7 +39,7 @@ pub struct Examined {
 }
 
 impl Examined {
-    /// A certificate that needs no confirmation.
+    /// The issued certificate, which needs no confirmation.
     pub fn into_confirmed(self, granted: Granted) -> Issued {
         let Self { path, anchors, changes } = self;
         Issued { certificate: granted.certificate, path, anchors, changes, confirmation: None }
@@ -50,7 +50,8 @@ impl Client<'_> {
     /// Tells the CA that the certificate is accepted. If the CA answers that the certificate is confirmed already, that is a success, too.
     ///
     /// # Errors
-    /// [`ClientError`]; with [`ClientError::Unavailable`] it is unknown whether the CA received the confirmation, and it may be sent again.
+    /// Those of an exchange of messages. With [`ClientError::Unavailable`] it is unknown whether the CA received the confirmation, and it
+    /// may be sent again.
     pub fn confirm(&self, certificate: &[u8], open: &Confirmation) -> Result<(), ClientError> {
         let nonce = Some(open.nonce.clone());
         let mut transaction = Transaction::resume(self, open.transaction.clone(), nonce)?;
@@ -68,10 +69,10 @@ impl Client<'_> {
 }
 
 impl Transaction<'_> {
-    /// Checks a certificate against the request, and finds its path.
+    /// Checks a certificate against the request, and finds its path to a trust anchor. `protection` is that of the answer that granted it.
     ///
     /// # Errors
-    /// [`ClientError::Untrusted`] for a certificate that must not be accepted.
+    /// [`ClientError::Untrusted`] for a certificate that must not be accepted, or if no trust anchor is known.
     pub fn examine(
         &self,
         request: &EnrolmentRequest<'_>,
@@ -122,7 +123,7 @@ impl Transaction<'_> {
         Ok(Examined { path: path.into_iter().skip(1).collect(), anchors, changes })
     }
 
-    /// A certificate that this transaction still has to confirm.
+    /// The issued certificate, which this transaction still has to confirm.
     pub fn into_unconfirmed(self, examined: Examined, granted: Granted) -> Issued {
         let confirmation = Confirmation {
             transaction: self.id,
@@ -142,14 +143,15 @@ impl Transaction<'_> {
         self.answer_for(certificate, Some(status))
     }
 
-    /// certConf, and the pkiConf that answers it (RFC 9810 §5.3.18 and §5.3.17).
+    /// Sends a certConf and checks that a pkiConf answers it (RFC 9810 §5.3.18 and §5.3.17). `status_info` is why the certificate is
+    /// rejected; `None` accepts it.
     fn answer_for(
         &mut self,
         certificate: &[u8],
         status_info: Option<PkiStatusInfo>,
     ) -> Result<(), ClientError> {
         let CertHash { hash, hash_alg } = cert_hash(certificate)?;
-        // hashAlg is a field of the syntax of RFC 9810.
+        // hashAlg exists only in the syntax of RFC 9810.
         let version = if hash_alg.is_some() { Version::Cmp2021 } else { Version::Cmp2000 };
         let cert_hash = OctetString::new(hash).map_err(ClientError::encoding)?;
         let status = CertStatus { cert_hash, cert_req_id: request_id()?, status_info, hash_alg };
@@ -166,7 +168,11 @@ impl Transaction<'_> {
     }
 }
 
-/// Checks that the certificate has every requested name, and reports other names in it and another subject.
+/// Checks that the certificate has every requested subjectAltName. Returns texts for people about further names in it and about another
+/// subject.
+///
+/// # Errors
+/// [`ClientError::Untrusted`] if a requested name is missing, or the subject is another one and the request needs it.
 fn check_names(request: &EnrolmentRequest<'_>, facts: &Facts) -> Result<Vec<String>, ClientError> {
     let shown = |names: &[GeneralName]| {
         let list = names.iter().map(show).collect::<Vec<_>>().join(", ");
@@ -207,7 +213,7 @@ fn check_names(request: &EnrolmentRequest<'_>, facts: &Facts) -> Result<Vec<Stri
     Ok(changes)
 }
 
-/// Whether two names are the same, as encoded or as identities.
+/// Whether two names are the same: have the same encoding, or are the same [`Identity`].
 fn is_same(a: &GeneralName, b: &GeneralName) -> bool {
     let identity = |name| Identity::from_general_name(name).ok();
     a == b || matches!((identity(a), identity(b)), (Some(a), Some(b)) if a == b)
@@ -222,6 +228,9 @@ fn show(name: &GeneralName) -> String {
 }
 
 /// The self-issued certificates in caPubs, which become the anchors.
+///
+/// # Errors
+/// [`ClientError::Untrusted`] if there is none.
 fn self_issued(ca_pubs: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, ClientError> {
     let is_root = |der: &&Vec<u8>| Facts::of(der).is_ok_and(|facts| facts.subject == facts.issuer);
     let roots: Vec<Vec<u8>> = ca_pubs.iter().filter(is_root).cloned().collect();
@@ -236,11 +245,13 @@ fn self_issued(ca_pubs: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, ClientError> {
 /// The certHash of a certConf.
 struct CertHash {
     hash: Vec<u8>,
-    /// hashAlg, if the algorithm of the certificate's signature does not name the hash algorithm.
+    /// hashAlg; `None` if the algorithm of the certificate's signature names the hash algorithm.
     hash_alg: Option<AlgorithmIdentifierOwned>,
 }
 
-/// The hash of a certificate, by the hash algorithm of its signature; for Ed25519, SHA-512 (RFC 9481 §3.3).
+/// The hash of a certificate, by the hash algorithm of its signature; by SHA-512 for Ed25519 (RFC 9481 §3.3). For a signature algorithm
+/// that is not known here, by SHA-256, which hashAlg then names; for RSASSA-PSS with neither SHA-384 nor SHA-512, by SHA-256 without
+/// hashAlg.
 fn cert_hash(certificate: &[u8]) -> Result<CertHash, ClientError> {
     let read = x509_cert::Certificate::from_der(certificate);
     let algorithm = read.map_err(ClientError::unreadable("a certificate"))?.signature_algorithm;
@@ -260,7 +271,7 @@ fn cert_hash(certificate: &[u8]) -> Result<CertHash, ClientError> {
     Ok(CertHash { hash: digest::digest(hash, certificate).as_ref().to_vec(), hash_alg })
 }
 
-/// The hashAlgorithm in RSASSA-PSS-params (RFC 8017 §A.2.3), if it is not the default.
+/// The hashAlgorithm in RSASSA-PSS-params (RFC 8017 §A.2.3); `None` if it is absent or cannot be read. Absent means SHA-1.
 fn pss_hash(algorithm: &AlgorithmIdentifierOwned) -> Option<ObjectIdentifier> {
     let parameters: &Any = algorithm.parameters.as_ref()?;
     let expected = Tag::ContextSpecific { constructed: true, number: TagNumber::N0 };

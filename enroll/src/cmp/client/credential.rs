@@ -28,7 +28,7 @@ pub enum Credential {
         secret: Zeroizing<String>,
         /// The kind of MAC.
         mac: MacKind,
-        /// The iterations of the key derivation.
+        /// The iterations of the key derivation for the peer's own messages.
         iterations: u32,
     },
     /// A certificate with its private key.
@@ -72,16 +72,18 @@ pub enum Protector<'c> {
         subject: Name,
         /// The subject key identifier of the certificate.
         identifier: OctetString,
-        /// The certificate and those above it without a root, DER.
+        /// The certificate, and those above it that are not self-issued, DER.
         certificates: Vec<&'c [u8]>,
     },
 }
 
 impl Credential {
-    /// Prepares to protect the messages of a transaction: derives the key from the secret, or checks that key and certificate fit.
+    /// Prepares to protect the messages of a transaction: derives the key from the secret, or checks that the private key is that of the
+    /// certificate.
     ///
     /// # Errors
-    /// [`ClientError::Input`] if the private key is not that of the certificate.
+    /// [`ClientError::Input`] if the certificate cannot be read or the private key is not its own, or without randomness;
+    /// [`ClientError::Internal`] if something cannot be encoded.
     pub fn protector(&self, entropy: &dyn Entropy) -> Result<Protector<'_>, ClientError> {
         match self {
             Self::Secret { reference, secret, mac, iterations } => {
@@ -115,7 +117,7 @@ impl Credential {
         }
     }
 
-    /// The key that other MAC parameters give with the secret; `None` for a certificate.
+    /// The key that these MAC parameters give with the secret; `None` if the credential is a certificate.
     pub fn derive(&self, parameters: &MacParameters) -> Option<MacKey> {
         match self {
             Self::Secret { secret, .. } => Some(parameters.derive(secret.as_bytes())),
@@ -125,7 +127,7 @@ impl Credential {
 }
 
 impl Protector<'_> {
-    /// The sender that a header names (RFC 9483 §3.1).
+    /// The sender for the header of a message (RFC 9483 §3.1).
     pub fn sender(&self) -> GeneralName {
         GeneralName::DirectoryName(match self {
             Self::Mac { name, .. } => name.clone(),
@@ -160,7 +162,7 @@ impl Protector<'_> {
         }
     }
 
-    /// The certificates for extraCerts: the signer's first, and no self-signed one (RFC 9483 §3.3).
+    /// The certificates for extraCerts, DER: the signer's first, and above it no self-issued one (RFC 9483 §3.3). None with a secret.
     pub fn certificates(&self) -> &[&[u8]] {
         match self {
             Self::Mac { .. } => &[],
@@ -185,7 +187,7 @@ pub fn octets(bytes: &[u8]) -> Result<OctetString, ClientError> {
     OctetString::new(bytes).map_err(ClientError::encoding)
 }
 
-/// Whether a certificate names one name as its subject and its issuer.
+/// Whether the subject and the issuer of a certificate are the same name; no if it cannot be read.
 fn is_self_issued(certificate: &[u8]) -> bool {
     countersign_ca::x509::Facts::of(certificate).is_ok_and(|facts| facts.subject == facts.issuer)
 }

@@ -1,4 +1,4 @@
-//! The errors of the client. Each variant says who must act.
+//! The errors of the client. Each variant calls for a different action.
 
 use std::fmt;
 
@@ -13,21 +13,22 @@ pub enum ClientError {
     /// The answer is not one to the request, or nothing proves that the CA sent it. It is not used.
     #[error("{0}")]
     Untrusted(String),
-    /// The CA granted another certificate than the requested one. The client rejected it, and told the CA so.
+    /// The CA granted a certificate that must not be accepted: another one than was requested, or one without a path to a trust anchor.
+    /// Unless it granted implicit confirmation, the client sent a rejection, which may not have arrived.
     #[error("{0}")]
     BadCertificate(String),
     /// The CA has not decided within the time that the client waits. The same transaction can be continued later.
     #[error("the CA has not decided yet, and asks to come again in {after} s{reason}")]
     Waiting {
-        /// After how many seconds the CA wants to be asked again.
+        /// The number of seconds after which the CA wants to be asked again; at least 1.
         after: u64,
         /// The CA's text about it, in parentheses; empty without one.
         reason: String,
     },
-    /// There was no answer: the server cannot be reached, or is busy.
+    /// There was no answer: the server cannot be reached, is busy, or answered with something other than a CMP message.
     #[error("{0}")]
     Unavailable(String),
-    /// A value that the caller handed in cannot be used.
+    /// A value that the caller handed in cannot be used, or there is no randomness.
     #[error("{0}")]
     Input(String),
     /// A fault of this program or of its machine.
@@ -38,13 +39,13 @@ pub enum ClientError {
 /// A refusal, as the server words it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// The name of the body that was refused.
+    /// The name of the body of the refused message, such as `ir`.
     pub asked: &'static str,
     /// The names of the bits in failInfo (RFC 9810 §5.2.3).
     pub failures: Vec<&'static str>,
     /// The server's text, in a legible form.
     pub text: String,
-    /// Why nothing proves that the CA says so; `None` if its protection does.
+    /// The reason why nothing proves that the CA refused; `None` if the protection of the answer proves it.
     pub unproven: Option<String>,
 }
 

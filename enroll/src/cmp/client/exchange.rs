@@ -9,14 +9,15 @@ use crate::cmp::wire::message::Message;
 use crate::cmp::wire::status::WAITING;
 use crate::cmp::wire::{kind, refusal};
 
-/// Bounds on one answer. There may be many elements because a CRL may have many entries.
+/// Bounds on one answer, checked before it is decoded. There may be many elements because a CRL may have many entries.
 const BOUNDS: Bounds = Bounds { bytes: MAX_ANSWER as usize, depth: 32, elements: 1_000_000 };
 
 impl Transaction<'_> {
-    /// Sends one message and returns its answer. An error message is returned only if its status is "waiting".
+    /// Sends one message and returns its answer. An error message is returned only if it is proven to be the CA's and its status is
+    /// "waiting".
     ///
     /// # Errors
-    /// [`ClientError::Refused`] for an error message that refuses; [`ClientError::Untrusted`] for an answer that is not believed;
+    /// [`ClientError::Refused`] for any other error message; [`ClientError::Untrusted`] for an answer that is not believed;
     /// [`ClientError::Unavailable`] without an answer.
     pub(super) fn exchange(&mut self, outgoing: &Outgoing) -> Result<Message, ClientError> {
         // 1. The message, with a fresh nonce.

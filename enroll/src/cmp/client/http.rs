@@ -8,19 +8,19 @@ use ring::rand::{SecureRandom, SystemRandom};
 use super::error::ClientError;
 use crate::cmp::wire::refusal::legible;
 
-/// The media type of requests and answers (RFC 9811 §3.3).
+/// The media type of requests and answers (RFC 9811 §3.2).
 const CMP: &str = "application/pkixcmp";
 
 /// The largest answer that is accepted, in octets. A certificate has about a kilobyte; a CRL has more.
 pub const MAX_ANSWER: u64 = 8 << 20;
 
-/// How much of an answer that is not CMP is shown, in octets.
+/// The longest answer that is not CMP and is shown in the error, in octets. Of a longer one nothing is shown.
 const MAX_TEXT: u64 = 4096;
 
 /// The first pause before a busy server is asked again. Each further pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest pause, unless the server asks for a longer one.
+/// The longest pause, without the random time that is added, unless the server asks for a longer one.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Carries a message to the server and its answer back.
@@ -28,7 +28,7 @@ pub trait Transport {
     /// Sends a message and returns the answer. A busy server is asked again, until `until`.
     ///
     /// # Errors
-    /// [`ClientError::Unavailable`] when there is no answer.
+    /// [`ClientError::Unavailable`] when the server cannot be reached, is busy beyond `until`, or does not answer with a CMP message.
     fn exchange(&self, message: &[u8], until: Instant) -> Result<Vec<u8>, ClientError>;
 }
 
@@ -48,7 +48,8 @@ enum Reply {
 }
 
 impl Http {
-    /// The server at this URL; without a path in it, at the path of RFC 9811 §3.4. One HTTP exchange takes at most `timeout`.
+    /// The server at this URL; if it has no path, at the path `/.well-known/cmp` (RFC 9811 §3.4). One HTTP exchange takes at most
+    /// `timeout`.
     ///
     /// # Errors
     /// [`ClientError::Input`] if it is no `http:` URL.
@@ -84,7 +85,7 @@ impl Http {
         let is_cmp = essence.eq_ignore_ascii_case(CMP);
         let retry_after = header("retry-after").trim().parse().ok();
         let status = answer.status().as_u16();
-        // RFC 9811 §3.3: a server may send an error message with a status other than 200.
+        // RFC 9811 §3.1: a server may send an error message with a status other than 200.
         if is_cmp && (status == 200 || status >= 400) {
             let body = answer.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
             return Ok(Reply::Message(body.map_err(failed)?));

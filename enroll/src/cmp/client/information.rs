@@ -14,7 +14,7 @@ use crate::cmp::wire::kind;
 use crate::cmp::wire::message::{InfoTypeAndValue, Message};
 use crate::cmp::wire::oid;
 
-/// The most certificates that are read of an answer.
+/// The most certificates in caCerts that are read. Further ones are ignored.
 const MAX_CERTIFICATES: usize = 256;
 
 /// The information that a peer can ask for (RFC 9810 §5.3.19).
@@ -24,9 +24,9 @@ pub enum Information {
     CaCerts,
     /// The CA's current CRL.
     CurrentCrl,
-    /// The key that follows the key of a root that the peer knows.
+    /// The key that follows a root's key. The peer sends the certificate of the root that it knows.
     RootCaUpdate,
-    /// The template for a request.
+    /// The template for a request: the subject, extensions and kinds of key.
     CertReqTemplate,
     /// The kinds of key that are certified for signatures.
     SignKeyPairTypes,
@@ -34,25 +34,26 @@ pub enum Information {
     EncKeyPairTypes,
     /// The cipher that the CA prefers.
     PreferredSymmAlg,
-    /// The certificate whose key encrypts for the CA.
+    /// The certificate with whose key peers encrypt for the CA.
     CaProtEncCert,
 }
 
 /// The key that follows a root's, with the link certificates between both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RootUpdate {
-    /// The new root, DER.
+    /// The self-signed certificate of the new key, DER.
     pub new_with_new: Vec<u8>,
-    /// The new key, signed by the old one, DER.
+    /// The certificate of the new key that the old key signed, DER.
     pub new_with_old: Option<Vec<u8>>,
-    /// The old key, signed by the new one, DER.
+    /// The certificate of the old key that the new key signed, DER.
     pub old_with_new: Option<Vec<u8>>,
-    /// Whether the old root vouches for the new one.
+    /// Whether the old root vouches for the new one: newWithOld leads from the old root to the key and name of the new one, and the new
+    /// root signed itself.
     pub is_vouched_for: bool,
 }
 
 impl Information {
-    /// All, with their names in RFC 9810 §5.3.19.
+    /// Every kind of information, with its name in RFC 9810 §5.3.19.
     pub const ALL: [(Self, &'static str); 8] = [
         (Self::CaCerts, "caCerts"),
         (Self::CurrentCrl, "currentCRL"),
@@ -136,8 +137,8 @@ impl Client<'_> {
         }))
     }
 
-    /// Finds out whether the CA accepts messages signed with the peer's certificate: it answers any general message then. A certificate
-    /// that is revoked, or whose confirmation it awaits, signs nothing (RFC 9810 §5.3.18).
+    /// Finds out whether the CA accepts messages signed with the peer's certificate: it answers any general message then. It refuses
+    /// messages that are signed with a certificate which is revoked or not yet confirmed (RFC 9810 §5.3.18).
     ///
     /// # Errors
     /// A [`ClientError::Refused`] for which [`Refusal::is_of_signer`] is true means that it does not; any other error leaves it open.
@@ -160,7 +161,7 @@ impl Client<'_> {
         }
     }
 
-    /// Asks for the certificates of the CAs, DER.
+    /// Asks for the certificates of the CAs, and returns them as DER, at most 256.
     ///
     /// # Errors
     /// As [`Self::information`].
@@ -226,7 +227,8 @@ impl Client<'_> {
             && leads(&update.new_with_new, &update.new_with_new)
     }
 
-    /// Asks for the template of a request: its subject and the kinds of key, for people.
+    /// Asks for the template of a request. Returns the subject, empty without one, and the kinds of key, as texts for people; `None` if the
+    /// CA has no template.
     ///
     /// # Errors
     /// As [`Self::information`].
@@ -248,7 +250,7 @@ impl Client<'_> {
         Ok(Some((subject.unwrap_or_default(), keys.collect())))
     }
 
-    /// Asks for a list of kinds of key, for people.
+    /// Asks for signKeyPairTypes or encKeyPairTypes, and returns the kinds of key as texts for people; none if the CA names none.
     ///
     /// # Errors
     /// As [`Self::information`].

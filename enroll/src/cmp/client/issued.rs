@@ -1,6 +1,6 @@
-//! A certificate that was issued to the peer, and the confirmation that it still owes.
+//! A certificate that was issued to the peer, and the confirmation that the peer still has to send.
 
-/// A certificate that was checked. It may be used once it is confirmed.
+/// A certificate that was issued and checked. It may be used once it is confirmed, or at once if the CA wants no confirmation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issued {
     /// The certificate, DER.

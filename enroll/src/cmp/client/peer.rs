@@ -44,23 +44,24 @@ impl Anchors {
 
 /// A peer, with everything that it needs to talk to a CMP server.
 pub struct Client<'c> {
-    /// How messages travel.
+    /// Carries messages to the server, and its answers back.
     pub transport: &'c dyn Transport,
     /// The credential that proves the peer's identity.
     pub credential: &'c Credential,
     /// The peer's trust anchors.
     pub anchors: &'c Anchors,
-    /// How certification paths are found.
+    /// Finds certification paths.
     pub paths: &'c dyn Paths,
-    /// The time.
+    /// Tells the time.
     pub clock: &'c dyn Clock,
-    /// Randomness.
+    /// The source of randomness.
     pub entropy: &'c dyn Entropy,
     /// The recipient of messages; the NULL-DN if it is unknown (RFC 9483 §3.1).
     pub recipient: Name,
-    /// The one certificate that may sign answers, DER, although no key purpose in it says so.
+    /// A certificate, DER, whose key may sign answers although nothing in it says so; `None` if only a CA, or a certificate with the key
+    /// purpose cmcCA or cmcRA, may.
     pub signer: Option<Vec<u8>>,
-    /// Until when the peer waits for a busy server, and for a CA that has to decide.
+    /// The time until which the peer waits for a busy server, and for a CA that has to decide.
     pub until: Instant,
 }
 

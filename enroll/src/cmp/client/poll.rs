@@ -16,10 +16,10 @@ use crate::cmp::wire::refusal::legible;
 /// The shortest pause between two polls.
 const SHORTEST: Duration = Duration::from_secs(1);
 
-/// The pause when the CA names none.
+/// The pause before a poll that follows no pollRep, which would name one. The first poll of a transaction has no pause.
 const UNNAMED: Duration = Duration::from_secs(10);
 
-/// A transaction whose CA has not decided. With it, another run of the client can continue.
+/// A transaction in which the CA has not decided. With it, the client can continue later, also after a restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
     /// transactionID.
@@ -54,7 +54,7 @@ impl Transaction<'_> {
     /// again, and only the first poll of a transaction is sent without a pause: so [`super::Client::until`] bounds such a loop, too.
     ///
     /// # Errors
-    /// [`ClientError::Waiting`] when the next poll would be too late.
+    /// [`ClientError::Waiting`] when the next poll would be too late; an error of `checkpoint`; and as the exchange of one message.
     pub(super) fn poll(
         &mut self,
         id: &Int,
@@ -96,7 +96,10 @@ impl Transaction<'_> {
         Waiting { transaction: self.id.clone(), nonce: self.peer_nonce.clone().unwrap_or_default() }
     }
 
-    /// Waits, unless that ends too late.
+    /// Waits for this time, but at least for 1 second. `text` is the CA's reason, for the log.
+    ///
+    /// # Errors
+    /// [`ClientError::Waiting`], without waiting, if that would end after [`super::Client::until`].
     fn pause(&self, wait: Duration, text: &str) -> Result<(), ClientError> {
         let wait = wait.max(SHORTEST);
         if Instant::now().checked_add(wait).is_none_or(|then| then > self.client.until) {

@@ -14,12 +14,14 @@ use crate::cmp::wire::message::Message;
 use crate::cmp::wire::{kind, oid};
 
 impl Client<'_> {
-    /// Asks for a certificate, and checks the one that is returned. A bad certificate is rejected in a certConf, too.
+    /// Asks for a certificate, and checks the one that is returned. A bad certificate is rejected in a certConf, unless the CA granted
+    /// implicit confirmation.
     ///
     /// `checkpoint` is called with each state in which the CA has not decided yet: with such a state, [`Self::resume`] can continue later.
     ///
     /// # Errors
-    /// [`ClientError`]; with [`ClientError::Waiting`], [`Self::resume`] can continue.
+    /// [`ClientError::BadCertificate`] for a certificate that must not be accepted, and those of an exchange of messages. After
+    /// [`ClientError::Waiting`], [`Self::resume`] can continue.
     pub fn request(
         &self,
         request: &EnrolmentRequest<'_>,
@@ -93,7 +95,7 @@ impl Transaction<'_> {
             }),
             Err(why) => {
                 if !is_implicit {
-                    // It does not matter whether the CA hears this: a certificate that is never confirmed, it revokes.
+                    // It does not matter whether the rejection arrives: the CA revokes a certificate that is never confirmed.
                     let _ = self.reject(&granted.certificate, &why.to_string());
                 }
                 Err(match why {

@@ -16,7 +16,7 @@ const MAX_CERTIFICATES: usize = 16;
 /// The decision of a CA on a requested certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// It has not decided yet; with its text.
+    /// It has not decided yet. The text is its reason; empty if it gives none.
     Waiting(String),
     /// It granted the certificate.
     Granted(Box<Granted>),
@@ -76,6 +76,8 @@ pub fn decision(
     read_response(*response, id, asked, ca_pubs)
 }
 
+/// Reads a CertResponse (RFC 9810 §5.3.4). `id` is the certReqId that it must have, and `asked` the name of the request's body.
+///
 /// ```text
 /// CertResponse ::= SEQUENCE {
 ///     certReqId           INTEGER,
@@ -86,7 +88,8 @@ pub fn decision(
 ///     certOrEncCert       CHOICE { certificate [0] CMPCertificate, encryptedCert [1] EncryptedKey },
 ///     … }
 /// ```
-/// RFC 9810 §5.3.4. Elements behind the certificate are ignored.
+///
+/// Elements behind the certificate are ignored.
 fn read_response(
     response: AnyRef<'_>,
     id: &Int,
@@ -143,7 +146,7 @@ pub fn status_info(part: AnyRef<'_>) -> Result<PkiStatusInfo, ClientError> {
     read(part).map_err(ClientError::unreadable("a PKIStatusInfo"))
 }
 
-/// The refusal that a PKIStatusInfo says. `asked` is the name of the body that was refused.
+/// The refusal that a PKIStatusInfo describes, with `unproven` left at `None`. `asked` is the name of the body that was refused.
 pub fn refusal(asked: &'static str, status: &PkiStatusInfo) -> Refusal {
     Refusal {
         asked,

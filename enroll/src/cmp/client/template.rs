@@ -59,13 +59,13 @@ pub struct EnrolmentRequest<'r> {
     pub key: &'r FileKey,
     /// The subject; empty to leave the choice to the CA.
     pub subject: Name,
-    /// Whether a certificate with another subject is rejected.
+    /// Whether a certificate with another subject is rejected. Has no effect if `subject` is empty.
     pub needs_subject: bool,
     /// The subjectAltName; empty to leave the choice to the CA. A certificate that lacks one of these names is rejected.
     pub alt_names: Vec<GeneralName>,
-    /// The certificate to be replaced, DER, for a kur.
+    /// For a kur: the certificate to be replaced, DER. `None` for any other request.
     pub replaces: Option<&'r [u8]>,
-    /// The name of the profile at the CA (certProfile, RFC 9810 §5.1.1.4).
+    /// The name of the profile at the CA (certProfile, RFC 9810 §5.1.1.4); `None` to leave the choice to the CA.
     pub profile: Option<&'r str>,
     /// The notAfter to ask for; `None` to leave the choice to the CA.
     pub not_after: Option<Timestamp>,
@@ -74,11 +74,12 @@ pub struct EnrolmentRequest<'r> {
 }
 
 impl EnrolmentRequest<'_> {
+    /// The content of the request: one CertReqMsg, with a signature by the key to be certified (RFC 4211 §3).
+    ///
     /// ```text
     /// CertReqMessages ::= SEQUENCE SIZE (1..MAX) OF CertReqMsg
     /// CertReqMsg ::= SEQUENCE { certReq CertRequest, popo ProofOfPossession OPTIONAL, … }
     /// ```
-    /// RFC 4211 §3: one CertReqMsg, with a signature by the key to be certified.
     pub(super) fn encode(&self) -> Result<Vec<u8>, ClientError> {
         let failed = ClientError::encoding;
         let request = CertRequest {
@@ -121,7 +122,7 @@ impl EnrolmentRequest<'_> {
         })
     }
 
-    /// The control oldCertID, for a kur (RFC 4211 §6.5, RFC 9483 §4.1.3).
+    /// The control oldCertID (RFC 4211 §6.5, RFC 9483 §4.1.3); `None` if no certificate is to be replaced.
     fn old_certificate(&self) -> Result<Option<AttributeTypeAndValue>, ClientError> {
         let Some(old) = self.replaces else { return Ok(None) };
         let facts = Facts::of(old)?;

@@ -47,15 +47,16 @@ pub struct Transaction<'c> {
     protector: Protector<'c>,
     /// transactionID.
     pub(super) id: Vec<u8>,
-    /// The senderNonce of the last answer, which the next message repeats.
+    /// The senderNonce of the last answer, which the next message repeats as its recipNonce; `None` before the first answer.
     pub(super) peer_nonce: Option<Vec<u8>>,
     /// Every senderNonce so far, of both sides.
     pub(super) nonces: Vec<Vec<u8>>,
-    /// The MAC of the last answer whose parameters were not those of our messages: a server may use the same ones again.
+    /// The MAC of the last answer with other parameters than those of the peer's messages: a server may use the same ones again. `None` if
+    /// there was no such answer.
     pub(super) derived: Option<DerivedMac>,
-    /// The certificates that came in extraCerts of all answers, DER.
+    /// The certificates that came in extraCerts of all answers so far, DER, at most 32.
     pub(super) certificates: Vec<Vec<u8>>,
-    /// Whether the CA was polled.
+    /// Whether the CA was polled in this transaction since it began or was resumed.
     pub(super) has_polled: bool,
 }
 
@@ -71,7 +72,7 @@ impl<'c> Transaction<'c> {
     /// A new transaction.
     ///
     /// # Errors
-    /// [`ClientError::Internal`] without randomness; and as [`Self::resume`].
+    /// [`ClientError::Input`] without randomness; and as [`Self::resume`].
     pub fn begin(client: &'c Client<'c>) -> Result<Self, ClientError> {
         let mut id = [0; 16];
         client.entropy.fill(&mut id)?;

@@ -17,10 +17,10 @@ use crate::cmp::wire::message::{Message, NONCE, PkiHeader};
 use crate::cmp::wire::names;
 use crate::cmp::wire::time::timestamp;
 
-/// How far messageTime may be from now, either way.
+/// How far the messageTime of an answer may be from the peer's time, in either direction.
 const TIME_WINDOW: Duration = Duration::from_secs(300);
 
-/// Bounds on the MAC of an answer, which RFC 9483 §3.5 has checked before a key is derived.
+/// Bounds on the MAC of an answer. RFC 9483 §3.5 requires that they are checked before a key is derived.
 const MAC_LIMITS: MacLimits = MacLimits { iterations: 100..=100_000, sha1: true };
 
 /// The most certificates from extraCerts that are remembered in one transaction.
@@ -33,7 +33,7 @@ impl Transaction<'_> {
     /// Checks the answer to the message whose senderNonce is `nonce`.
     ///
     /// # Errors
-    /// [`ClientError::Untrusted`].
+    /// [`ClientError::Untrusted`] if it is no answer to that message, or nothing proves that the CA sent it.
     pub fn verify(&mut self, answer: &Message, nonce: &[u8]) -> Verified {
         self.check_header(&answer.header, nonce)?;
         for certificate in &answer.extra_certs {
@@ -59,7 +59,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// Checks version, transactionID, nonces and time of an answer.
+    /// Checks version, transactionID, nonces and time of an answer. `nonce` is the senderNonce of the message that it must answer.
     fn check_header(&self, header: &PkiHeader, nonce: &[u8]) -> Verified {
         let lie = |why: &str| Err(ClientError::untrusted(why));
         if !matches!(header.pvno.as_bytes(), [2 | 3]) {
@@ -134,7 +134,7 @@ impl Transaction<'_> {
         algorithm: &spki::AlgorithmIdentifierOwned,
         protection: &[u8],
     ) -> Verified {
-        // 1. The signer's certificate: the first in extraCerts, or the one that the operator named.
+        // 1. The signer's certificate: the first in extraCerts, the one that the operator named, another one from extraCerts, or an anchor.
         let named = self.client.signer.iter();
         let signer =
             self.signer_of(&answer.header, answer.extra_certs.first().into_iter().chain(named))?;
@@ -157,8 +157,8 @@ impl Transaction<'_> {
         })
     }
 
-    /// The first of the candidates, the certificates of earlier answers, and the anchors, whose key identifier is the senderKID. Without a
-    /// senderKID, or without a key identifier in the certificate, it is the first of all.
+    /// The first certificate whose key identifier is the senderKID or that has no key identifier: of the candidates, the extraCerts of all
+    /// answers so far, and the anchors, in this order. Without a senderKID, the first of all.
     fn signer_of<'d>(
         &'d self,
         header: &PkiHeader,
@@ -177,9 +177,9 @@ impl Transaction<'_> {
         ))
     }
 
-    /// Checks that a certificate may sign answers of the CA (RFC 9483 §1.5 and §3.5, RFC 6402 §2.10): it is the one that the operator named,
-    /// or its path leads to an anchor, and it is a CA or has the key purpose cmcCA or cmcRA. Any other certificate below the same root,
-    /// such as another gateway's, may not.
+    /// Checks that a certificate may sign answers of the CA (RFC 9810 §4.5, RFC 9483 §3.5, RFC 6402 §2.10): it is the one that the operator
+    /// named, or its path leads to an anchor, and it is a CA or has the key purpose cmcCA or cmcRA. Any other certificate below the same
+    /// root, such as another gateway's, may not.
     fn check_signer(&self, signer: &[u8]) -> Verified {
         let read =
             Certificate::from_der(signer).map_err(ClientError::unreadable("a certificate"))?;

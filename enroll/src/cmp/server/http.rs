@@ -17,10 +17,10 @@ use crate::transport::response::{busy, closing, has_media_type, no_store, only_p
 use crate::transport::runner::Runner;
 use crate::transport::share::{Slot, Slots};
 
-/// The media type of requests and answers (RFC 9811 §3.3).
+/// The media type of requests and answers (RFC 9811 §3.2).
 const CMP: &str = "application/pkixcmp";
 
-/// The operation labels of paths, with the bodies for which they are (RFC 9483 §6.1).
+/// The operation labels of paths, each with the kind of body that it allows (RFC 9483 §6.1).
 const OPERATIONS: [(&str, u8); 10] = [
     ("initialization", kind::IR),
     ("certification", kind::CR),
@@ -34,20 +34,21 @@ const OPERATIONS: [(&str, u8); 10] = [
     ("getcrls", kind::GENM),
 ];
 
-/// Called with the outcome of every answered message, for counting.
+/// Called with the outcome of each message, for counting; but not for a message that got no slot, or for which no answer could be made.
 pub type Observer = Arc<dyn Fn(Outcome) + Send + Sync>;
 
 /// A message that has arrived.
 struct Received {
     route: Route,
     body: Body,
-    /// How many iterations its MAC asks for; `None` without a MAC.
+    /// How many iterations its MAC asks for, of all blocks of the key together; `None` if its protectionAlg is no MAC, 0 if the parameters
+    /// of the MAC will be refused.
     mac_iterations: Option<u64>,
     /// The slot that it takes of its sender's share until it is answered.
     _slot: Slot,
 }
 
-/// CMP at its paths.
+/// Serves CMP at its HTTP paths. Clones share the slots and the bound on large bodies.
 #[derive(Clone)]
 pub struct Endpoint {
     service: Arc<CmpService>,
@@ -65,8 +66,8 @@ impl std::fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
-    /// Serves `service`. At most `concurrent` messages are worked on at once, at most half of them from one sender; one more is answered
-    /// "busy".
+    /// Serves `service`. At most `concurrent` messages are worked on at once, at most half of them (rounded up) from one sender; one more
+    /// is answered "busy".
     pub fn new(service: Arc<CmpService>, concurrent: usize, observer: Observer) -> Self {
         let slots = Slots::new(concurrent);
         let mac_slots = slots.clone();
@@ -98,7 +99,8 @@ impl Endpoint {
         self
     }
 
-    /// Adds the paths to an application. It is called once for each event loop, and each one computes by itself.
+    /// Adds the paths to an application. This is called once for each event loop, and each loop has its own queue of jobs that compute on
+    /// it.
     pub fn configure(&self, config: &mut web::ServiceConfig) {
         let octets = self.body_bounds.octets;
         let here = Self { runner: self.runner.for_event_loop(), ..self.clone() };
@@ -118,7 +120,7 @@ impl Endpoint {
             "/pkix",
         ] {
             config.service(resource(path));
-            // RFC 9811 §3.1 does not say whether a path ends with a slash, and clients differ.
+            // RFC 9811 §3.4 does not say whether a path ends with a slash, and clients differ.
             config.service(resource(&format!("{path}/")));
         }
     }
@@ -141,7 +143,7 @@ impl Endpoint {
         }
     }
 
-    /// Answers a message; `None` if the work on it panicked. The message keeps its slot until its answer may leave or, if the peer has
+    /// Answers a message; `None` if the work on it panicked. The message keeps its slot until its answer may be sent or, if the peer has
     /// gone, until the work on it is done.
     async fn answer(&self, message: Received) -> Option<Result<Answered, Error>> {
         let pool = self.pool(&message);
@@ -159,7 +161,7 @@ impl Endpoint {
     /// Reads the path of a request.
     ///
     /// # Errors
-    /// A text for people if the path names no profile, no CA or no operation.
+    /// A text for people if the name in the path is of no profile and of no issuing CA, or its operation label is unknown.
     fn route(&self, request: &HttpRequest) -> Result<Route, String> {
         let client = request.peer_addr().map(|client| client.ip().to_canonical());
         let mut route = Route { client, ..Route::default() };

@@ -1,4 +1,4 @@
-//! The way of one message through the server, from its octets to the octets of its answer. Each step has a file of its own.
+//! How the server handles one message, from the octets of the message to those of its answer. Each step has a file of its own.
 
 use countersign_ca::record::Label;
 use countersign_ca::{Error, Recording};
@@ -23,25 +23,25 @@ use crate::cmp::wire::refusal::{Failure, Refusal};
 use crate::cmp::wire::{bounds, kind};
 use crate::transport::pool::{Attempt, NeedsBlockingThread, Pool};
 
-/// How many octets of a transactionID are logged; no accepted one has more.
+/// How many octets of a transactionID are logged; no accepted transactionID has more.
 const LOGGED: usize = 64;
 
 /// An answer that was made.
 pub enum Begun {
-    /// It may leave.
+    /// It may be sent.
     Answered(Answered),
-    /// It may leave when its record is durable.
+    /// It may be sent when its record is durable.
     Recording(Box<Unrecorded>),
 }
 
-/// An answer that must not leave before its record is durable. If the record fails, the message is refused instead.
+/// An answer that must not be sent before its record is durable. If the record fails, the message is refused instead.
 pub struct Unrecorded {
     recording: Recording<Vec<u8>>,
     refusable: Refusable,
     span: Span,
 }
 
-/// A message, with everything that is needed to refuse it.
+/// A message, with everything that is needed to refuse it: how the answer is protected, and the senderNonce of the answer.
 struct Refusable {
     message: Message,
     reply: Reply,
@@ -49,7 +49,7 @@ struct Refusable {
 }
 
 impl Begun {
-    /// Waits on this thread until the answer may leave.
+    /// Blocks this thread until the answer may be sent.
     fn wait(self, service: &CmpService) -> Result<Answered, Error> {
         match self {
             Self::Answered(answered) => Ok(answered),
@@ -60,7 +60,7 @@ impl Begun {
         }
     }
 
-    /// Waits as a future until the answer may leave.
+    /// Waits, without blocking the thread, until the answer may be sent.
     ///
     /// # Errors
     /// As [`CmpService::answer`].
@@ -80,14 +80,16 @@ impl CmpService {
     /// Answers a message, and waits for the disk. Every message gets an answer, be it an error message, unless the outcome is "busy".
     ///
     /// # Errors
-    /// [`Error`] only if not even an error message can be made, because no CA can sign one.
+    /// [`Error`] only if not even an error message can be made: no CA has a CMP signer, signing or encoding fails, or there is no
+    /// randomness.
     pub fn answer(&self, route: &Route, octets: &[u8]) -> Result<Answered, Error> {
         on_blocking_thread(self.begin(Pool::Blocking, route, octets)?)?.wait(self)
     }
 
     /// Makes the answer to a message on a thread of this kind. The caller waits for the disk, by [`Begun::settled`].
     ///
-    /// Where the message needs a blocking thread, nothing was recorded, and this is to be called once more on one.
+    /// If the message needs a blocking thread and `pool` is another, the result is [`NeedsBlockingThread`]. Nothing was recorded then, and
+    /// the caller calls this once more on a blocking thread.
     ///
     /// # Errors
     /// As [`Self::answer`].
@@ -155,7 +157,7 @@ impl CmpService {
         .map(Ok)
     }
 
-    /// Ends the work on an answer whose record was waited for: the answer may leave, or the message is refused because the record failed.
+    /// Ends the work on an answer whose record was waited for: the answer may be sent, or the message is refused because the record failed.
     fn settle(
         &self,
         recorded: Result<Vec<u8>, Error>,
@@ -220,14 +222,14 @@ impl CmpService {
             wrapping.pool.require_blocking()?;
         }
         // 1. The header is accepted, and the body fits the path. Under a MAC, both are checked only after the sender is authenticated, so
-        //    that a refusal is protected by the secret, too: a peer without a trust anchor believes no other one, such as that its clock
-        //    is wrong.
+        //    that a refusal is protected by the secret, too: a peer without a trust anchor believes no other refusal, and would not learn,
+        //    for example, that its clock is wrong.
         let by_mac = is_mac(message);
         let judge = || self.check_header(message).and_then(|()| check_route(route, message.kind));
         if !by_mac {
             judge()?;
         }
-        // 2. The sender. Public information needs none, where the operator allows that.
+        // 2. The sender is authenticated, except that of an unprotected genm for public information, where the operator allows that.
         if let Some(answer) = self.public_information(route, message)? {
             return Ok(Recording::ready(answer));
         }
@@ -345,8 +347,8 @@ impl CmpService {
         on_blocking_thread(attempt)?.wait(self)
     }
 
-    /// Answers each message of a batch by itself, in their order. Once the answers are as large as a message may be, every further
-    /// message is sent back to be sent again.
+    /// Answers each message of a batch by itself, in their order. Once the answers together have as many octets as one message may have,
+    /// each further message is answered with `systemUnavail`; so is a message for which the server is busy.
     fn respond_to_each(
         &self,
         route: &Route,
@@ -388,7 +390,8 @@ fn on_blocking_thread(attempt: Attempt<Begun>) -> Result<Begun, Error> {
     attempt.map_err(|NeedsBlockingThread| Error::internal("a thread that may wait did not"))
 }
 
-/// Checks that a body is the one for which the path is, or continues a transaction.
+/// Refuses (`badRequest`) a body that is not of the kind that the path's operation label allows, unless it continues a transaction (error,
+/// certConf, pollReq, popdecr).
 fn check_route(route: &Route, kind: u8) -> Result<(), Refusal> {
     let continues = kind::continues_transaction(kind) || kind == kind::POPDECR;
     match route.operation.filter(|operation| *operation != kind && !continues) {

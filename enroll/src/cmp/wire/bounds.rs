@@ -10,9 +10,9 @@ use super::refusal::{Failure, Refusal};
 pub struct Bounds {
     /// The largest message, in octets.
     pub bytes: usize,
-    /// The deepest nesting of constructed elements.
+    /// The most constructed elements inside each other.
     pub depth: usize,
-    /// The most elements in all.
+    /// The most elements in all, primitive and constructed.
     pub elements: usize,
 }
 
@@ -74,9 +74,9 @@ pub fn check(message: &[u8], bounds: Bounds) -> Result<(), Refusal> {
 /// The tag and length of an element.
 struct Head {
     constructed: bool,
-    /// Where the content begins.
+    /// The position of the first octet of the content in the message.
     content: usize,
-    /// The length of the content.
+    /// The length of the content, in octets.
     length: usize,
 }
 

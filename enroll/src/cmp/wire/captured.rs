@@ -179,7 +179,7 @@ fn mac_parameters_out_of_bounds_are_refused_before_any_work() {
         mac(&read(&bytes).unwrap()).unwrap_err()
     };
     for (bytes, from) in [(IR, [2, 2, 1, 0xf4]), (PBMAC1_SHA256, [2, 2, 8, 0])] {
-        // Fewer than none, and no count at all.
+        // Negative counts first, and then elements that are no INTEGER.
         for to in [[2, 2, 0x80, 0], [2, 2, 0xff, 0x7f]] {
             assert_eq!(replaced(bytes, from, to).failure, Failure::BadRequest, "{to:02x?}");
         }
@@ -271,7 +271,7 @@ fn one_request_is_taken_and_no_more() {
     assert_eq!(kind::name(read(GENM).unwrap().kind), "genm");
 }
 
-/// Everything that reads a stranger's octets without a key.
+/// Runs everything that reads a stranger's octets without a key.
 fn read_all(bytes: &[u8]) {
     let Ok(message) = read(bytes) else { return };
     let _ = message.header.protection_alg.as_ref().and_then(|a| MacParameters::read(a, &LIMITS));

@@ -11,10 +11,10 @@ use x509_cert::ext::pkix::name::GeneralName;
 use super::oid;
 use super::refusal::{Failure, Refusal, malformed};
 
-/// How many controls an answer names; it counts the rest.
+/// The most left-out controls that an answer names. Of any further ones it gives only the number.
 const NAMED: usize = 8;
 
-/// The values of action (RFC 4211 §6.3).
+/// The values of action in a pkiPublicationInfo (RFC 4211 §6.3).
 const DONT_PUBLISH: u8 = 0;
 const PLEASE_PUBLISH: u8 = 1;
 
@@ -22,24 +22,26 @@ const PLEASE_PUBLISH: u8 = 1;
 const DONT_CARE: u8 = 0;
 const HIGHEST_METHOD: u8 = 3;
 
+/// The value of the control pkiPublicationInfo: whether and where the certificate is to be published (RFC 4211 §6.3).
+///
 /// ```text
 /// PKIPublicationInfo ::= SEQUENCE {
 ///     action   INTEGER { dontPublish (0), pleasePublish (1) },
 ///     pubInfos SEQUENCE SIZE (1..MAX) OF SinglePubInfo OPTIONAL }
 /// ```
-/// RFC 4211 §6.3.
 #[derive(Sequence)]
 struct PkiPublicationInfo {
     action: u8,
     pub_infos: Option<Vec<SinglePubInfo>>,
 }
 
+/// One place where a certificate is to be published (RFC 4211 §6.3).
+///
 /// ```text
 /// SinglePubInfo ::= SEQUENCE {
 ///     pubMethod    INTEGER { dontCare (0), x500 (1), web (2), ldap (3) },
 ///     pubLocation  GeneralName OPTIONAL }
 /// ```
-/// RFC 4211 §6.3.
 #[derive(Sequence)]
 struct SinglePubInfo {
     pub_method: u8,
@@ -49,7 +51,7 @@ struct SinglePubInfo {
 /// The meaning of a request's controls.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Controls {
-    /// Whether the certificate shall be published in directories; `None` if no control says so.
+    /// Whether the certificate shall be published in directories; `None` if the request has no pkiPublicationInfo.
     pub published: Option<bool>,
     /// Texts for the answer: which controls were left out, or are obeyed in another way.
     pub notices: Vec<String>,
@@ -59,7 +61,8 @@ impl Controls {
     /// Reads controls. `supported` are those that another part of the server acts on; they are not reported as left out.
     ///
     /// # Errors
-    /// `badDataFormat` for a pkiPublicationInfo that cannot be read, `badRequest` for one that contradicts itself, or if there are two.
+    /// `badDataFormat` for a pkiPublicationInfo that cannot be read; `badRequest` for one that contradicts itself or has a number that RFC
+    /// 4211 does not define, and for two of them.
     pub fn read(
         controls: &[AttributeTypeAndValue],
         supported: &[ObjectIdentifier],

@@ -24,16 +24,17 @@ use super::time::timestamp;
 /// The longest certReqId that is accepted, in octets.
 pub const MAX_CERT_REQ_ID: usize = 16;
 
+/// A request for one certificate (RFC 4211 §5).
+///
 /// ```text
 /// CertRequest ::= SEQUENCE {
 ///     certReqId     INTEGER,
 ///     certTemplate  CertTemplate,
 ///     controls      Controls OPTIONAL }
 /// ```
-/// RFC 4211 §5.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct CertRequest {
-    /// Matches a request to its response.
+    /// A number that the response repeats.
     pub cert_req_id: Int,
     /// The fields that the certificate shall have.
     pub cert_template: CertTemplate,
@@ -41,6 +42,8 @@ pub struct CertRequest {
     pub controls: Option<Vec<AttributeTypeAndValue>>,
 }
 
+/// The fields that a certificate shall have, or by which an existing one is named (RFC 4211 §5).
+///
 /// ```text
 /// CertTemplate ::= SEQUENCE {
 ///     version      [0] Version               OPTIONAL,
@@ -54,7 +57,8 @@ pub struct CertRequest {
 ///     subjectUID   [8] UniqueIdentifier      OPTIONAL,
 ///     extensions   [9] Extensions            OPTIONAL }
 /// ```
-/// RFC 4211 §5. All tags are implicit, but a Name is a CHOICE and so its tag is explicit.
+///
+/// All tags are implicit, but a Name is a CHOICE and so its tag is explicit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Sequence)]
 pub struct CertTemplate {
     /// The version of the certificate: 2, for v3, if it is present.
@@ -63,7 +67,7 @@ pub struct CertTemplate {
     /// Names an existing certificate, such as the one to revoke. Absent in a request for a new one.
     #[asn1(context_specific = "1", tag_mode = "IMPLICIT", optional = "true")]
     pub serial_number: Option<SerialNumber>,
-    /// Absent, but in a ccr, which names the algorithm that the CA shall sign with (RFC 9810 Appendix D.6).
+    /// Absent except in a ccr, which names the algorithm that the CA shall sign with (RFC 9810 Appendix D.6).
     #[asn1(context_specific = "2", tag_mode = "IMPLICIT", optional = "true")]
     pub signing_alg: Option<AlgorithmIdentifierOwned>,
     /// The CA that shall issue the certificate.
@@ -89,12 +93,13 @@ pub struct CertTemplate {
     pub extensions: Option<Vec<Extension>>,
 }
 
+/// The requested validity (RFC 4211 §5).
+///
 /// ```text
 /// OptionalValidity ::= SEQUENCE {
 ///     notBefore  [0] Time OPTIONAL,
 ///     notAfter   [1] Time OPTIONAL } -- at least one MUST be present
 /// ```
-/// RFC 4211 §5.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct OptionalValidity {
     /// The requested notBefore.
@@ -105,20 +110,23 @@ pub struct OptionalValidity {
     pub not_after: Option<Time>,
 }
 
+/// A request for one certificate, with its proof of possession (RFC 4211 §3).
+///
 /// ```text
 /// CertReqMsg ::= SEQUENCE {
 ///     certReq   CertRequest,
 ///     popo      ProofOfPossession  OPTIONAL,
 ///     regInfo   SEQUENCE SIZE(1..MAX) OF AttributeTypeAndValue OPTIONAL }
 /// ```
-/// RFC 4211 §3. The content of regInfo is ignored.
+///
+/// The content of regInfo is ignored.
 #[derive(Debug, Clone)]
 pub struct CertReqMsg {
     /// The request.
     pub request: CertRequest,
     /// The octets of the request as they were sent: a proof of possession is computed over them.
     pub request_bytes: Vec<u8>,
-    /// The proof of possession.
+    /// The proof of possession; `None` if the request has none.
     pub proof: Option<ProofOfPossession>,
     /// Whether the message has regInfo.
     pub has_reg_info: bool,
@@ -126,10 +134,11 @@ pub struct CertReqMsg {
     pub supported: &'static [ObjectIdentifier],
 }
 
+/// The issuer and serial number of a certificate (RFC 4211 §6.5).
+///
 /// ```text
 /// CertId ::= SEQUENCE { issuer GeneralName, serialNumber INTEGER }
 /// ```
-/// RFC 4211 §6.5.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct CertId {
     /// The issuer's name.
@@ -183,8 +192,8 @@ impl CertReqMsg {
         Ok(Self { request, request_bytes, proof, has_reg_info, supported: &[] })
     }
 
-    /// Verifies the proof of possession by signature. `sender` is the name that was authenticated, and `public_key_mac` the
-    /// publicKeyMAC that was verified with the shared secret, over the key in poposkInput.
+    /// Verifies the proof of possession by signature. `sender` is the sender in the header of the message. `public_key_mac` is the
+    /// publicKeyMAC over the key in poposkInput, if it was verified with the shared secret.
     ///
     /// # Errors
     /// `badPOP` without a valid signature by the key in the template, and what [`Self::into_template`] refuses.
@@ -261,7 +270,7 @@ impl CertReqMsg {
             .transpose()
     }
 
-    /// Reads the controls, which say more than the template.
+    /// Reads the controls, which say more than the template. The notices also name a regInfo, because its content is ignored.
     ///
     /// # Errors
     /// As [`Controls::read`].
@@ -274,11 +283,12 @@ impl CertReqMsg {
         Ok(found)
     }
 
-    /// The template of the requested certificate, with a key whose possession is proven, or with `()` if the key is still to be generated.
+    /// The template of the requested certificate. `key` is the key whose possession was proven, or `()` if the key is still to be
+    /// generated.
     ///
     /// # Errors
-    /// `badCertTemplate` for a template with fields that only the CA fills in, `badDataFormat` for extensions that cannot be decoded,
-    /// and what [`Self::controls`] refuses.
+    /// `badCertTemplate` for a template with fields that only the CA fills in, with another version than v3, or with one extension twice;
+    /// `badDataFormat` for extensions that cannot be decoded, and what [`Self::controls`] refuses.
     pub fn into_template<K>(self, key: K) -> Result<RequestTemplate<K>, Refusal> {
         let Controls { published, notices } = self.controls()?;
         let template = self.request.cert_template;
@@ -318,7 +328,8 @@ impl CertReqMsg {
         })
     }
 
-    /// The way in which the request proves possession of a key that does not sign; `None` if the request chose no such way.
+    /// The way in which the request proves possession of a key by decryption or key agreement; `None` if it has a proof of another kind or
+    /// none.
     pub const fn proof_by_decryption(&self) -> Option<PopoPrivKey> {
         match &self.proof {
             Some(

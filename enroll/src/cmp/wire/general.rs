@@ -8,26 +8,28 @@ use x509_cert::time::Time;
 
 use super::crmf::CertTemplate;
 
+/// One CRL that the peer asks for, with the age of the one that it has (RFC 9810 §5.3.19.17).
+///
 /// ```text
 /// CRLStatus ::= SEQUENCE {
 ///     source       CRLSource,
 ///     thisUpdate   Time OPTIONAL }
 /// ```
-/// RFC 9810 §5.3.19.17.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct CrlStatus {
     /// Names the CRL.
     pub source: CrlSource,
-    /// thisUpdate of the CRL that the peer has.
+    /// thisUpdate of the CRL that the peer has; `None` if it has none.
     pub this_update: Option<Time>,
 }
 
+/// The name of a CRL (RFC 9810 §5.3.19.17).
+///
 /// ```text
 /// CRLSource ::= CHOICE {
 ///     dpn          [0] DistributionPointName,
 ///     issuer       [1] GeneralNames }
 /// ```
-/// RFC 9810 §5.3.19.17.
 #[derive(Debug, Clone, PartialEq, Eq, Choice)]
 pub enum CrlSource {
     /// By a distribution point, as a certificate names it.
@@ -38,31 +40,33 @@ pub enum CrlSource {
     Issuer(Vec<GeneralName>),
 }
 
+/// The answer to rootCaCert: the certificate of a root's next key, and the link certificates between both keys (RFC 9810 §5.3.19.15).
+///
 /// ```text
 /// RootCaKeyUpdateContent ::= SEQUENCE {
 ///     newWithNew       CMPCertificate,
 ///     newWithOld   [0] CMPCertificate OPTIONAL,
 ///     oldWithNew   [1] CMPCertificate OPTIONAL }
 /// ```
-/// RFC 9810 §5.3.19.15.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct RootCaKeyUpdate {
     /// The new root certificate.
     pub new_with_new: Any,
-    /// The new key, signed by the old one.
+    /// The certificate of the new key that the old key signed.
     #[asn1(context_specific = "0", optional = "true")]
     pub new_with_old: Option<Any>,
-    /// The old key, signed by the new one.
+    /// The certificate of the old key that the new key signed.
     #[asn1(context_specific = "1", optional = "true")]
     pub old_with_new: Option<Any>,
 }
 
+/// The answer to certReqTemplate: the fields and the kinds of key for a request (RFC 9810 §5.3.19.16).
+///
 /// ```text
 /// CertReqTemplateContent ::= SEQUENCE {
 ///     certTemplate     CertTemplate,
 ///     keySpec          Controls OPTIONAL }
 /// ```
-/// RFC 9810 §5.3.19.16.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct CertReqTemplate {
     /// The fields that a request shall have.

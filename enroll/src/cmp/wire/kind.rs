@@ -43,7 +43,7 @@ pub const POLL_REQ: u8 = 25;
 /// pollRep: polling response.
 pub const POLL_REP: u8 = 26;
 
-/// The name of a body in RFC 9810.
+/// The name of a kind of body in RFC 9810 §5.1.2; `an unknown body` for a number that is not there.
 pub fn name(kind: u8) -> &'static str {
     const NAMES: [&str; 27] = [
         "ir", "ip", "cr", "cp", "p10cr", "popdecc", "popdecr", "kur", "kup", "krr", "krp", "rr",
@@ -63,8 +63,8 @@ pub(crate) const fn continues_transaction(kind: u8) -> bool {
     matches!(kind, ERROR | CERT_CONF | POLL_REQ)
 }
 
-/// Whether a body may belong to a transaction that another message opened. Beside those that always do, popdecr, and nested, which
-/// repeats the header of the message inside it. Every other body opens a transaction.
+/// Whether a body may belong to a transaction that another message opened. These are the ones that always do, popdecr, and nested, which
+/// repeats the transactionID and nonces of the message inside it. Every other body opens a transaction.
 pub(crate) const fn may_continue_transaction(kind: u8) -> bool {
     continues_transaction(kind) || matches!(kind, POPDECR | NESTED)
 }

@@ -24,6 +24,8 @@ const SALT: RangeInclusive<usize> = 8..=128;
 /// The lengths of a PBMAC1 key that are accepted, in octets. The CMP component of Siemens asks for 4096.
 const KEY: RangeInclusive<usize> = 16..=4096;
 
+/// The parameters of PasswordBasedMac (RFC 9810 §5.1.3.1).
+///
 /// ```text
 /// PBMParameter ::= SEQUENCE {
 ///     salt                OCTET STRING,
@@ -31,7 +33,6 @@ const KEY: RangeInclusive<usize> = 16..=4096;
 ///     iterationCount      INTEGER,
 ///     mac                 AlgorithmIdentifier }
 /// ```
-/// RFC 9810 §5.1.3.1.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 struct PbmParameter {
     salt: OctetString,
@@ -40,12 +41,13 @@ struct PbmParameter {
     mac: AlgorithmIdentifierOwned,
 }
 
+/// The parameters of PBMAC1 (RFC 8018 §A.5).
+///
 /// ```text
 /// PBMAC1-params ::= SEQUENCE {
 ///     keyDerivationFunc AlgorithmIdentifier,
 ///     messageAuthScheme AlgorithmIdentifier }
 /// ```
-/// RFC 8018 §A.5.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 struct Pbmac1Parameters {
     key_derivation_func: AlgorithmIdentifierOwned,
@@ -66,8 +68,8 @@ pub const fn is_mac_algorithm(algorithm: ObjectIdentifier) -> bool {
 /// The bounds on the MAC of a message, which the caller decides on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MacLimits {
-    /// How many iterations a MAC may ask for. The lower bound is on the count in its parameters, the upper one on the iterations of all
-    /// blocks of its key together (RFC 8018 §5.2).
+    /// The bounds on the iterations of a MAC. The lower bound is on the count in its parameters, the upper one on that count times the
+    /// number of blocks of its key (RFC 8018 §5.2).
     pub iterations: RangeInclusive<u32>,
     /// Whether a MAC may use SHA-1.
     pub sha1: bool,
@@ -103,7 +105,8 @@ impl MacParameters {
     /// Reads the parameters of a protectionAlg within these bounds; `None` if it is no MAC.
     ///
     /// # Errors
-    /// `badAlg` for unknown algorithms and for parameters that cannot be read, `badRequest` for a count of iterations out of bounds.
+    /// `badAlg` for unknown algorithms, for parameters that cannot be read or have a salt or key of a length that is not accepted, and for
+    /// SHA-1 where it is not allowed; `badRequest` for a count of iterations out of bounds.
     pub fn read(
         algorithm: &AlgorithmIdentifierOwned,
         limits: &MacLimits,
@@ -120,7 +123,8 @@ impl MacParameters {
         }))
     }
 
-    /// As [`Self::read`], with any count of iterations: no key may be derived with the result.
+    /// As [`Self::read`], but without the bounds: any count of iterations and SHA-1 are accepted. No key of an unbounded count may be
+    /// derived with the result.
     pub fn read_unbounded(algorithm: &AlgorithmIdentifierOwned) -> Option<Result<Self, Refusal>> {
         match algorithm.oid {
             oid::PASSWORD_BASED_MAC => Some(Self::pbm(algorithm)),
@@ -129,7 +133,7 @@ impl MacParameters {
         }
     }
 
-    /// Refuses a count of iterations out of bounds.
+    /// Refuses (`badRequest`) a count of iterations out of bounds.
     fn check_iterations(&self, allowed: &RangeInclusive<u32>) -> Result<(), Refusal> {
         let (least, most) = (u64::from(*allowed.start()), u64::from(*allowed.end()));
         let (count, work) = (self.count, self.iterations());
@@ -151,7 +155,7 @@ impl MacParameters {
         Err(Refusal::new(Failure::BadRequest, why))
     }
 
-    /// Whether SHA-1 has any part in the MAC.
+    /// Whether the derivation of the key or the MAC itself uses SHA-1.
     fn uses_sha1(&self) -> bool {
         let function = match self.derivation {
             Derivation::Pbm(hash) | Derivation::Pbkdf2(HmacHash(hash), _) => hash,
@@ -165,7 +169,7 @@ impl MacParameters {
         &self.algorithm
     }
 
-    /// How many iterations the parameters ask for, of all blocks of the key together.
+    /// The number of iterations that the parameters ask for: the count times the number of blocks of the key.
     pub fn iterations(&self) -> u64 {
         self.count.saturating_mul(self.derivation.blocks())
     }
@@ -183,7 +187,7 @@ impl MacParameters {
         Some(key).filter(|key| key.verify(message, mac))
     }
 
-    /// Derives the key from a secret. This is the expensive step, whose cost [`Self::iterations`] says.
+    /// Derives the key from a secret. This is the expensive step; [`Self::iterations`] is its cost.
     pub fn derive(&self, secret: &[u8]) -> MacKey {
         self.derived(secret, self.count())
     }
@@ -201,7 +205,7 @@ impl MacParameters {
         drop(Self { derivation, ..self.clone() }.derived(secret, work));
     }
 
-    /// The count of iterations as the derivation takes it.
+    /// The count of iterations as the derivation takes it: at least 1, and at most the largest number of 32 bits.
     fn count(&self) -> NonZeroU32 {
         let count = u32::try_from(self.count).unwrap_or(u32::MAX);
         NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)
@@ -289,7 +293,7 @@ pub enum MacKind {
 }
 
 impl MacParameters {
-    /// The parameters for a client's own messages.
+    /// The parameters for a client's own messages: the `salt`, the count `iterations` and, for PBMAC1, a key of 32 octets.
     pub fn chosen(kind: MacKind, salt: &[u8], iterations: u32) -> der::Result<Self> {
         let plain = |oid| AlgorithmIdentifierOwned { oid, parameters: None };
         let with = |oid, parameters| AlgorithmIdentifierOwned { oid, parameters: Some(parameters) };

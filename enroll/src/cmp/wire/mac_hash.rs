@@ -37,7 +37,7 @@ impl Hash {
 }
 
 impl HmacHash {
-    /// The HMAC of an algorithm identifier.
+    /// The HMAC that an object identifier names.
     ///
     /// # Errors
     /// `badAlg` for anything else.
@@ -72,7 +72,8 @@ impl HmacHash {
     }
 }
 
-/// The one-way function of PasswordBasedMac: the hash of secret and salt, and the hash of that, up to this number of iterations in all.
+/// The key of PasswordBasedMac: the hash of the secret followed by the salt, which is hashed again until `iterations` hashes were computed
+/// in all.
 pub fn iterate(
     hash: Hash,
     secret: &[u8],
@@ -129,7 +130,7 @@ fn iterate_sha256(secret: &[u8], salt: &[u8], iterations: NonZeroU32) -> Zeroizi
     Zeroizing::new(block.iter().take(LENGTH).copied().collect())
 }
 
-/// A refusal (`badAlg`) of an algorithm that has this part in a MAC.
+/// A refusal (`badAlg`) of an algorithm. `what` says what the algorithm is for, such as "MAC".
 pub fn unsupported(what: &str, algorithm: ObjectIdentifier) -> Refusal {
     Refusal::new(
         Failure::BadAlg,

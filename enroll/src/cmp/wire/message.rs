@@ -16,6 +16,8 @@ const MAX_EXTRA_CERTS: usize = 16;
 /// The lengths of a nonce that are accepted, in octets: at least 128 bits (RFC 9810 §5.1.1, RFC 9483 §3.5).
 pub const NONCE: RangeInclusive<usize> = 16..=64;
 
+/// The header of a message (RFC 9810 §5.1.1).
+///
 /// ```text
 /// PKIHeader ::= SEQUENCE {
 ///     pvno                INTEGER     { cmp1999(1), cmp2000(2), cmp2021(3) },
@@ -31,10 +33,9 @@ pub const NONCE: RangeInclusive<usize> = 16..=64;
 ///     freeText        [7] PKIFreeText             OPTIONAL,
 ///     generalInfo     [8] SEQUENCE SIZE (1..MAX) OF InfoTypeAndValue OPTIONAL }
 /// ```
-/// RFC 9810 §5.1.1.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct PkiHeader {
-    /// The version: 2, or 3 for cmp2021 syntax.
+    /// The version of the syntax: 2 for cmp2000, 3 for cmp2021.
     pub pvno: Int,
     /// The sender's name.
     pub sender: GeneralName,
@@ -43,13 +44,13 @@ pub struct PkiHeader {
     /// When the sender made the message.
     #[asn1(context_specific = "0", optional = "true")]
     pub message_time: Option<GeneralizedTime>,
-    /// How the message is protected.
+    /// The algorithm of the protection, with its parameters.
     #[asn1(context_specific = "1", optional = "true")]
     pub protection_alg: Option<AlgorithmIdentifierOwned>,
     /// The key of the sender that protects the message: the reference of a secret, or a subject key identifier.
     #[asn1(context_specific = "2", optional = "true")]
     pub sender_kid: Option<OctetString>,
-    /// The key of the recipient.
+    /// The recipient's key. Nothing here sets it or reads it.
     #[asn1(context_specific = "3", optional = "true")]
     pub recip_kid: Option<OctetString>,
     /// Identifies the transaction.
@@ -69,12 +70,13 @@ pub struct PkiHeader {
     pub general_info: Option<Vec<InfoTypeAndValue>>,
 }
 
+/// One piece of information, in generalInfo or in a general message (RFC 9810 §5.1.1 and §5.3.19).
+///
 /// ```text
 /// InfoTypeAndValue ::= SEQUENCE {
 ///     infoType               OBJECT IDENTIFIER,
 ///     infoValue              ANY DEFINED BY infoType  OPTIONAL }
 /// ```
-/// RFC 9810 §5.1.1.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct InfoTypeAndValue {
     /// The kind of information.
@@ -83,6 +85,8 @@ pub struct InfoTypeAndValue {
     pub info_value: Option<Any>,
 }
 
+/// A PKIMessage as it was received (RFC 9810 §5.1).
+///
 /// ```text
 /// PKIMessage ::= SEQUENCE {
 ///     header           PKIHeader,
@@ -90,16 +94,15 @@ pub struct InfoTypeAndValue {
 ///     protection   [0] PKIProtection OPTIONAL,
 ///     extraCerts   [1] SEQUENCE SIZE (1..MAX) OF CMPCertificate OPTIONAL }
 /// ```
-/// A PKIMessage as it was received, RFC 9810 §5.1.
 #[derive(Debug, Clone)]
 pub struct Message {
     /// The header.
     pub header: PkiHeader,
     /// The kind of the body: the number of its context tag ([`super::kind`]).
     pub kind: u8,
-    /// The element inside the body's context tag.
+    /// The content of the body: the element inside its context tag.
     pub body: Any,
-    /// The protection, if there is one.
+    /// The octets of the protection: a MAC or a signature. `None` without one.
     pub protection: Option<Vec<u8>>,
     /// extraCerts, DER.
     pub extra_certs: Vec<Vec<u8>>,
@@ -151,7 +154,7 @@ impl Message {
         Ok(message)
     }
 
-    /// Reads protection or extraCerts, each of which may be present once and in this order.
+    /// Reads an element behind the body: protection or extraCerts. Each may be present once, and protection comes first.
     fn take_optional(&mut self, element: &[u8]) -> der::Result<()> {
         let tagged = AnyRef::from_der(element)?;
         match tagged.tag() {
@@ -186,15 +189,16 @@ impl Message {
     }
 }
 
+/// The octets over which a protection is computed (RFC 9810 §5.1.3), from the DER of header and body.
+///
 /// ```text
 /// ProtectedPart ::= SEQUENCE { header PKIHeader, body PKIBody }
 /// ```
-/// The octets that a protection is computed over, RFC 9810 §5.1.3.
 pub fn protected_part(header: &[u8], body: &[u8]) -> der::Result<Vec<u8>> {
     AnyRef::new(Tag::Sequence, &[header, body].concat())?.to_der()
 }
 
-/// The content of a body in its context tag, DER.
+/// A PKIBody, DER: the content, which is DER already, in the context tag of this kind.
 pub fn tagged_body(kind: u8, content: &[u8]) -> der::Result<Vec<u8>> {
     context(kind, content)
 }

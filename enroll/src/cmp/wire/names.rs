@@ -5,8 +5,8 @@ use der::{Tag, Tagged};
 use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::name::Name;
 
-/// Whether two names are the same, apart from letter case, the kinds of string, and white space at the ends and in a row: a client may
-/// encode a name anew in its own way.
+/// Whether two names are the same. Letter case, the kinds of string, white space at the ends, and the amount of white space elsewhere do
+/// not count: a client may encode a name anew in its own way.
 pub fn same(a: &Name, b: &Name) -> bool {
     a == b
         || a.0.len() == b.0.len()

@@ -12,13 +12,13 @@ pub const PASSWORD_BASED_MAC: ObjectIdentifier = oid("1.2.840.113533.7.66.13");
 pub const PBMAC1: ObjectIdentifier = oid("1.2.840.113549.1.5.14");
 /// id-PBKDF2, RFC 8018 §A.2.
 pub const PBKDF2: ObjectIdentifier = oid("1.2.840.113549.1.5.12");
-/// id-PBES2, RFC 8018 §A.4: Bouncy Castle names PBKDF2 so in PBMAC1.
+/// id-PBES2, RFC 8018 §A.4. In PBMAC1, Bouncy Castle names it where it means PBKDF2.
 pub const PBES2: ObjectIdentifier = oid("1.2.840.113549.1.5.13");
 /// id-sha1, RFC 3279 §2.1.
 pub const SHA1: ObjectIdentifier = oid("1.3.14.3.2.26");
-/// hmac-SHA1, RFC 4231 and RFC 8018 §B.1.1.
+/// id-hmacWithSHA1, RFC 8018 §B.1.1.
 pub const HMAC_SHA1: ObjectIdentifier = oid("1.2.840.113549.2.7");
-/// id-hmac-SHA1 of RFC 2104 in the form of CMP, RFC 9810 §D.2.
+/// hMAC-SHA1, RFC 3370 §6.1: another identifier of HMAC with SHA-1, which clients of CMP use.
 pub const HMAC_SHA1_CMP: ObjectIdentifier = oid("1.3.6.1.5.5.8.1.2");
 /// id-hmacWithSHA256, RFC 8018 §B.1.2.
 pub const HMAC_SHA256: ObjectIdentifier = oid("1.2.840.113549.2.9");
@@ -40,7 +40,7 @@ pub const PKI_PUBLICATION_INFO: ObjectIdentifier = oid("1.3.6.1.5.5.7.5.1.3");
 pub const PKI_ARCHIVE_OPTIONS: ObjectIdentifier = oid("1.3.6.1.5.5.7.5.1.4");
 /// id-regCtrl-protocolEncrKey, RFC 4211 §6.6.
 pub const PROTOCOL_ENCR_KEY: ObjectIdentifier = oid("1.3.6.1.5.5.7.5.1.6");
-/// id-regCtrl-altCertTemplate, RFC 9810 §5.3.19.16.
+/// id-regCtrl-altCertTemplate, RFC 9810 §5.2.1.
 pub const ALT_CERT_TEMPLATE: ObjectIdentifier = oid("1.3.6.1.5.5.7.5.1.7");
 /// id-regCtrl-oldCertID, RFC 4211 §6.5.
 pub const OLD_CERT_ID: ObjectIdentifier = oid("1.3.6.1.5.5.7.5.1.5");
@@ -80,5 +80,5 @@ pub const CRLS: ObjectIdentifier = oid("1.3.6.1.5.5.7.4.23");
 pub const ALG_ID: ObjectIdentifier = oid("1.3.6.1.5.5.7.5.1.11");
 /// id-regCtrl-rsaKeyLen, RFC 9810 §5.3.19.16.
 pub const RSA_KEY_LEN: ObjectIdentifier = oid("1.3.6.1.5.5.7.5.1.12");
-/// aes256-CBC, RFC 9481 §4.3.
+/// id-aes256-CBC, RFC 9481 §5.1.
 pub const AES_256_CBC: ObjectIdentifier = oid("2.16.840.1.101.3.4.1.42");

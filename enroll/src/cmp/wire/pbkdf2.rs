@@ -4,6 +4,8 @@ use der::asn1::{Int, OctetString};
 use der::{DecodeValue, EncodeValue, FixedTag, Header, Length, Reader, Sequence, Tag, Writer};
 use spki::AlgorithmIdentifierOwned;
 
+/// The parameters of PBKDF2 (RFC 8018 §A.2).
+///
 /// ```text
 /// PBKDF2-params ::= SEQUENCE {
 ///     salt CHOICE { specified OCTET STRING, otherSource AlgorithmIdentifier },
@@ -11,14 +13,13 @@ use spki::AlgorithmIdentifierOwned;
 ///     keyLength INTEGER (1..MAX) OPTIONAL,
 ///     prf AlgorithmIdentifier DEFAULT algid-hmacWithSHA1 }
 /// ```
-/// RFC 8018 §A.2.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct Pbkdf2Parameters {
     /// The salt, if it is specified; otherSource is not supported.
     pub salt: OctetString,
     /// How often the pseudorandom function is iterated for each block of the key.
     pub iteration_count: Count,
-    /// The length of the key, in octets.
+    /// The length of the key, in octets. If it is absent, the length is that of the hash of the MAC that uses the key.
     pub key_length: Option<u16>,
     /// The pseudorandom function; HMAC-SHA-1 when absent.
     pub prf: Option<AlgorithmIdentifierOwned>,

@@ -1,5 +1,5 @@
-//! Looks at a message before it is decoded, to choose the thread and the slots for it. A message that is not DER gives nothing here, and is
-//! refused when it is decoded.
+//! Looks at a message before it is decoded, to choose the thread and the slots for it. For a message that is not DER the functions return
+//! `None`; it is refused when it is decoded.
 
 use der::asn1::AnyRef;
 use der::{Decode, Encode, Reader, SliceReader, Tag, TagNumber, Tagged};
@@ -7,7 +7,7 @@ use spki::{AlgorithmIdentifierOwned, AlgorithmIdentifierRef};
 
 use super::mac::{MacParameters, is_mac_algorithm};
 
-/// The kind of the body: the context tag of the message's second element.
+/// The kind of the body: the number of the context tag of the message's second element. `None` if there is no such element.
 pub fn body_kind(message: &[u8]) -> Option<u8> {
     let message = AnyRef::from_der(message).ok()?;
     let mut parts = SliceReader::new(message.value()).ok()?;

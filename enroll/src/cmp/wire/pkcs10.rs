@@ -14,7 +14,7 @@ use super::oid;
 use super::refusal::{Failure, Refusal, malformed};
 use super::request_template::RequestTemplate;
 
-/// Reads a CertificationRequest and verifies its signature, which is the proof of possession.
+/// Reads a CertificationRequest (RFC 2986 §4) and verifies its signature, which is the proof of possession.
 ///
 /// ```text
 /// CertificationRequest ::= SEQUENCE {
@@ -23,7 +23,6 @@ use super::request_template::RequestTemplate;
 ///     signatureAlgorithm AlgorithmIdentifier,
 ///     signature BIT STRING }
 /// ```
-/// RFC 2986 §4.
 ///
 /// # Errors
 /// `badDataFormat` or `badCertTemplate` for a request that is not of this form, `badAlg` and `badPOP` for its signature.

@@ -5,6 +5,8 @@ use der::{Choice, Decode, Encode, Sequence, Tag, TagNumber, Tagged};
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 use x509_cert::ext::pkix::name::GeneralName;
 
+/// The proof that the sender has the private key that belongs to the key in its request (RFC 4211 §4).
+///
 /// ```text
 /// ProofOfPossession ::= CHOICE {
 ///     raVerified      [0] NULL,
@@ -12,10 +14,9 @@ use x509_cert::ext::pkix::name::GeneralName;
 ///     keyEncipherment [2] POPOPrivKey,
 ///     keyAgreement    [3] POPOPrivKey }
 /// ```
-/// RFC 4211 §4.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProofOfPossession {
-    /// A registration authority verified the proof.
+    /// The proof was verified by a registration authority, which says so.
     RaVerified,
     /// A signature by the key.
     Signature(Box<PopoSigningKey>),
@@ -25,16 +26,17 @@ pub enum ProofOfPossession {
     KeyAgreement(PopoPrivKey),
 }
 
+/// A proof of possession by signature (RFC 4211 §4.1).
+///
 /// ```text
 /// POPOSigningKey ::= SEQUENCE {
 ///     poposkInput         [0] POPOSigningKeyInput OPTIONAL,
 ///     algorithmIdentifier     AlgorithmIdentifier,
 ///     signature               BIT STRING }
 /// ```
-/// RFC 4211 §4.1.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct PopoSigningKey {
-    /// The signed octets, where the template lacks the subject or the key. Absent, the CertRequest is signed.
+    /// The content that is signed if the template lacks the subject or the key. If it is absent, the CertRequest is signed.
     #[asn1(context_specific = "0", tag_mode = "IMPLICIT", optional = "true")]
     pub input: Option<PopoSigningKeyInput>,
     /// The algorithm of the signature.
@@ -43,6 +45,8 @@ pub struct PopoSigningKey {
     pub signature: BitString,
 }
 
+/// The signed content of a proof of possession, where that is not the CertRequest (RFC 4211 §4.1).
+///
 /// ```text
 /// POPOSigningKeyInput ::= SEQUENCE {
 ///     authInfo            CHOICE {
@@ -50,16 +54,15 @@ pub struct PopoSigningKey {
 ///         publicKeyMAC        PKMACValue },
 ///     publicKey           SubjectPublicKeyInfo }
 /// ```
-/// RFC 4211 §4.1.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct PopoSigningKeyInput {
-    /// Who holds the key.
+    /// Names the holder of the key, or proves that it has the shared secret.
     pub auth_info: AuthInfo,
     /// The key; it must be the one in the template.
     pub public_key: SubjectPublicKeyInfoOwned,
 }
 
-/// The CHOICE in [`PopoSigningKeyInput`].
+/// The authInfo of a [`PopoSigningKeyInput`].
 #[derive(Debug, Clone, PartialEq, Eq, Choice)]
 pub enum AuthInfo {
     /// The sender, which was authenticated in another way.
@@ -69,18 +72,21 @@ pub enum AuthInfo {
     PublicKeyMac(PkMacValue),
 }
 
+/// A MAC over a public key (RFC 4211 §4.1).
+///
 /// ```text
 /// PKMACValue ::= SEQUENCE { algId AlgorithmIdentifier, value BIT STRING }
 /// ```
-/// RFC 4211 §4.1.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct PkMacValue {
-    /// PasswordBasedMac.
+    /// The algorithm of the MAC with its parameters, such as PasswordBasedMac.
     pub algorithm: AlgorithmIdentifierOwned,
     /// The MAC.
     pub value: BitString,
 }
 
+/// The way in which possession of a key is proven that does not sign (RFC 4211 §4.2).
+///
 /// ```text
 /// POPOPrivKey ::= CHOICE {
 ///     thisMessage       [0] BIT STRING,         -- deprecated
@@ -91,7 +97,8 @@ pub struct PkMacValue {
 ///
 /// SubsequentMessage ::= INTEGER { encrCert (0), challengeResp (1) }
 /// ```
-/// RFC 4211 §4.2.
+///
+/// Only the choice is kept: no way with content is supported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PopoPrivKey {
     /// The private key itself, in the request.

@@ -3,10 +3,11 @@
 use countersign_ca::{Denial, Error};
 use der::asn1::BitString;
 
+/// The names of the bits in PKIFailureInfo, in their order (RFC 9810 §5.2.3).
+///
 /// ```text
 /// PKIFailureInfo ::= BIT STRING { badAlg (0), badMessageCheck (1), … }
 /// ```
-/// The names of the bits in their order, RFC 9810 §5.2.3.
 const NAMES: [&str; 27] = [
     "badAlg",
     "badMessageCheck",
@@ -37,7 +38,7 @@ const NAMES: [&str; 27] = [
     "duplicateCertReq",
 ];
 
-/// The names of the bits that a peer set.
+/// The names of the bits that are set in a failInfo. Bits without a name are left out.
 pub fn failure_names(bits: &BitString) -> Vec<&'static str> {
     let set = bits.bits().zip(NAMES);
     set.filter(|(set, _)| *set).map(|(_, name)| name).collect()
@@ -124,7 +125,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal with its reason, of which [`legible`] takes care.
+    /// A refusal with its reason, which [`legible`] makes safe to show.
     pub fn new(failure: Failure, text: impl Into<String>) -> Self {
         Self { failure, text: legible(&text.into()) }
     }
@@ -140,7 +141,7 @@ pub fn encoding_failed(error: der::Error) -> Refusal {
     Refusal::from(Error::internal(format!("an answer cannot be encoded: {error}")))
 }
 
-/// The longest text of a refusal, in characters.
+/// The longest text that [`legible`] returns, in characters and without the `…` that ends a text which was cut off.
 const MAX_TEXT: usize = 600;
 
 /// The text in a form that is safe in a log, on a terminal and in a message.
@@ -162,8 +163,8 @@ pub fn legible(text: &str) -> String {
     out
 }
 
-/// The mapping. The reason of a fault that only the server's operator can mend goes to the log; the peer learns only that the fault is not
-/// its own.
+/// Maps an error of the authority to a refusal. The reason of a fault that only the server's operator can mend goes to the log; the peer
+/// learns only that the fault is not its own.
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         match error {
@@ -185,7 +186,7 @@ impl From<Error> for Refusal {
     }
 }
 
-/// The bit for a denial.
+/// The failInfo bit for a denial by the authority.
 fn failure_of(kind: Denial) -> Failure {
     match kind {
         Denial::NotAuthorized => Failure::NotAuthorized,

@@ -11,11 +11,11 @@ use x509_cert::name::Name;
 pub struct RequestTemplate<K = ProvenKey> {
     /// The key, whose possession was proven; `()` if the key is still to be generated here.
     pub key: K,
-    /// The issuer, if the request names one.
+    /// The issuer; `None` if the request names none.
     pub issuer: Option<Name>,
     /// The subject; `None` when absent or empty.
     pub subject: Option<Name>,
-    /// The subjectAltName.
+    /// The names in the subjectAltName; empty if the request has none.
     pub alt_names: Vec<GeneralName>,
     /// Every other extension.
     pub extensions: Vec<Extension>,
@@ -30,7 +30,8 @@ pub struct RequestTemplate<K = ProvenKey> {
 }
 
 impl<K> RequestTemplate<K> {
-    /// The request to the authority: under this profile, by this CA, and in place of the certificate `updates`.
+    /// The request to the authority, under this profile and by this CA; `None` leaves either to the account. `updates` is the serial number
+    /// of the certificate that the new one replaces. The issuer and the notices are not part of it.
     pub fn into_request(
         self,
         profile: Option<Label>,

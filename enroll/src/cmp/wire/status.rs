@@ -16,20 +16,21 @@ pub const WAITING: u8 = 3;
 /// revocationNotification: the certificate was revoked.
 pub const REVOCATION_NOTIFICATION: u8 = 5;
 
+/// Whether a request was granted, and why not (RFC 9810 §5.2.3).
+///
 /// ```text
 /// PKIStatusInfo ::= SEQUENCE {
 ///     status        PKIStatus,
 ///     statusString  PKIFreeText     OPTIONAL,
 ///     failInfo      PKIFailureInfo  OPTIONAL }
 /// ```
-/// RFC 9810 §5.2.3.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct PkiStatusInfo {
     /// The status, such as [`ACCEPTED`].
     pub status: u8,
     /// Text for people.
     pub status_string: Option<Vec<String>>,
-    /// Why the request was refused.
+    /// The bits that say why the request was refused.
     pub fail_info: Option<BitString>,
 }
 

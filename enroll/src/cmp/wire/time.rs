@@ -1,16 +1,16 @@
-//! The times of ASN.1 and those of the authority.
+//! Converts between the times of ASN.1 and those of the authority.
 
 use std::time::Duration;
 
 use countersign_ca::Timestamp;
 use der::asn1::GeneralizedTime;
 
-/// A time that a UTCTime or GeneralizedTime gave as the time since 1970; beyond the range of [`Timestamp`], the latest one.
+/// The time of a UTCTime or GeneralizedTime, given as the duration since 1970; the latest [`Timestamp`] if it is beyond that.
 pub fn timestamp(since_epoch: Duration) -> Timestamp {
     Timestamp::from_seconds(i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX))
 }
 
-/// A GeneralizedTime in whole seconds; 1970 for what is earlier.
+/// A time as a GeneralizedTime in whole seconds; the beginning of 1970 for an earlier one.
 ///
 /// # Errors
 /// The year is beyond 9999.

@@ -1,4 +1,4 @@
-//! certConf, and error messages of peers: the messages that end the transaction of an issued certificate (RFC 9483 §4.1.1 and §3.6).
+//! certConf, and error messages of peers: the messages that end a transaction (RFC 9483 §4.1.1 and §3.6).
 
 use countersign_ca::Error;
 use countersign_ca::oid as ca;
@@ -20,7 +20,9 @@ impl Exchange<'_> {
     /// certConf: the peer accepts the certificate, or rejects it, whereupon it is revoked.
     ///
     /// # Errors
-    /// `certConfirmed` or `certRevoked` if no confirmation is awaited any more, and refusals of a certConf for something else.
+    /// `certConfirmed` or `certRevoked` if no confirmation is awaited any more; `badCertId` for the hash of another certificate, which has
+    /// the issued one revoked; `badAlg` for an unknown hashAlg; as [`Self::continued_transaction`], and refusals of a certConf that cannot
+    /// be read or is for another request.
     pub fn confirmation(self) -> Result<Answer, Refusal> {
         let authority = self.service.authority();
         // 1. A certificate in the peer's own transaction awaits its confirmation.
@@ -84,7 +86,7 @@ impl Exchange<'_> {
         Answer::confirmed()
     }
 
-    /// The refusal of a certConf in a transaction whose certificate awaits none.
+    /// The refusal of a certConf in a transaction in which no certificate awaits its confirmation.
     fn nothing_to_confirm(&self, transaction: &Transaction) -> Result<Refusal, Refusal> {
         let authority = self.service.authority();
         if authority.waiting(&transaction.id)?.is_some() {

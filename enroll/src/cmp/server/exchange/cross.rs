@@ -16,7 +16,8 @@ impl Exchange<'_> {
     /// ccr: the operator of another CA asks for a certificate for its CA's key.
     ///
     /// # Errors
-    /// `wrongIntegrity` without a signature, `badCertTemplate` for a template that leaves something out, and refusals by the authority.
+    /// `wrongIntegrity` without a signature, `badCertTemplate` for a template that lacks a field, `wrongAuthority` or `badAlg` for another
+    /// issuer or signature algorithm than the CA's; refusals of the request, and refusals by the authority.
     pub fn cross_certification(self) -> Result<Answer, Refusal> {
         // 1. A signature protects the message (Appendix D.6).
         if self.protection != Protection::Signature {
@@ -109,7 +110,7 @@ fn check_complete(template: &CertTemplate) -> Result<(), Refusal> {
     }
 }
 
-/// Checks that the issuer in the template is the CA that certifies other CAs.
+/// Checks that the issuer in the template is the CA that will issue the certificate.
 fn check_issuer(wanted: Option<&Name>, issuer: &Name) -> Result<(), Refusal> {
     match wanted.filter(|wanted| !wanted.is_empty() && !names::same(wanted, issuer)) {
         Some(wanted) => Err(Refusal::new(

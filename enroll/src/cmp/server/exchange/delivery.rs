@@ -27,7 +27,8 @@ pub enum Sealing {
 }
 
 impl Delivery {
-    /// Prepares to encrypt a certificate for this key, in the form that pvno `version` has.
+    /// Prepares to encrypt a certificate for this key: as EnvelopedData if `version`, the pvno of the request, is 3, else as
+    /// EncryptedValue.
     ///
     /// # Errors
     /// `Malformed` or `Denied` when nothing can be encrypted for the key.
@@ -46,7 +47,7 @@ impl Delivery {
         }))
     }
 
-    /// The lowest pvno of a message that carries the certificate in this way: 3 for EnvelopedData (RFC 9810 §5.1.1).
+    /// The lowest pvno of a message that carries the certificate in this way: 3 for EnvelopedData (RFC 9810 §7), else 2.
     pub const fn pvno(&self) -> u8 {
         match self {
             Self::WithKey(_) | Self::Encrypted(Sealing::Envelope(_)) => 3,

@@ -18,21 +18,21 @@ use crate::cmp::wire::request_template::RequestTemplate;
 
 /// A request for a certificate whose key is proven, and how it is answered.
 pub struct Grant {
-    /// The kind of body that answers.
+    /// The kind of body that answers: that of ip, cp or kup.
     pub answer: u8,
     /// The certReqId of the request.
     pub id: Int,
     /// The template of the certificate.
     pub template: RequestTemplate,
-    /// The certificate that it updates.
+    /// For a kur: the serial number of the certificate that it updates. `None` for any other request.
     pub updates: Option<Serial>,
-    /// The peer for whose account a registration authority asks.
+    /// The peer for whose account a registration authority asks; `None` if the sender asks for its own account.
     pub on_behalf: Option<Requester>,
     /// How the certificate reaches its holder.
     pub delivery: Delivery,
     /// Whether implicit confirmation is asked for.
     pub implicit: bool,
-    /// The profile that is asked for.
+    /// The profile that is asked for; `None` leaves it to the account.
     pub profile: Option<Label>,
 }
 
@@ -40,7 +40,8 @@ impl Exchange<'_> {
     /// Has the certificate issued, and answers with it; or with "waiting", if it needs approval.
     ///
     /// # Errors
-    /// Refusals by the authority; [`Stop::NeedsBlockingThread`].
+    /// Refusals by the authority; `transactionIdInUse`; [`Stop::NeedsBlockingThread`] if the thread may not block and the request needs
+    /// approval or no serial number is in reserve.
     pub fn grant(self, grant: Grant) -> Result<Recording<Answer>, Stop> {
         let Grant { answer: kind, id, template, updates, on_behalf, delivery, implicit, profile } =
             grant;
@@ -87,7 +88,7 @@ impl Exchange<'_> {
             // INVARIANT: nothing was recorded yet.
             self.pool.require_blocking()?;
         }
-        // 4. The certificate. The answer is made while its record is written, and leaves when the record is durable.
+        // 4. The certificate. The answer is made while its record is written, and is sent when the record is durable.
         let issued = authority.begin_issue(authorized, Some(draft))?;
         Ok(issued.try_map(|mut issued| {
             issued.changes.extend(notices);
@@ -95,8 +96,8 @@ impl Exchange<'_> {
         })?)
     }
 
-    /// A notice for a peer that named one CA of this instance although another one issues. After an account moved to another CA, its
-    /// gateway still names the old one, and must not be left without a certificate.
+    /// A notice for a peer that named one CA of this instance although another one issues; `None` for any other peer. After an account
+    /// moved to another CA, its gateway still names the old one, and must not be left without a certificate.
     fn notice_of_issuer(&self, asked: Option<&Name>, ca: &Label) -> Option<String> {
         let authority = self.service.authority();
         let asked = asked.filter(|asked| authority.ca_by_subject(asked).is_some())?;

@@ -15,7 +15,7 @@ use crate::cmp::wire::refusal::{Refusal, encoding_failed};
 use crate::cmp::wire::status::PkiStatusInfo;
 
 impl Exchange<'_> {
-    /// The answer of this kind with a certificate. `id` is the certReqId of the request.
+    /// The answer with a certificate, as a body of this kind. `id` is the certReqId of the request.
     ///
     /// # Errors
     /// `systemFailure` when something cannot be encoded or encrypted.

@@ -37,7 +37,7 @@ use crate::transport::pool::Pool;
 pub struct Exchange<'a> {
     /// The server.
     pub service: &'a CmpService,
-    /// Where the message was sent to and came from.
+    /// The path of the message's HTTP request, and the client's address.
     pub route: &'a Route,
     /// The message.
     pub message: &'a Message,
@@ -49,27 +49,27 @@ pub struct Exchange<'a> {
     pub nonce: &'a [u8; 16],
     /// A publicKeyMAC in the request that was verified with the sender's secret.
     pub public_key_mac: Option<PkMacValue>,
-    /// The sender, if it is a registration authority.
+    /// The sender, if it is a registration authority; else `None`.
     pub registrar: Option<&'a Registrar>,
     /// The registration authority that added its protection to the message.
     pub forwarder: Option<&'a Registrar>,
     /// The end entity's message that a registration authority changed into this one, if it came with it.
     pub original: Option<Original>,
-    /// The CA that answers; `None` means the default.
+    /// The CA that answers; `None` means the default CA.
     pub ca: Option<Label>,
-    /// The thread that works on the message.
+    /// The kind of thread that works on the message.
     pub pool: Pool,
 }
 
 /// A CRMF request whose key is not proven yet.
 pub struct CrmfRequest {
-    /// The kind of body that answers.
+    /// The kind of body that answers: that of ip, cp or kup.
     pub answer: u8,
     /// The certReqId.
     pub id: Int,
     /// The request.
     pub message: CertReqMsg,
-    /// The certificate that it updates.
+    /// For a kur: the serial number of the certificate that it updates. `None` for any other request.
     pub updates: Option<Serial>,
 }
 
@@ -83,10 +83,11 @@ pub struct CertificateId {
 }
 
 impl Exchange<'_> {
-    /// The profile that the path or the header names (id-it-certProfile, RFC 9483 §3.1).
+    /// The profile that the path or the header names (id-it-certProfile, RFC 9483 §3.1); `None` if neither names one.
     ///
     /// # Errors
-    /// `badRequest` for an unknown profile, for more than one, and where path and header disagree.
+    /// `badRequest` for an unknown profile, for none or more than one in certProfile, and where path and header disagree; `badDataFormat`
+    /// for a name that can be no profile's.
     pub fn profile(&self) -> Result<Option<Label>, Refusal> {
         let bad = |why: String| Refusal::new(Failure::BadRequest, why);
         let infos = self.message.header.general_info.iter().flatten();
@@ -110,10 +111,11 @@ impl Exchange<'_> {
         }
     }
 
-    /// Drafts the record of a new transaction, in which no confirmation is awaited yet. `until` is when its last message is awaited.
+    /// Drafts the record of a new transaction, in which no confirmation is awaited yet. `until` is the time until which its last message is
+    /// awaited.
     ///
-    /// The transactionID is remembered two windows of messageTime longer than that. A message may be dated one window ahead, and is
-    /// accepted for one window after its date: so long could a replay of it pass the check of messageTime.
+    /// The transactionID is remembered longer than that, by twice `time_window`. The messageTime of a message may be one such window ahead,
+    /// and the message is accepted for one window after its messageTime. A replay of it could pass the check of messageTime for so long.
     ///
     /// # Errors
     /// `transactionIdInUse`.
@@ -164,7 +166,8 @@ impl Exchange<'_> {
         Ok(context.map_err(encoding_failed)?.bound(peer_nonce, credential))
     }
 
-    /// The hash of the name of the sender's credential: its certificate, or its secret with the kind of MAC.
+    /// The hash of the name of the sender's credential: of its certificate, be it a vendor's, or of its secret together with the kind of
+    /// MAC.
     pub fn credential(&self) -> der::Result<OctetString> {
         let name = match self.requester.credential() {
             Credential::Certificate(record) | Credential::Registrar(record) => {

@@ -27,7 +27,7 @@ pub struct Held {
     pub id: Int,
     /// How the certificate will be confirmed.
     pub confirmation: Confirmation,
-    /// The registration authority that asks for another account.
+    /// The registration authority that asks for another account, or that added its protection; `None` if there is none.
     pub registrar: Option<Label>,
     /// Texts for the answer about parts of the request that were left out or changed.
     pub notices: Vec<String>,
@@ -166,8 +166,8 @@ impl Exchange<'_> {
         self.fetch(&transaction, &context, waiting, notices)
     }
 
-    /// Issues an approved certificate. Its transaction replaces that of the request. The answer lists the authority's changes and
-    /// `notices`.
+    /// Issues an approved certificate. The transaction is recorded anew under the same transactionID, in place of that of the request. The
+    /// answer lists the authority's changes and `notices`.
     fn fetch(
         &self,
         transaction: &Transaction,
@@ -196,7 +196,7 @@ impl Exchange<'_> {
         self.issued_answer(answer, id, issued, delivery, confirmation)
     }
 
-    /// Answers with the certificate of a transaction once more. `nothing` is the refusal if there is none.
+    /// Answers once more with the certificate that was issued in a transaction. `nothing` makes the refusal if none was issued.
     fn issued_before(
         &self,
         answer: u8,
@@ -232,7 +232,8 @@ impl Exchange<'_> {
         self.issued_answer(answer, id, issued, delivery, confirmation)
     }
 
-    /// The peer for whose account the sender acts; `None` if that is its own.
+    /// The peer for whose account the sender, a registration authority, acts; `None` if it is its own account. `account` is the account of
+    /// the transaction.
     fn holder(&self, account: &Label) -> Result<Option<Requester>, Refusal> {
         match self.registrar.filter(|registrar| registrar.account() != account) {
             Some(registrar) => Ok(Some(self.service.authority().on_behalf_of(registrar, account)?)),
@@ -240,7 +241,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// Checks that a poll has a new senderNonce, and repeats a nonce of one of our last answers.
+    /// Checks that a poll has a new senderNonce, and repeats the senderNonce of one of the server's last 8 answers.
     fn check_poll_nonces(
         &self,
         transaction: &Transaction,
@@ -261,7 +262,7 @@ impl Exchange<'_> {
         }
         let is_answer = match nonces.is_ours(&id, ours) {
             Some(is_ours) => is_ours,
-            // After a restart nothing is known of our answers: any recipNonce is accepted.
+            // After a restart the server does not know the nonces of its answers, and any recipNonce is accepted.
             None => !ours.is_empty(),
         };
         match is_answer {

@@ -21,11 +21,12 @@ pub enum ActsFor {
 }
 
 impl Exchange<'_> {
-    /// The end entity whose key update a registration authority changed, and sent along in origPKIMessage, which has the protection by
-    /// the certificate to be updated. `None` if the key update is the sender's own.
+    /// The end entity whose key update a registration authority changed, and sent along in origPKIMessage. That original is protected by
+    /// the certificate to be updated. `None` if the sender is no registration authority, or there is no original.
     ///
     /// # Errors
-    /// `badRequest` by the rules of RFC 9483, whose §5.2.3 forbids changing a key update; refusals of an original that is no such key update.
+    /// `badRequest` by the rules of RFC 9483, whose §5.2.3 forbids changing a key update; `wrongIntegrity` or `badPOP` for an original that
+    /// is no such key update or has another key; `notAuthorized` if the registration authority may not act for the account.
     pub fn updates_for(&self, request: &CertReqMsg) -> Result<Option<Requester>, Refusal> {
         let (Some(registrar), Some(original)) = (self.registrar, &self.original) else {
             return Ok(None);

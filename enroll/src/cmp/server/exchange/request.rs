@@ -23,7 +23,7 @@ impl Exchange<'_> {
     /// ir, cr and kur; `answer` is the kind of body that answers.
     ///
     /// # Errors
-    /// A refusal; [`Stop::Busy`] where keys are generated; [`Stop::NeedsBlockingThread`].
+    /// A refusal; [`Stop::Busy`] if too many keys are generated at once; [`Stop::NeedsBlockingThread`].
     pub fn certificate_request(self, answer: u8) -> Result<Recording<Answer>, Stop> {
         // 1. One request, in a form that the rules accept.
         let mut message = CertReqMsg::only(&self.message.body)?;
@@ -39,7 +39,7 @@ impl Exchange<'_> {
             // The proof of possession is verified over the octets as they were sent.
             message.request.cert_template = message.request.cert_template.with_one_alt_name();
         }
-        // 2. Who vouches for the key, and which certificate a kur updates.
+        // 2. The registration authority that vouches for the key, if one does, and the certificate that a kur updates.
         let is_update = answer == kind::KUP;
         if is_update {
             message.supported = &[oid::OLD_CERT_ID];
@@ -122,7 +122,8 @@ impl Exchange<'_> {
         Ok(serial)
     }
 
-    /// Checks that an issuer in the template is a CA of this instance.
+    /// Checks that an issuer in the template is a CA of this instance, or the issuer of the vendor's certificate with which a device
+    /// enrols.
     fn check_issuer(&self, issuer: &Name) -> Result<(), Refusal> {
         if issuer.is_empty() || self.service.authority().ca_by_subject(issuer).is_some() {
             return Ok(());

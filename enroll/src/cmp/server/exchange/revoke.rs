@@ -21,7 +21,7 @@ use crate::cmp::wire::status::PkiStatusInfo;
 use crate::cmp::wire::time::timestamp;
 use crate::cmp::wire::{kind, names};
 
-/// The CRL entry extensions that an rr asks for.
+/// The values of the CRL entry extensions that an rr asks for. Without a reasonCode, the reason is `unspecified`.
 struct EntryDetails {
     reason: Reason,
     invalidity_date: Option<Timestamp>,
@@ -123,7 +123,8 @@ impl Exchange<'_> {
 /// Reads the CRL entry extensions of an rr.
 ///
 /// # Errors
-/// `unacceptedExtension` for an unknown one that is critical, `badRequest` for one that is there twice.
+/// `unacceptedExtension` for an unknown one that is critical, `badRequest` for one that is there twice, `badDataFormat` for one that cannot
+/// be read.
 fn entry_details(extensions: Vec<Extension>) -> Result<EntryDetails, Refusal> {
     let mut details = EntryDetails { reason: Reason::Unspecified, invalidity_date: None };
     let mut seen = Vec::new();

@@ -47,7 +47,7 @@ impl Exchange<'_> {
         Ok(OpenTransaction { transaction, context })
     }
 
-    /// The open transaction of this message, if the message continues it after the last answer.
+    /// The open transaction of this message, if the message continues it after the last answer, or after one of the last answers to polls.
     ///
     /// # Errors
     /// As [`Self::own_transaction`]; `badSenderNonce` or `badRecipientNonce`.

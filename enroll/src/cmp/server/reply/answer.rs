@@ -21,11 +21,11 @@ pub struct Answer {
     pub kind: u8,
     /// The content of the body, DER.
     pub content: Vec<u8>,
-    /// The lowest pvno of a message that may carry the content: 3 for EnvelopedData (RFC 9810 §5.1.1), else 2.
+    /// The lowest pvno of a message that may carry the content: 3 for EnvelopedData (RFC 9810 §7), else 2.
     pub pvno: u8,
-    /// How the certificate in the answer is confirmed; `None` if there is none.
+    /// How the certificate in the answer is confirmed; `None` if the answer has no certificate.
     pub confirmation: Option<Confirmation>,
-    /// The certificates for extraCerts, DER: a chain whose last one is a root, which is left out.
+    /// The certificates for extraCerts, DER: a chain whose last certificate is a root. The root is not sent.
     pub extra_certs: Vec<Vec<u8>>,
     /// A root to add as the last of extraCerts, DER, for a peer that has none yet.
     pub root: Option<Vec<u8>>,
@@ -50,7 +50,7 @@ impl Answer {
         Self::plain(kind::ERROR, &ErrorMsgContent { status, error_code: None, error_details: None })
     }
 
-    /// pkiConf, which answers a certConf, and an error message of the peer.
+    /// A pkiConf. It answers a certConf, or an error message of the peer.
     ///
     /// # Errors
     /// `systemFailure` if it cannot be encoded.
@@ -118,7 +118,8 @@ const fn is_of_message(failure: Failure) -> bool {
     )
 }
 
-/// A response that refuses the request in a message. It repeats the request's certReqId, unless that is too long to be echoed.
+/// A response that refuses the request in a message. It repeats the request's certReqId; if that cannot be read or is too long, its
+/// certReqId is 0.
 fn refused_response(kind: u8, message: &Message, refusal: &Refusal) -> der::Result<Answer> {
     let own = match message.kind {
         kind::P10CR => Some(cert_req_id(NO_REQUEST_ID)?),

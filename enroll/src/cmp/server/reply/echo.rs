@@ -17,7 +17,7 @@ const MAX_NAME: usize = 4096;
 /// message sent back.
 #[derive(Debug, Clone)]
 pub struct Echo {
-    /// pvno: that of the request, or 2 for an unknown one.
+    /// pvno: 3 if the request has 3, else 2.
     pub version: u8,
     /// The recipient: the request's sender.
     pub recipient: GeneralName,

@@ -37,7 +37,7 @@ pub struct MacProtection {
 }
 
 impl Protector {
-    /// How the message was protected, as the transaction records it.
+    /// The kind of protection of the request, in the form in which the transaction records it.
     pub const fn protection(&self) -> Protection {
         match self {
             Self::Mac(_) => Protection::Mac,
@@ -50,11 +50,11 @@ impl Protector {
 pub struct Reply {
     /// The protection of the answer.
     pub protector: Protector,
-    /// The CA that answers; `None` means the default.
+    /// The CA whose CMP signer answers; `None` means the default CA.
     pub ca: Option<Label>,
     /// Whether the peer is known, so that a refusal is a response of the request's kind.
     pub peer: Peer,
-    /// The slot that the message takes of its account until the answer is sent.
+    /// The slot of the sender's account that the message takes until the answer is sent; `None` if the sender is not authenticated.
     pub account_slot: Option<AccountSlot>,
 }
 
@@ -71,10 +71,11 @@ impl Reply {
 }
 
 impl CmpService {
-    /// Makes the PKIMessage, DER. `nonce` is its senderNonce.
+    /// Makes the PKIMessage of an answer, DER. `request` is the header of the message that it answers, if that could be read; `nonce` is
+    /// the senderNonce of the answer.
     ///
     /// # Errors
-    /// Those of the CA's signature; [`Error::Internal`] when something cannot be encoded.
+    /// [`Error::Unavailable`] if no CA has a CMP signer; those of the signature; [`Error::Internal`] when something cannot be encoded.
     pub(crate) fn protect(
         &self,
         request: Option<&PkiHeader>,

@@ -32,9 +32,10 @@ pub struct Authenticated {
     pub requester: Requester,
     /// The protection of the answer.
     pub protector: Protector,
-    /// The CA that the path names, or else the sender's own; `None` means the default.
+    /// The CA that the path names, or else the one that issued the sender's certificate or that the sender's account names; `None` means
+    /// the default CA.
     pub ca: Option<Label>,
-    /// The slot of the sender's account, if it was taken already.
+    /// For a device, the slot of its account, which was taken before the vendor's CRLs were read. `None` for any other sender.
     pub account_slot: Option<AccountSlot>,
     /// The PKMACValue of a publicKeyMAC in the request, if it was verified with the secret.
     pub public_key_mac: Option<PkMacValue>,
@@ -53,7 +54,8 @@ impl CmpService {
     /// Authenticates the sender of a message.
     ///
     /// # Errors
-    /// A refusal; [`Stop::Busy`] for a device; [`Stop::NeedsBlockingThread`] before anything that `pool` must not do.
+    /// [`Stop::Refused`]; [`Stop::Busy`] if all slots of a device's account are taken; [`Stop::NeedsBlockingThread`] before anything that
+    /// `pool` must not do.
     pub(crate) fn authenticate(
         &self,
         route: &Route,
@@ -71,7 +73,7 @@ impl CmpService {
         self.config().protections.check(algorithm.oid)?;
         let mut sender = match MacParameters::read(algorithm, &self.config().mac_limits()) {
             Some(parameters) => {
-                // Strangers can have keys derived, too: the derivations queue up with theirs.
+                // Strangers can have keys derived, too, so that this may have to wait for their derivations.
                 // INVARIANT: nothing was recorded yet.
                 pool.require_mac_worker()?;
                 self.authenticate_mac(route, message, parameters?, protection, pool)?
@@ -122,8 +124,8 @@ impl CmpService {
             let _permit = self.mac_permits().acquire(rank);
             let secret = match candidate {
                 Candidate::Secret(secret) => secret,
-                // An unknown reference costs at most as much as an honest client's count does. A higher count would cost time, and the peer
-                // would learn nothing by it.
+                // The work for an unknown or locked reference is bounded by `decoy_iterations`, so that a stranger cannot have more done.
+                // With a higher count, such a message is refused sooner than one with a wrong MAC.
                 Candidate::Decoy(decoy) => {
                     parameters.pretend(decoy, self.config().decoy_iterations);
                     return false;
@@ -244,8 +246,8 @@ impl CmpService {
     }
 }
 
-/// Checks that sender and senderKID are those of the certificate that signs (RFC 9483 §3.1). By the rules of RFC 9810 §5.1.1, senderKID
-/// may be absent where the sender's name identifies one key.
+/// Checks that sender and senderKID are those of the certificate that signs (RFC 9483 §3.1). senderKID may be absent by the rules of RFC
+/// 9810 §5.1.1, and otherwise only if the certificate has no subject key identifier.
 fn check_sender(
     header: &PkiHeader,
     signer: &Facts,

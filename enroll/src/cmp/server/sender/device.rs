@@ -10,12 +10,12 @@ use crate::cmp::server::service::stop::Stop;
 use crate::cmp::wire::message::Message;
 use crate::cmp::wire::{kind, names};
 
-/// Why a message of an account is not worked on now, for the log.
+/// The reason, for the log, why a message is not worked on: all slots of its account are taken.
 pub const TOO_MANY: &str = "too many requests of the account are worked on; try again";
 
 /// A device that was authenticated.
 pub struct AuthenticatedDevice {
-    /// The device's account.
+    /// The device, with its account.
     pub requester: Requester,
     /// The slot of that account which the message takes.
     pub account_slot: AccountSlot,

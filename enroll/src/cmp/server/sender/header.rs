@@ -53,8 +53,9 @@ impl CmpService {
         check_general_info(message.kind, header.general_info.as_deref())
     }
 
-    /// Checks the length of the transactionID: 128 bits by RFC 9483 §3.1, any by RFC 9810 §5.1.1. Without one, a message that opens a
-    /// transaction lacks a field (`badDataFormat`), and any other one belongs to no transaction (`badRequest`, RFC 9483 §3.5).
+    /// Checks the length of the transactionID: 16 octets by RFC 9483 §3.1; 1 to 64 octets by the rules of RFC 9810, whose §5.1.1 names no
+    /// length. A message that opens a transaction and has no transactionID lacks a field (`badDataFormat`); any other fault is a
+    /// `badRequest` (RFC 9483 §3.5).
     fn check_transaction(&self, message: &Message) -> Result<(), Refusal> {
         let (found, tolerant) = (message.transaction_id().len(), self.is_tolerant());
         let failure = match found {
@@ -72,7 +73,8 @@ impl CmpService {
         Err(Refusal::new(failure, why))
     }
 
-    /// Checks that a message is for this authority: for one of its CAs, for a CMP signer of one, or for the NULL-DN.
+    /// Checks that a message is for this authority: for one of its CAs, for a CMP signer of one, or for the NULL-DN. A recipient that is no
+    /// directoryName is accepted, too, and so is the issuer of the vendor certificate with which a device enrols.
     ///
     /// # Errors
     /// `wrongAuthority` for any other recipient, where the operator has it checked.
@@ -138,7 +140,7 @@ fn check_free_text(text: Option<&[String]>) -> Result<(), Refusal> {
     }
 }
 
-/// Checks what generalInfo says about the confirmation of a certificate (RFC 9483 §3.1).
+/// Checks that generalInfo, if it is present, is not empty, and checks implicitConfirm and confirmWaitTime in it (RFC 9483 §3.1).
 fn check_general_info(kind: u8, infos: Option<&[InfoTypeAndValue]>) -> Result<(), Refusal> {
     let Some(infos) = infos else { return Ok(()) };
     let refused = |failure, why: &str| Err(Refusal::new(failure, why.to_owned()));

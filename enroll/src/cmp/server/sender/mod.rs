@@ -1,4 +1,4 @@
-//! Who sends a message: the checks of its header, and the secret or certificate that protects it.
+//! The sender of a message: the checks of the message's header, and of the secret or certificate that protects it.
 
 pub mod authenticate;
 pub mod device;

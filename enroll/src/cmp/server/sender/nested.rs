@@ -1,5 +1,5 @@
 //! Opens a message that holds other messages: a registration authority adds its protection to one, or sends several in a batch (RFC 9483
-//! §5.2.2, RFC 9810 §5.1.3.4).
+//! §5.2.2, RFC 9810 §5.1.3.5).
 //!
 //! By adding its protection to one message, the registration authority approves of it; the answer is that to the inner message. A batch
 //! only transports messages: each one proves itself and is answered by itself, in the same order, inside a nested answer. A message of a
@@ -25,7 +25,7 @@ use crate::cmp::wire::message::{Message, PkiHeader};
 use crate::cmp::wire::refusal::{Failure, Refusal, encoding_failed, malformed};
 use crate::transport::pool::Pool;
 
-/// How many messages may be around one: a batch, and one message that adds protection.
+/// The most nested messages that one message may be inside: a batch, and a message that adds protection.
 const MAX_DEPTH: u8 = 2;
 
 /// The MACs of all messages in a batch together may ask for at most this many times the iterations that one message may ask for.
@@ -43,13 +43,13 @@ pub struct Opened {
 pub enum Inner {
     /// One message, to which protection was added.
     One(Box<Message>),
-    /// Several messages, or one in a transaction other than the batch's.
+    /// Several messages; or one whose transactionID and senderNonce both differ from those of the nested message.
     Batch(Vec<Message>),
 }
 
 impl CmpService {
-    /// Authenticates the sender of a nested message and reads its content. `reply` becomes a reply to the sender as soon as that is
-    /// known.
+    /// Authenticates the sender of a nested message and reads its content. `reply` becomes a reply to the sender as soon as the sender is
+    /// authenticated.
     ///
     /// # Errors
     /// A refusal of the nested message as a whole; [`Stop::NeedsBlockingThread`] on any but a blocking thread.
@@ -63,7 +63,7 @@ impl CmpService {
         // Each message inside may wait for the disk.
         // INVARIANT: nothing was recorded yet.
         outer.pool.require_blocking()?;
-        // 1. The header can be answered, and messages are not nested too deep.
+        // 1. The header is accepted, and messages are not nested too deep.
         self.check_header(message)?;
         if outer.depth >= MAX_DEPTH {
             return Err(Refusal::new(
@@ -115,8 +115,8 @@ impl CmpService {
         Ok(Opened { registrar, inner })
     }
 
-    /// Reads the content of a nested message. One message in it, with the transactionID and senderNonce of the nested one, is a message
-    /// to which protection was added; anything else is a batch.
+    /// Reads the content of a nested message. One message in it, with the transactionID and senderNonce of the nested one, is a message to
+    /// which protection was added; with only one of the two, it is refused. Anything else is a batch.
     fn inner(&self, message: &Message) -> Result<Inner, Refusal> {
         let parts = elements(&message.body).map_err(malformed("PKIMessages"))?;
         let most = self.config().max_batch;
@@ -206,7 +206,7 @@ impl CmpService {
                 Err(Stop::Refused(refusal)) if refusal.failure == Failure::BadMessageCheck => {
                     return Err(refusal);
                 }
-                // Every other result is found again when the message is worked on, and is its own.
+                // Any other result is found again when the message itself is worked on, and concerns that message only.
                 _ => {}
             }
         }

@@ -37,7 +37,8 @@ impl CmpService {
     /// that it kept of a peer at any later time. Its recipient is this authority, or the registration authority.
     ///
     /// # Errors
-    /// As [`Self::authenticate`], and refusals of a message that is stale, for others, or of another transaction.
+    /// As [`Self::authenticate`], and refusals of a message that cannot be read, is nested, is stale, is for another recipient, or is of
+    /// another transaction.
     pub(crate) fn original(
         &self,
         route: &Route,

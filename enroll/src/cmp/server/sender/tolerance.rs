@@ -19,8 +19,8 @@ use crate::cmp::wire::message::{Message, PkiHeader};
 use crate::cmp::wire::{kind, names};
 
 impl CmpService {
-    /// The message with a transactionID, and with its signer's certificate first in extraCerts. A nested message stays as it is: its
-    /// transactionID and extraCerts say something about the messages inside.
+    /// By the rules of RFC 9810, the message with a transactionID, and with its signer's certificate first in extraCerts. By those of RFC
+    /// 9483 it stays as it is. So does a nested message: its transactionID and extraCerts say something about the messages inside.
     pub(crate) fn tolerated(&self, mut message: Message) -> Message {
         if !self.is_tolerant() || message.kind == kind::NESTED {
             return message;
@@ -34,8 +34,9 @@ impl CmpService {
         message
     }
 
-    /// The certificate that signs a message without extraCerts, DER, if this authority issued it. It is found by senderKID; in a
-    /// transaction it must be the one that signed the first message. This searches the index on disk.
+    /// The certificate that signs a message without extraCerts, DER, if this authority issued it. It is found by senderKID, and must be
+    /// valid now. If the message continues a transaction, it must be the certificate that signed the first message; otherwise it must be
+    /// confirmed and not revoked. This searches the index on disk.
     pub(crate) fn unsent_signer(&self, message: &Message) -> Option<Vec<u8>> {
         let kid = message.header.sender_kid.as_ref()?.as_bytes();
         let GeneralName::DirectoryName(sender) = &message.header.sender else { return None };
@@ -93,7 +94,8 @@ impl CmpService {
     }
 }
 
-/// A transactionID for a message that has none: half of the SHA-256 of its protected part, so that a replay of it has the same one.
+/// A transactionID for a message that has none: the first 16 octets of the SHA-256 of its protected part, so that a replay of it has the
+/// same one.
 fn transaction_id(message: &Message) -> Option<OctetString> {
     let hash = digest::digest(&digest::SHA256, &message.protected_part);
     OctetString::new(hash.as_ref().get(..TRANSACTION_ID)?).ok()

@@ -1,4 +1,4 @@
-//! How many messages of one account are worked on at once, so that one account cannot take all slots.
+//! Bounds the number of messages of one account that are worked on at once, so that one account cannot take all slots.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use countersign_ca::record::Label;
 
 use crate::transport::lock::locked;
 
-/// Slots for messages that are worked on, the same number for each account.
+/// Slots for messages that are worked on: a message takes one, and each account has the same number of them.
 #[derive(Debug)]
 pub struct AccountSlots {
     /// How many slots an account has.
@@ -44,7 +44,7 @@ impl AccountSlots {
 }
 
 impl AccountSlot {
-    /// The account.
+    /// The account whose slot this is.
     pub const fn account(&self) -> &Label {
         &self.account
     }

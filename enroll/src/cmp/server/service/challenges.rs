@@ -1,5 +1,5 @@
-//! Challenges that await their response (RFC 9810 §5.3.5). They are kept in memory, within bounds, and are gone after a restart. The peer
-//! then begins anew; nothing was issued to it.
+//! Challenges that await their response (RFC 9810 §5.2.8.3.3). They are kept in memory, within bounds, and are gone after a restart. The
+//! peer then begins anew; nothing was issued to it.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -16,7 +16,7 @@ use crate::transport::lock::locked;
 /// The most challenges of one account at a time.
 const PER_ACCOUNT: usize = 4;
 
-/// The most challenges at a time.
+/// The most challenges of all accounts together at a time.
 const ALL: usize = 1024;
 
 /// A request whose challenge awaits its response.
@@ -25,21 +25,21 @@ pub struct ChallengedRequest {
     pub account: Label,
     /// The context against which the response is checked.
     pub context: Context,
-    /// The number that the response must contain.
+    /// The key whose possession is to be proven, and the number that the response must contain.
     pub challenge: Challenge,
     /// The request.
     pub request: CertReqMsg,
     /// Its certReqId.
     pub id: Int,
-    /// The kind of body that answers it.
+    /// The kind of body with which the request is answered once the response was right: that of ip, cp or kup.
     pub answer: u8,
-    /// The certificate that it updates.
+    /// For a kur: the serial number of the certificate that it updates. `None` for any other request.
     pub updates: Option<Serial>,
-    /// The profile that it names.
+    /// The profile that its path or its certProfile names.
     pub profile: Option<Label>,
     /// Whether it asks for implicit confirmation.
     pub implicit: bool,
-    /// When it is forgotten.
+    /// When the challenge expires. From then on a response is refused.
     pub expires: Timestamp,
 }
 
@@ -56,7 +56,8 @@ impl Challenges {
     /// Remembers a request, and forgets those that have expired.
     ///
     /// # Errors
-    /// `transactionIdInUse` if the transactionID is not new, `systemUnavail` beyond 4 challenges of the account or 1024 in all.
+    /// `transactionIdInUse` if a challenge of this transactionID awaits its response already, `systemUnavail` beyond 4 challenges of the
+    /// account or 1024 in all.
     pub fn put(
         &self,
         transaction: &[u8],
@@ -86,7 +87,7 @@ impl Challenges {
     /// message that `check` refuses does not count as an answer, and leaves the request where it is.
     ///
     /// # Errors
-    /// `badRequest` without such a request, and what `check` refuses.
+    /// `badRequest` if no challenge of this transactionID awaits its response; the refusals of `check`.
     pub fn take(
         &self,
         transaction: &[u8],

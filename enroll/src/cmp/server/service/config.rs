@@ -32,11 +32,11 @@ pub struct CmpConfig {
     pub rules: Rules,
     /// Bounds on one message, checked before it is decoded. Default: 1 MiB, 32 levels of nesting, 10,000 elements.
     pub bounds: Bounds,
-    /// How many iterations a MAC may ask for: at least the lower bound in its parameters (RFC 9810 §5.1.3.1, RFC 8018 §A.2), and at most
-    /// the upper bound in all blocks of its key together (RFC 8018 §5.2). Default: 100 to 2,000,000.
+    /// The bounds on the iterations of a MAC. The lower bound is on the count in its parameters (RFC 9810 §5.1.3.1, RFC 8018 §A.2). The
+    /// upper bound is on that count times the number of blocks of the key (RFC 8018 §5.2). Default: 100 to 2,000,000.
     pub iterations: RangeInclusive<u32>,
-    /// The most iterations that are spent on a message whose reference is unknown, so that its answer takes as long as another one's.
-    /// Default: 10,000.
+    /// The most iterations that are spent on a message whose reference is unknown or locked. Up to this count, its answer takes as long as
+    /// that to a message with a known reference. Default: 10,000.
     pub decoy_iterations: u32,
     /// Whether a MAC may use SHA-1, as that of old clients does (RFC 9481 §6.1). Default: yes.
     pub sha1_macs: bool,
@@ -51,7 +51,7 @@ pub struct CmpConfig {
     /// How long a certificate may await its certConf before it is revoked (confirmWaitTime, RFC 9810 §5.1.1.2), and how long a challenge
     /// may await its response. Default: 5 minutes.
     pub confirm_wait: Duration,
-    /// How many keys are derived from secrets at once. That is the one expensive thing that a stranger can ask for. Default:
+    /// How many keys are derived from secrets at once. Deriving keys is the one expensive thing that a stranger can ask for. Default:
     /// [`default_workers`].
     pub mac_workers: usize,
     /// How many keys are generated for peers at once (RFC 9483 §4.1.6); one request more is answered "busy". Default:
@@ -68,11 +68,13 @@ pub struct CmpConfig {
     pub unprotected_genm: bool,
     /// The most messages in a nested message (RFC 9483 §5.2.2.2). Default: 32.
     pub max_batch: usize,
-    /// How long a request may await approval, and the approved request its peer (RFC 9483 §4.4). Default: 7 days.
+    /// The time from the arrival of a request that needs approval until it expires. Within that time it must be approved, and its peer must
+    /// fetch the certificate (RFC 9483 §4.4). Default: 7 days.
     pub approval_wait: Duration,
     /// The checkAfter of a pollRep: after how long the peer shall poll again (RFC 9810 §5.3.22), in whole seconds. Default: 1 minute.
     pub poll_after: Duration,
-    /// The largest content of a genp, in octets. A peer fetches a larger CRL from its distribution point. Default: 1 MiB.
+    /// The most octets that the elements of one genp may have together. A peer fetches a larger CRL from its distribution point. Default: 1
+    /// MiB.
     pub max_information: usize,
 }
 

@@ -25,12 +25,12 @@ pub enum Protection {
 pub enum Confirmation {
     /// Not at all: implicit confirmation is granted (RFC 9810 §5.1.1.1).
     Implicit,
-    /// By a certConf, which is awaited until then (RFC 9810 §5.1.1.2).
+    /// By a certConf, which is awaited until this time (RFC 9810 §5.1.1.2).
     AwaitedUntil(Timestamp),
 }
 
 impl Confirmation {
-    /// Until when a certConf is awaited, if it is.
+    /// The time until which a certConf is awaited; `None` if none is.
     pub const fn until(self) -> Option<Timestamp> {
         match self {
             Self::Implicit => None,
@@ -39,6 +39,8 @@ impl Confirmation {
     }
 }
 
+/// The context of a transaction, a type of this program's own.
+///
 /// ```text
 /// Context ::= SEQUENCE {
 ///     version      INTEGER,
@@ -50,20 +52,20 @@ impl Confirmation {
 ///     answer       [2] INTEGER OPTIONAL,      -- the body that answers a request which awaits approval
 ///     implicit     [3] BOOLEAN OPTIONAL }     -- whether its certificate needs no confirmation
 /// ```
-/// A type of this program's own.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct Context {
     version: u8,
     /// The certReqId of the request.
     pub cert_req_id: Int,
-    /// The senderNonce of our answer.
+    /// The senderNonce of the server's answer, which the next message must repeat as its recipNonce.
     pub nonce: OctetString,
     /// How the transaction's messages are protected.
     pub protection: Protection,
-    /// The senderNonce of the request.
+    /// The senderNonce of the request, which no later message of the transaction may repeat.
     #[asn1(context_specific = "0", optional = "true")]
     pub peer_nonce: Option<OctetString>,
-    /// The credential that protected the request, as [`credential_hash`] names it. The next messages need the same one.
+    /// The hash of the name of the credential that protected the request ([`credential_hash`]). The next messages of the transaction need
+    /// the same credential.
     #[asn1(context_specific = "1", optional = "true")]
     pub credential: Option<OctetString>,
     /// For a request that awaits or awaited approval: the kind of body that answers it.
@@ -102,7 +104,8 @@ impl Context {
         Self { answer: Some(answer), implicit: Some(implicit), ..self }
     }
 
-    /// How a certificate is confirmed that is issued after approval.
+    /// How a certificate that is issued after approval is confirmed: implicitly if that was granted to the request, otherwise by a certConf
+    /// that is awaited until `until`.
     pub fn confirmation(&self, until: Timestamp) -> Confirmation {
         match self.implicit.unwrap_or(false) {
             true => Confirmation::Implicit,
@@ -130,12 +133,12 @@ impl Context {
     }
 }
 
-/// Names a certificate that this authority issued.
+/// The name of a certificate that this authority issued, for [`credential_hash`].
 pub fn certificate_name(ca: &Label, serial: &Serial) -> String {
     format!("{ca}/{serial}")
 }
 
-/// Names the secret of a reference as it is used with this protectionAlg.
+/// The name of a secret together with the kind of MAC, for [`credential_hash`]: the protectionAlg and the reference.
 pub fn secret_name(algorithm: Option<ObjectIdentifier>, reference: &str) -> String {
     format!("{}/{reference}", algorithm.map(|algorithm| algorithm.to_string()).unwrap_or_default())
 }

@@ -50,7 +50,7 @@ impl CmpService {
         &self.authority
     }
 
-    /// The operator's decisions.
+    /// The configuration of the server.
     pub const fn config(&self) -> &CmpConfig {
         &self.config
     }

@@ -8,10 +8,11 @@ use countersign_ca::record::approval::{MAX_PENDING, RequestId};
 
 use crate::transport::lock::locked;
 
-/// How many of our nonces a poll may answer: the last one, or an earlier one if an answer was lost.
+/// How many of the server's last senderNonces a poll may repeat as its recipNonce: the last one, or an earlier one if an answer was lost.
 const OURS: usize = 8;
 
-/// How many of the peer's nonces are remembered. A replayed poll that is older answers none of our last nonces.
+/// How many of the peer's last senderNonces are remembered. A replay of an older poll is refused because its recipNonce is none of the
+/// server's last ones.
 const THEIRS: usize = 64;
 
 /// The nonces of the last polls and of their answers, by transaction.
@@ -21,7 +22,7 @@ pub struct PollNonces(Mutex<HashMap<RequestId, Nonces>>);
 /// The nonces of one transaction.
 #[derive(Debug)]
 struct Nonces {
-    /// The senderNonces of our answers, the latest last.
+    /// The senderNonces of the server's answers, the latest last.
     ours: VecDeque<[u8; 16]>,
     /// The senderNonces of the peer's polls, the latest last.
     theirs: VecDeque<Vec<u8>>,
@@ -30,7 +31,7 @@ struct Nonces {
 }
 
 impl PollNonces {
-    /// Remembers the nonces of a message and of its answer.
+    /// Remembers the senderNonce of a message and that of the server's answer. The transaction now ends at `expires`.
     pub fn remember(&self, id: RequestId, theirs: &[u8], ours: [u8; 16], expires: Timestamp) {
         let mut all = locked(&self.0);
         let nonces = all.entry(id).or_insert_with(|| Nonces {
@@ -49,7 +50,7 @@ impl PollNonces {
         }
     }
 
-    /// Forgets expired transactions if there are more entries than requests can wait.
+    /// Forgets expired transactions if more are remembered than requests may await approval at once ([`MAX_PENDING`]).
     pub fn tidy(&self, now: Timestamp) {
         let mut all = locked(&self.0);
         if all.len() > MAX_PENDING {
@@ -57,19 +58,20 @@ impl PollNonces {
         }
     }
 
-    /// Whether a nonce is one of our last in this transaction; `None` if the transaction is unknown, such as after a restart.
+    /// Whether a nonce is one of the server's last 8 in this transaction; `None` if no nonce of the transaction is remembered, such as
+    /// after a restart.
     pub fn is_ours(&self, id: &RequestId, nonce: &[u8]) -> Option<bool> {
         let all = locked(&self.0);
         all.get(id).map(|nonces| nonces.ours.iter().any(|ours| ours == nonce))
     }
 
-    /// Whether a nonce is one of the peer's last in this transaction.
+    /// Whether a nonce is one of the peer's last 64 in this transaction.
     pub fn is_used(&self, id: &RequestId, nonce: &[u8]) -> bool {
         let all = locked(&self.0);
         all.get(id).is_some_and(|nonces| nonces.theirs.iter().any(|theirs| theirs == nonce))
     }
 
-    /// Forgets a transaction.
+    /// Forgets the nonces of a transaction.
     pub fn forget(&self, id: &RequestId) {
         locked(&self.0).remove(id);
     }

@@ -40,7 +40,7 @@ impl Protections {
     /// The algorithms of these names, in any letter case.
     ///
     /// # Errors
-    /// A text that says which name is unknown, or that there is none.
+    /// A text for people if a name is unknown, or if no name is given.
     pub fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         let known = || Self::names().collect::<Vec<_>>().join(", ");
         let find = |name: &str| {
@@ -56,7 +56,7 @@ impl Protections {
         }
     }
 
-    /// Refuses (`badAlg`) an algorithm that is not among them.
+    /// Refuses (`badAlg`) an algorithm that may not protect a message.
     pub(crate) fn check(&self, algorithm: ObjectIdentifier) -> Result<(), Refusal> {
         if self.0.contains(&algorithm) {
             return Ok(());

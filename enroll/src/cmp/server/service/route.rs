@@ -1,4 +1,4 @@
-//! The circumstances of a message: the path and address of its HTTP request, and the messages around it. And its result.
+//! The path and address of a message's HTTP request, the messages that the message is nested in, and the result of the message.
 
 use std::net::IpAddr;
 
@@ -29,14 +29,14 @@ impl Route {
     }
 }
 
-/// The messages around a message, and the thread that works on it.
+/// The nested messages that a message is inside, and the kind of thread that works on it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wrapping<'a> {
-    /// How many messages are around the message.
+    /// How many nested messages the message is inside; 0 for a message that came by itself.
     pub depth: u8,
     /// The registration authority that added its protection to this very message.
     pub forwarder: Option<&'a Registrar>,
-    /// The thread that works on it.
+    /// The kind of thread that works on the message.
     pub pool: Pool,
 }
 
@@ -45,13 +45,14 @@ pub struct Wrapping<'a> {
 pub struct Outcome {
     /// The name of the message's body, such as `ir`; `unreadable` if it was no PKIMessage.
     pub kind: &'static str,
-    /// Whether it was granted.
+    /// Whether the message was not refused. A poll is not, even if its answer is that the request was rejected; nor is a batch, even if
+    /// messages in it are.
     pub granted: bool,
     /// Whether too many requests were worked on: there is no answer then, and the peer may send the message again.
     pub busy: bool,
 }
 
-/// An answer that may leave.
+/// An answer that may be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answered {
     /// The PKIMessage that answers, DER; empty if the outcome is "busy".

@@ -10,7 +10,8 @@ use crate::transport::pool::NeedsBlockingThread;
 pub enum Stop {
     /// The message is refused, and the answer says why.
     Refused(Refusal),
-    /// Too much is worked on already. There is no answer: HTTP has the peer send the message again. The text is for the log.
+    /// Too much is worked on already. There is no answer to the message: HTTP status 503 asks the peer to send it again. The text is for
+    /// the log.
     ///
     /// INVARIANT: nothing was recorded for the message yet.
     Busy(&'static str),

@@ -16,13 +16,16 @@ use zeroize::Zeroizing;
 use super::content::{AES_WRAP, ContentKey, IssuerAndSerialNumber, KEY, Recipient, octets, wrap};
 use super::oid;
 
+/// The input of the key derivation beside the shared secret (RFC 5753 §7.2).
+///
 /// ```text
 /// ECC-CMS-SharedInfo ::= SEQUENCE {
 ///     keyInfo         AlgorithmIdentifier,
 ///     entityUInfo [0] EXPLICIT OCTET STRING OPTIONAL,
 ///     suppPubInfo [2] EXPLICIT OCTET STRING }
 /// ```
-/// RFC 5753 §7.2: keyInfo is the key wrap, entityUInfo the ukm, and suppPubInfo the length of the key encryption key in bits.
+///
+/// keyInfo is the key wrap, entityUInfo the ukm, and suppPubInfo the length of the key encryption key in bits.
 #[derive(Sequence)]
 struct SharedInfo<'a> {
     key_info: AlgorithmIdentifierOwned,
@@ -32,6 +35,8 @@ struct SharedInfo<'a> {
     supp_pub_info: OctetStringRef<'a>,
 }
 
+/// A recipient whose key agrees on the key encryption key (RFC 5652 §6.2.2).
+///
 /// ```text
 /// KeyAgreeRecipientInfo ::= SEQUENCE {
 ///     version                CMSVersion,  -- always set to 3
@@ -40,7 +45,8 @@ struct SharedInfo<'a> {
 ///     keyEncryptionAlgorithm KeyEncryptionAlgorithmIdentifier,
 ///     recipientEncryptedKeys RecipientEncryptedKeys }
 /// ```
-/// RFC 5652 §6.2.2. The originator is an ephemeral key (RFC 5753 §3.1.1).
+///
+/// The originator is an ephemeral key (RFC 5753 §3.1.1).
 #[derive(Sequence)]
 pub struct KeyAgreeRecipientInfo {
     /// The version.
@@ -53,6 +59,8 @@ pub struct KeyAgreeRecipientInfo {
     recipient_encrypted_keys: Vec<RecipientEncryptedKey>,
 }
 
+/// The content encryption key, wrapped for one recipient (RFC 5652 §6.2.2).
+///
 /// ```text
 /// RecipientEncryptedKey ::= SEQUENCE {
 ///     rid KeyAgreeRecipientIdentifier,
@@ -62,14 +70,13 @@ pub struct KeyAgreeRecipientInfo {
 ///     issuerAndSerialNumber IssuerAndSerialNumber,
 ///     rKeyId [0] IMPLICIT RecipientKeyIdentifier }
 /// ```
-/// RFC 5652 §6.2.2.
 #[derive(Sequence)]
 struct RecipientEncryptedKey {
     rid: RecipientIdentifier,
     encrypted_key: OctetString,
 }
 
-/// KeyAgreeRecipientIdentifier.
+/// KeyAgreeRecipientIdentifier: how the recipient is named (RFC 5652 §6.2.2).
 #[derive(Choice)]
 enum RecipientIdentifier {
     IssuerAndSerialNumber(IssuerAndSerialNumber),
@@ -80,7 +87,8 @@ enum RecipientIdentifier {
 /// Wraps the content encryption key for the holder of an EC key.
 ///
 /// # Errors
-/// [`Error::Malformed`] if the key is no point on its curve, [`Error::Unavailable`] without randomness.
+/// [`Error::Malformed`] if the key is no point on its curve, [`Error::Unavailable`] without randomness, [`Error::Internal`] if something
+/// cannot be encoded or wrapped.
 pub fn recipient(
     key: &SubjectPublicKey,
     recipient: Recipient<'_>,

@@ -17,25 +17,28 @@ use super::oid;
 /// The length of an AES-256 key, in octets.
 pub const KEY: usize = 32;
 
-/// A content encryption key, or another key of its length; wiped when dropped.
+/// A content encryption key, or another AES-256 key; wiped when dropped.
 pub type ContentKey = Zeroizing<[u8; KEY]>;
 
 /// How an envelope names its recipient.
 #[derive(Debug, Clone, Copy)]
 pub enum Recipient<'a> {
-    /// By the key identifier of its key.
+    /// By the subject key identifier of its key.
     Key(&'a [u8]),
     /// By the certReqId of its request, because there is no certificate yet: as the serial number of a certificate that the NULL-DN
     /// issued (RFC 9810 §5.2.8.3.3).
     Request(&'a Int),
 }
 
+/// The issuer and serial number of a certificate (RFC 5652 §10.2.4).
+///
 /// ```text
 /// IssuerAndSerialNumber ::= SEQUENCE {
 ///     issuer Name,
 ///     serialNumber CertificateSerialNumber }
 /// ```
-/// RFC 5652 §10.2.4. The serial number type of `x509-cert` refuses numbers that a certReqId may have, such as 0.
+///
+/// The serial number type of `x509-cert` refuses numbers that a certReqId may have, such as 0.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct IssuerAndSerialNumber {
     issuer: Name,

@@ -11,6 +11,8 @@ use zeroize::Zeroizing;
 use super::content::{ContentKey, Encrypted, content_key, encrypt};
 use super::transport;
 
+/// Something encrypted for one recipient, in the deprecated form (RFC 4211 §6.4).
+///
 /// ```text
 /// EncryptedValue ::= SEQUENCE {
 ///     intendedAlg [0] AlgorithmIdentifier  OPTIONAL,
@@ -20,10 +22,9 @@ use super::transport;
 ///     valueHint   [4] OCTET STRING         OPTIONAL,
 ///     encValue        BIT STRING }
 /// ```
-/// RFC 4211 §2.1.9.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct EncryptedValue {
-    /// The algorithm for which an encrypted private key is.
+    /// The algorithm with which the value will be used, where it is a private key.
     #[asn1(context_specific = "0", tag_mode = "IMPLICIT", optional = "true")]
     pub intended_alg: Option<AlgorithmIdentifierOwned>,
     /// The algorithm that encrypts the value.
@@ -52,7 +53,7 @@ impl LegacyEnvelope {
     /// An envelope for the holder of the private key to an RSA key.
     ///
     /// # Errors
-    /// As [`encrypt_with`].
+    /// As [`encrypt_with`], and [`Error::Unavailable`] without randomness.
     pub fn for_key(key: &SubjectPublicKey, entropy: &dyn Entropy) -> Result<Self, Error> {
         let content_key = content_key(entropy)?;
         let encrypted_key = encrypt_with(key, content_key.as_slice())?;

@@ -25,6 +25,8 @@ pub use legacy::{EncryptedValue, LegacyEnvelope, encrypt_with};
 pub use oid::{ID_DATA, ID_SIGNED_DATA};
 pub use password::KeyWrapping;
 
+/// Content that is encrypted for one recipient (RFC 5652 §6.1 and §6.2), without the optional fields.
+///
 /// ```text
 /// EnvelopedData ::= SEQUENCE {
 ///     version CMSVersion,
@@ -40,8 +42,9 @@ pub use password::KeyWrapping;
 ///     pwri [3] PasswordRecipientInfo,
 ///     ori  [4] OtherRecipientInfo }
 /// ```
-/// RFC 5652 §6.1 and §6.2, without the optional fields. The types of the crate `cms` are not used, because it tags the rKeyId in a
-/// KeyAgreeRecipientInfo as primitive, which other programs cannot read.
+///
+/// The types of the crate `cms` are not used, because it tags the rKeyId in a KeyAgreeRecipientInfo as primitive, which other programs
+/// cannot read.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct EnvelopedData {
     version: CmsVersion,
@@ -57,10 +60,10 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// An envelope for the holder of the private key to `key`.
+    /// An envelope for the holder of the private key to `key`. `recipient` is how the envelope names it.
     ///
     /// # Errors
-    /// [`Error::Malformed`] when nothing can be encrypted for the key.
+    /// [`Error::Malformed`] when nothing can be encrypted for the key, [`Error::Unavailable`] when there is no randomness.
     pub fn for_key(
         key: &SubjectPublicKey,
         recipient: Recipient<'_>,

@@ -21,13 +21,15 @@ use crate::cmp::wire::pbkdf2::Pbkdf2Parameters;
 pub enum KeyWrapping {
     /// AES key wrap (RFC 9481 §4.3.1).
     AesWrap,
-    /// id-alg-PWRI-KEK (RFC 3211 §2.3), the only way that OpenSSL can read.
+    /// id-alg-PWRI-KEK (RFC 3211 §2.3), the only one of the two that OpenSSL can read.
     PwriKek,
 }
 
 /// The iterations of PBKDF2. The secret has 160 random bits, so that more iterations would only cost time.
 const ITERATIONS: NonZeroU32 = NonZeroU32::MIN.saturating_add(9_999);
 
+/// Encrypts the content encryption key with a key that is derived from a shared secret (RFC 5652 §6.2.4).
+///
 /// ```text
 /// PasswordRecipientInfo ::= SEQUENCE {
 ///     version                    CMSVersion,   -- always set to 0
@@ -35,8 +37,11 @@ const ITERATIONS: NonZeroU32 = NonZeroU32::MIN.saturating_add(9_999);
 ///     keyEncryptionAlgorithm     KeyEncryptionAlgorithmIdentifier,
 ///     encryptedKey               EncryptedKey }
 /// ```
-/// Encrypts the content encryption key with a shared secret, RFC 5652 §6.2.4. The salt is not that of the message's MAC, as RFC 9483
-/// §4.1.6.3 requires.
+///
+/// The salt is not that of the message's MAC, as RFC 9483 §4.1.6.3 requires.
+///
+/// # Errors
+/// [`Error::Unavailable`] when there is no randomness, [`Error::Internal`] when something cannot be encoded or encrypted.
 pub fn recipient(
     secret: &[u8],
     content_key: &ContentKey,

@@ -58,7 +58,7 @@ fn openssl_decrypts_what_is_for_a_key() {
         assert!(shown.contains(version) && shown.contains("aes-256-cbc"), "{shown}");
         let clear = openssl(folder, "cms -decrypt -binary -inform DER -in cms.der -inkey key.pem");
         assert_eq!(clear, CONTENT, "{kind}");
-        // Another time it is encrypted otherwise.
+        // The same content, encrypted again, gives other octets.
         let again = Envelope::for_key(
             &key,
             Recipient::Key(&key.key_identifier()),
@@ -77,7 +77,7 @@ fn of_secret(wrapping: KeyWrapping) -> Envelope {
 fn openssl_decrypts_what_is_for_a_secret_by_the_key_wrap_of_rfc_3211() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    // Often, as the padding is random and one content key in 256 begins with each octet.
+    // Twenty times, because the padding and the content key are random.
     for _ in 0..20 {
         let enveloped = of_secret(KeyWrapping::PwriKek).seal(ID_DATA, CONTENT).unwrap();
         fs::write(folder.join("cms.der"), content_info(&enveloped)).unwrap();
@@ -104,7 +104,7 @@ fn openssl_decrypts_what_is_for_a_secret() {
     let recipient: cms::enveloped_data::PasswordRecipientInfo = recipient.decode_as().unwrap();
     assert_eq!(recipient.version, CmsVersion::V0);
     assert_eq!(recipient.key_enc_alg, AES_WRAP);
-    // OpenSSL's cms knows the key wrap of RFC 3211 alone, so that its parts are asked one by one.
+    // OpenSSL's `cms` knows only the key wrap of RFC 3211, so that each step is undone by a command of its own.
     let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
     let derivation = recipient.key_derivation_alg.as_ref().unwrap();
     let parameters = derivation.parameters.as_ref().unwrap();

@@ -10,13 +10,16 @@ use spki::AlgorithmIdentifierOwned;
 use super::content::{ContentKey, IssuerAndSerialNumber, Recipient, octets};
 use super::oid;
 
+/// The parameters of RSAES-OAEP (RFC 4055 §4.1).
+///
 /// ```text
 /// RSAES-OAEP-params ::= SEQUENCE {
 ///     hashFunc          [0] AlgorithmIdentifier DEFAULT sha1Identifier,
 ///     maskGenFunc       [1] AlgorithmIdentifier DEFAULT mgf1SHA1Identifier,
 ///     pSourceFunc       [2] AlgorithmIdentifier DEFAULT pSpecifiedEmptyIdentifier }
 /// ```
-/// RFC 4055 §4.1.
+///
+/// pSourceFunc is left out: it has its default.
 #[derive(Sequence)]
 struct OaepParameters {
     #[asn1(context_specific = "0")]
@@ -25,6 +28,8 @@ struct OaepParameters {
     mask_gen_func: AlgorithmIdentifierOwned,
 }
 
+/// A recipient whose RSA key encrypts the content encryption key (RFC 5652 §6.2.1).
+///
 /// ```text
 /// KeyTransRecipientInfo ::= SEQUENCE {
 ///     version                CMSVersion,  -- always set to 0 or 2
@@ -32,8 +37,9 @@ struct OaepParameters {
 ///     keyEncryptionAlgorithm KeyEncryptionAlgorithmIdentifier,
 ///     encryptedKey           EncryptedKey }
 /// ```
-/// RFC 5652 §6.2.1. The version is 2 with a subjectKeyIdentifier, and 0 with an issuerAndSerialNumber. The crate `cms` has this type, too,
-/// but refuses the serial number 0.
+///
+/// The version is 2 with a subjectKeyIdentifier, and 0 with an issuerAndSerialNumber. The crate `cms` has this type, too, but refuses the
+/// serial number 0.
 #[derive(Sequence)]
 pub struct KeyTransRecipientInfo {
     /// The version.
@@ -43,12 +49,13 @@ pub struct KeyTransRecipientInfo {
     enc_key: OctetString,
 }
 
+/// How the recipient is named (RFC 5652 §6.2.1).
+///
 /// ```text
 /// RecipientIdentifier ::= CHOICE {
 ///     issuerAndSerialNumber IssuerAndSerialNumber,
 ///     subjectKeyIdentifier [0] SubjectKeyIdentifier }
 /// ```
-/// RFC 5652 §6.2.1.
 #[derive(Choice)]
 enum RecipientIdentifier {
     IssuerAndSerialNumber(IssuerAndSerialNumber),

@@ -18,7 +18,7 @@ use crate::cmp::wire::time::timestamp;
 /// The most elements of a crlStatusList.
 const MAX_SOURCES: usize = 16;
 
-/// The most names in one element.
+/// The most names by which one element of a crlStatusList may name its CRL.
 const MAX_NAMES: usize = 8;
 
 /// A CRL of this authority.
@@ -28,7 +28,8 @@ struct CrlId {
 }
 
 impl Question<'_> {
-    /// The full CRL of the CA that the message is about; without a value if the CA has not issued one yet.
+    /// currentCRL with the full CRL of the CA that the message is about; without a value if the CA has not issued one yet. `left` is the
+    /// number of octets that the answer may still have.
     pub(super) fn current_crl(&self, left: usize) -> Result<InfoTypeAndValue, Refusal> {
         let authority = self.service.authority();
         let ca = authority.issuing_name(self.ca.as_ref())?;
@@ -42,7 +43,8 @@ impl Question<'_> {
         Ok(InfoTypeAndValue { info_type: oid::CURRENT_CRL, info_value })
     }
 
-    /// The CRLs of a list that are newer than the peer's; without a value if there are none.
+    /// The CRLs of a crlStatusList that are newer than the peer's, or that the peer does not have; without a value if there are none.
+    /// `left` is the number of octets that the answer may still have.
     pub(super) fn newer_crls(
         &self,
         list: Option<&Any>,
@@ -78,8 +80,8 @@ impl Question<'_> {
         with_sequence(oid::CRLS, &parts)
     }
 
-    /// The CRLs that a source names. The name of another authority's CRL is passed over without a refusal: the peer may ask every server
-    /// that it reaches.
+    /// The CRLs that a source names. The name of another authority's CRL is passed over without a refusal, because the peer may ask every
+    /// server that it reaches for all of its CRLs.
     fn named(&self, source: &CrlSource) -> Result<Vec<CrlId>, Refusal> {
         let names = match source {
             CrlSource::Point(DistributionPointName::FullName(names)) | CrlSource::Issuer(names) => {

@@ -42,7 +42,7 @@ impl Question<'_> {
     }
 }
 
-/// The cipher for encrypted content: AES-256 in CBC mode (RFC 9481 §4.3).
+/// The cipher for encrypted content: AES-256 in CBC mode (RFC 9481 §5.1).
 pub fn preferred_cipher() -> Result<InfoTypeAndValue, Refusal> {
     let cipher = AlgorithmIdentifierOwned { oid: oid::AES_256_CBC, parameters: None };
     with_value(oid::PREFERRED_SYMM_ALG, &cipher)

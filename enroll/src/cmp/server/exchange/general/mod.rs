@@ -1,8 +1,8 @@
 //! General messages: a peer asks for information (RFC 9810 §5.3.19, RFC 9483 §4.3). Nothing is issued, recorded or changed, so that a
 //! replay only gets the same answer again.
 //!
-//! If the operator allows it, public information such as CA certificates and CRLs is given without protection of the question, too; what
-//! depends on an account never is. The answer is signed either way.
+//! If the operator allows it, public information such as CA certificates and CRLs is given to an unprotected question, too; the answer is
+//! then signed. What depends on an account is given to no unprotected question.
 
 mod crls;
 mod keys;
@@ -24,7 +24,7 @@ use crate::cmp::wire::message::{InfoTypeAndValue, Message};
 use crate::cmp::wire::refusal::{Failure, Refusal, encoding_failed, malformed};
 use crate::cmp::wire::{kind, oid};
 
-/// The most elements in one general message. RFC 9483 §4.3 has one.
+/// The most elements that are accepted in one general message. By RFC 9483 §4.3 it has one.
 const MAX_INFOS: usize = 16;
 
 /// The longest language tag that an answer repeats, in octets: the length that RFC 5646 §4.4.1 has implementations support.
@@ -34,7 +34,7 @@ const MAX_TAG: usize = 35;
 const UNASKED: [ObjectIdentifier; 4] =
     [oid::CA_CERTS, oid::SIGN_KEY_PAIR_TYPES, oid::PREFERRED_SYMM_ALG, oid::CERT_REQ_TEMPLATE];
 
-/// The information that strangers get, too.
+/// The types of question that are answered without protection, too, if the operator allows that.
 const PUBLIC: [ObjectIdentifier; 4] =
     [oid::CA_CERTS, oid::ROOT_CA_CERT, oid::CURRENT_CRL, oid::CRL_STATUS_LIST];
 
@@ -112,7 +112,8 @@ impl Question<'_> {
         Answer::plain(kind::GENP, &answer).map_err(encoding_failed)
     }
 
-    /// The answer to one element, of at most `left` octets; `None` if its type is unknown.
+    /// The answer to one element; `None` if its type is unknown. `left` is the number of octets that the genp may still have. Only CRLs are
+    /// measured against it here; the caller measures every element.
     fn info(
         &self,
         asked: &InfoTypeAndValue,
@@ -177,11 +178,13 @@ fn check_elements(asked: &[InfoTypeAndValue]) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// The answer to suppLangTags: the peer lists the languages that it reads, and the answer has the one that is used (RFC 9810 §5.3.19.13).
+///
 /// ```text
 /// SuppLangTagsValue ::= SEQUENCE OF UTF8String
 /// ```
-/// RFC 9810 §5.3.19.13: the peer lists the languages that it reads, and the answer has the one that is used. Texts are in English
-/// only.
+///
+/// Texts are in English only.
 fn language(asked: Option<&Any>) -> Result<InfoTypeAndValue, Refusal> {
     let missing = || Refusal::new(Failure::BadRequest, "expected language tags in suppLangTags");
     let tags: Vec<String> =

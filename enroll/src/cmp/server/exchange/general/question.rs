@@ -1,4 +1,4 @@
-//! One general message, and how the elements of its answer are made.
+//! One general message, and functions that make the elements of its answer.
 
 use countersign_ca::Requester;
 use countersign_ca::record::Label;
@@ -10,12 +10,12 @@ use crate::cmp::server::service::CmpService;
 use crate::cmp::wire::message::InfoTypeAndValue;
 use crate::cmp::wire::refusal::{Failure, Refusal, encoding_failed};
 
-/// A general message.
+/// A general message that is to be answered.
 pub struct Question<'a> {
     /// The server.
     pub service: &'a CmpService,
     /// The CA that the message is about: the one that the path names, that of the certificate which signs, or the one that issues to the
-    /// account; `None` means the default.
+    /// account; `None` means the default CA.
     pub ca: Option<Label>,
     /// The authenticated sender; `None` if the message is not protected.
     pub peer: Option<Peer<'a>>,
@@ -25,7 +25,7 @@ pub struct Question<'a> {
 pub struct Peer<'a> {
     /// The sender.
     pub requester: &'a Requester,
-    /// The profile that the path or the header names.
+    /// The profile that the path or the header names; `None` if neither names one.
     pub profile: Option<Label>,
 }
 

@@ -11,13 +11,14 @@ use crate::cmp::wire::oid;
 use crate::cmp::wire::refusal::{Failure, Refusal, encoding_failed};
 
 impl Question<'_> {
-    /// The certificates of the CAs below a root, and the link certificates between root keys. A root itself is left out: a peer must not
-    /// trust it because it came in this answer.
+    /// caCerts: the certificates of the CAs below a root, and the link certificates between root keys. A root itself is left out: a peer
+    /// must not trust it because it came in this answer.
     pub(super) fn ca_certificates(&self) -> Result<InfoTypeAndValue, Refusal> {
         with_sequence(oid::CA_CERTS, &self.service.authority().ca_certificates())
     }
 
-    /// The next key after the root that the peer has; without a value if there is no next key, or that is no root of this authority.
+    /// rootCaKeyUpdate: the next key after the root `known`, which the peer has. If the peer names none, the latest key of the root above
+    /// the CA that the message is about. Without a value if there is no next key, or `known` is no root of this authority.
     pub(super) fn root_update(&self, known: Option<&Any>) -> Result<InfoTypeAndValue, Refusal> {
         let known = known.map(der::Encode::to_der).transpose().map_err(encoding_failed)?;
         if let Some(known) = &known

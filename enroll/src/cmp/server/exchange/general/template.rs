@@ -18,7 +18,8 @@ use crate::cmp::wire::oid;
 use crate::cmp::wire::refusal::{Refusal, encoding_failed};
 
 impl Question<'_> {
-    /// The template. The names are those of the account and the rest comes from the profile, so that the peer adds only its key.
+    /// The template for a request of this peer. The names are those of the account and the rest comes from the profile, so that the peer
+    /// adds only its key.
     pub(super) fn template(&self) -> Result<InfoTypeAndValue, Refusal> {
         let profile = self.profile()?;
         let peer = self.peer.as_ref().ok_or_else(|| Error::internal("a stranger has no names"))?;

@@ -30,8 +30,9 @@ impl CertReqMsg {
     /// The key to generate, if the request brings none: publicKey is absent, or is an algorithm without a key (RFC 9483 §4.1.6).
     ///
     /// # Errors
-    /// `badAlg` for an algorithm for which no keys are generated here; `badCertTemplate` for a proof of possession without a key.
-    /// raVerified is accepted: there is nothing to prove, and some clients always send a popo.
+    /// `badAlg` for an algorithm for which no keys are generated here; `badCertTemplate` for a proof of possession without a key;
+    /// `badDataFormat` for a control that cannot be read. raVerified is accepted: there is nothing to prove, and some clients always send a
+    /// popo.
     pub fn wanted_key(&self) -> Result<Option<WantedKey>, Refusal> {
         let key = self.request.cert_template.public_key.as_ref();
         if key.is_some_and(|key| key.subject_public_key.bit_len() > 0) {
@@ -83,8 +84,8 @@ impl Exchange<'_> {
         let template = message.into_template(())?;
         let asked = template.clone().into_request(profile.clone(), self.route.ca.clone(), updates);
         let order = authority.key_to_generate(self.requester, wanted, &asked)?;
-        // 2. The key generation authority that signs the key, and the recipient for whom it is encrypted. Founding the authority waits
-        //    for the disk, and generating the key takes long.
+        // 2. The key generation authority that signs the key, and the recipient for whom it is encrypted. The authority's own key and
+        //    certificate may have to be made first, which waits for the disk; and generating the key takes long.
         // INVARIANT: nothing was recorded yet.
         self.pool.require_blocking()?;
         let signer = authority.key_generation_signer(self.requester, self.route.ca.as_ref())?;
@@ -171,7 +172,8 @@ fn usage_of(certificate: &[u8]) -> Result<Option<KeyUsage>, Refusal> {
     Ok(usage.map(|(_, usage)| usage))
 }
 
-/// The key that an algorithm and a length in bits ask for.
+/// The key that an algorithm and a length in bits ask for. The length is used only for RSA. Without an algorithm it asks for RSA; without
+/// both, any key will do.
 fn wanted(
     algorithm: Option<&AlgorithmIdentifierOwned>,
     length: Option<u32>,

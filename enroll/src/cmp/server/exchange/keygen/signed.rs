@@ -23,6 +23,8 @@ const CONTENT_TYPE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113
 /// id-messageDigest, RFC 5652 §11.2.
 const MESSAGE_DIGEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.4");
 
+/// Content with its signature (RFC 5652 §5.1).
+///
 /// ```text
 /// SignedData ::= SEQUENCE {
 ///     version CMSVersion,
@@ -32,8 +34,9 @@ const MESSAGE_DIGEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.1
 ///     crls [1] IMPLICIT RevocationInfoChoices OPTIONAL,
 ///     signerInfos SignerInfos }
 /// ```
-/// RFC 5652 §5.1. The certificates are in the order that RFC 9483 §4.1.6 requires, the signer's first. DER would sort the set, but CMS does
-/// not require DER.
+///
+/// The certificates are in the order that RFC 9483 §4.1.6 requires, the signer's first. DER would sort the set, but CMS does not require
+/// DER.
 #[derive(Sequence)]
 struct SignedData<'a> {
     version: u8,
@@ -43,12 +46,13 @@ struct SignedData<'a> {
     signer_infos: SetOfVec<SignerInfo>,
 }
 
+/// The content of a SignedData, with its type (RFC 5652 §5.2).
+///
 /// ```text
 /// EncapsulatedContentInfo ::= SEQUENCE {
 ///     eContentType ContentType,
 ///     eContent [0] EXPLICIT OCTET STRING OPTIONAL }
 /// ```
-/// RFC 5652 §5.2.
 #[derive(Sequence)]
 struct EncapsulatedContentInfo<'a> {
     content_type: ObjectIdentifier,

@@ -1,4 +1,4 @@
-//! popdecc and popdecr: a challenge that only the holder of the private key can answer (RFC 9810 §5.2.8.3.3, §5.3.5, §5.3.6).
+//! popdecc and popdecr: a challenge that only the holder of the private key can answer (RFC 9810 §5.2.8.3.3).
 
 use countersign_ca::{Challenge as Number, Recording, SubjectPublicKey, oid as ca};
 use der::asn1::{Int, OctetString};
@@ -22,6 +22,8 @@ use crate::cmp::wire::refusal::{Failure, Refusal, encoding_failed, malformed};
 /// The longest CertRequest that is kept in memory while its challenge awaits the response, in octets.
 const MAX_REQUEST: usize = 16 * 1024;
 
+/// A challenge to prove possession of one key (RFC 9810 §5.2.8.3.3).
+///
 /// ```text
 /// Challenge ::= SEQUENCE {
 ///     owf             AlgorithmIdentifier OPTIONAL,
@@ -29,7 +31,8 @@ const MAX_REQUEST: usize = 16 * 1024;
 ///     challenge       OCTET STRING,
 ///     encryptedRand [0] EnvelopedData OPTIONAL }
 /// ```
-/// RFC 9810 §5.3.5. With pvno 2, challenge holds the Rand; with pvno 3, challenge is empty and encryptedRand holds it.
+///
+/// With pvno 2, challenge holds the encrypted Rand. With pvno 3, challenge is empty, and encryptedRand holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 struct Challenge {
     owf: Option<AlgorithmIdentifierOwned>,
@@ -39,12 +42,13 @@ struct Challenge {
     encrypted_rand: Option<EnvelopedData>,
 }
 
+/// The content of a challenge, before it is encrypted (RFC 9810 §5.2.8.3.3).
+///
 /// ```text
 /// Rand ::= SEQUENCE {
 ///     int      INTEGER,      -- the randomly generated INTEGER A
 ///     sender   GeneralName } -- the sender's name (as included in PKIHeader)
 /// ```
-/// RFC 9810 §5.3.5.
 #[derive(Sequence)]
 struct Rand {
     int: Int,
@@ -98,7 +102,8 @@ impl Exchange<'_> {
     /// popdecr: the response, after which the request is granted. A wrong response ends the transaction.
     ///
     /// # Errors
-    /// `badPOP` for a wrong response, and as [`Self::grant`].
+    /// `badPOP` for a wrong response; `badRequest` if the message has another number of responses than one, or no challenge of its
+    /// transaction awaits a response; as [`Self::grant`].
     pub fn challenge_response(self) -> Result<Recording<Answer>, Stop> {
         let responses = elements(&self.message.body).map_err(malformed("POPODecKeyRespContent"))?;
         let [response] = responses.as_slice() else {
