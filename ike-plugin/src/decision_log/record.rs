@@ -30,7 +30,7 @@ pub struct Decision {
     pub same_as: Option<String>,
     /// The peer's certificate; `None` if there is none, or it cannot be read.
     pub certificate: Option<Arc<PeerCertificate>>,
-    /// The principals in whose name the policy was to be asked; `None` if an earlier step denied.
+    /// The principals in whose name the policy was to be asked; `None` if the peer was denied before they were known.
     pub requesters: Option<Arc<[String]>>,
     /// The policy in force; `None` if the question could not be read.
     pub policy: Option<Arc<LoadedPolicy>>,

@@ -63,7 +63,7 @@ pub struct StatusChecker {
     pub ocsp: OcspCache,
     /// Certificates of CAs that may have signed a CRL, besides those of the path.
     pub others: Vec<Arc<Certificate>>,
-    /// The trust anchors. Paths are validated with them; the CRLs about a path must lead to the path's own anchor.
+    /// The trust anchors. The signer of a CRL must have a path to the same anchor as the certificate that the CRL is about.
     pub anchors: Anchors,
 }
 
