@@ -353,7 +353,7 @@ impl Authorizer {
     /// A name for a decision: 64 random bits, in hexadecimal.
     fn trace(&self) -> String {
         let mut octets = [0; 8];
-        // Two decisions of one name are a nuisance, not a danger.
+        // Without random numbers decisions get the same name, which is a nuisance and not a danger.
         let _ = self.random.fill(&mut octets);
         HEXLOWER.encode(&octets)
     }

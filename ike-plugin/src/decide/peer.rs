@@ -131,7 +131,7 @@ impl Inquirer<'_> {
                 until = self.at.plus(LOOKED_UP);
                 self.looked_up(&peer, &mut certificate).map(Some)
             }
-            // The daemon has checked that the secret, key or user belongs to the identity. The policy names it.
+            // The daemon has checked that the secret, key or user belongs to the identity. The policy must license the proof.
             Proof::Secret(_) | Proof::Key(_) | Proof::User(_) => Ok(None),
         };
         // 2. The principals in whose name the peer asks, with the identity in the certificate's spelling.
@@ -193,7 +193,8 @@ impl Inquirer<'_> {
         Ok(Trusted { path, until, lack })
     }
 
-    /// Looks the peer's certificates up, and takes the first that is accepted. If none is, the first one's denial counts.
+    /// Looks the peer's certificates up, and takes the first that is accepted. If none is, the first one's denial counts. `certificate`
+    /// receives the description of the one that was tried last.
     fn looked_up(
         &self,
         peer: &PeerId,

@@ -22,7 +22,7 @@ pub enum Part {
 pub enum Feature {
     /// A certificate without a DNS name whose common name looks like a host name, below a CA with name constraints on DNS names.
     CommonName,
-    /// A CA whose name constraints have addresses.
+    /// A CA whose critical name constraints have IP addresses.
     AddressConstraints,
     /// A CA with an Ed25519 key.
     Ed25519Ca,

@@ -31,7 +31,7 @@ pub fn pkcs12(
         .map(Certificate::from_der);
     let chain = chain.collect::<Result<Vec<_>, _>>().map_err(|e| failed(&e))?;
     let mut store = KeyStore::new();
-    // localKeyId only connects the key with its certificate.
+    // localKeyId, here a SHA-1, only connects the key with its certificate.
     let local_id: Vec<u8> = sha1::Digest::finalize(<sha1::Sha1 as sha1::Digest>::new_with_prefix(
         &material.certificate,
     ))

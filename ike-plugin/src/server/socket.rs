@@ -113,7 +113,7 @@ fn serve(listener: &UnixListener, shared: &Arc<Shared>, most: usize) {
             return;
         }
         let Ok(stream) = stream else {
-            // Such as no file descriptor left: wait until another connection has ended.
+            // There may be no file descriptor left: wait until another connection has ended.
             std::thread::sleep(Duration::from_millis(50));
             continue;
         };

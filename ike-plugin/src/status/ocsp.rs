@@ -89,8 +89,8 @@ struct Request {
     req_cert: CertId,
 }
 
-/// The certificate that a request asks about (RFC 6960 §4.1.1). x509-ocsp's type takes no serial number that is negative or has more than 20
-/// octets.
+/// The certificate that a request asks about (RFC 6960 §4.1.1). x509-ocsp's type takes no serial number that is negative or has more than
+/// 20 octets.
 ///
 /// ```text
 /// CertID ::= SEQUENCE {

@@ -40,7 +40,9 @@ impl fmt::Display for Obstacle {
     }
 }
 
-/// Collects the obstacles of one gateway for one daemon. Each rule is a method of it, in one of the files beside this one.
+/// Collects the obstacles of one gateway for one daemon. Each rule is a method of it, in one of the files beside this one. In rules about
+/// two gateways, `own` is the one whose daemon would refuse, and the gateway with the obstacle is its peer; `shown` is that peer's
+/// certificate with its CAs.
 pub(super) struct Findings<'g> {
     /// The gateway that has the obstacles.
     pub gateway: &'g Gateway,
@@ -84,8 +86,7 @@ impl<'g> Findings<'g> {
     }
 }
 
-/// The program that has a limit, with its version, for messages. If that is a library that several daemons use, it stands in parentheses
-/// after the daemon.
+/// The program that has a limit, with its version, for messages. If that is NSS or OpenSSL, it stands in parentheses after the daemon.
 pub(super) fn program_of(daemon: Daemon, limit: &Limit) -> String {
     match limit.program.part {
         Some(Part::Daemon(_) | Part::Library(Library::Strongswan)) => {
