@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* the longest answer, in octets */
+/* the longest answer in octets, line feed included */
 #define MAX_ANSWER 65536
 
 int64_t countersign_now(void)
@@ -24,7 +24,7 @@ int64_t countersign_now(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* makes the refusal for a failure; error is an errno, or 0 */
+/* makes the refusal for a failure to ask; error is an errno, or 0 if there is none */
 static void refuse(countersign_answer_t *answer, const char *socket, const char *what, int error)
 {
 	answer->allowed = FALSE;
@@ -34,7 +34,7 @@ static void refuse(countersign_answer_t *answer, const char *socket, const char 
 	answer->trace[0] = '\0';
 }
 
-/* waits until the socket is ready; returns 0 or an errno */
+/* waits until the socket is ready for these events of poll(); returns 0 or an errno */
 static int ready(int fd, short events, int64_t deadline)
 {
 	struct pollfd pfd = { .fd = fd, .events = events };
@@ -123,7 +123,7 @@ static int put(int fd, const char *line, size_t len, int64_t deadline)
 	return 0;
 }
 
-/* reads up to the line feed, which it leaves out of len; returns 0 or an errno */
+/* reads up to the line feed; len receives the length before it. Returns 0 or an errno. line has room for MAX_ANSWER octets. */
 static int get(int fd, char *line, size_t *len, int64_t deadline)
 {
 	size_t have = 0;
@@ -160,7 +160,7 @@ static int get(int fd, char *line, size_t *len, int64_t deadline)
 	return EMSGSIZE;
 }
 
-/* copies a member of the answer as text */
+/* copies a member of the answer as text, cut off after len - 1 octets; a missing one is empty */
 static void copy(json_t *from, const char *name, char *to, size_t len)
 {
 	const char *text = json_string_value(json_object_get(from, name));
@@ -175,7 +175,7 @@ static void copy(json_t *from, const char *name, char *to, size_t len)
 	}
 }
 
-/* reads the line that the authorizer answered */
+/* reads the line that the authorizer answered; one that cannot be understood is a refusal */
 static void understand(const char *line, size_t len, char *socket, countersign_answer_t *answer)
 {
 	json_error_t error;
@@ -197,7 +197,10 @@ static void understand(const char *line, size_t len, char *socket, countersign_a
 	json_decref(object);
 }
 
-/* The question as a line. The pre-shared key is put in by hand, because the JSON library does not wipe the memory that it frees. */
+/*
+ * The question as a line of len octets, or NULL if it cannot be encoded. The pre-shared key is put in by hand, because the JSON library does
+ * not wipe the memory that it frees.
+ */
 static char *encode(json_t *question, chunk_t psk, size_t *len)
 {
 	char *text = json_dumps(question, JSON_COMPACT), *line = NULL;

@@ -24,7 +24,7 @@ struct cached_answer_t {
 };
 
 struct entry_t {
-	/* a ring, of which the first `count` are set; the next answer goes to `next` modulo MAX_ANSWERS */
+	/* a ring of answers, of which the first `count` are set; the next answer goes to `next` modulo MAX_ANSWERS */
 	cached_answer_t answers[MAX_ANSWERS];
 	u_int count;
 	u_int next;

@@ -14,7 +14,7 @@
 
 #include <daemon.h>
 
-/* the most IKE_SAs with an entry */
+/* the most IKE_SAs with an entry; a further one gets none */
 #define MAX_SAS 4096
 /* the most answers of one entry; a new one replaces the oldest */
 #define MAX_ANSWERS 8
@@ -31,13 +31,13 @@ void countersign_cache_answer(countersign_cache_t *this, ike_sa_t *ike_sa, ident
 bool countersign_cached_answer(countersign_cache_t *this, ike_sa_t *ike_sa, identification_t *id,
 					  certificate_t *cert, countersign_answer_t *answer);
 
-/* Sets the pre-shared key that IKEv1 derived the IKE_SA's keys from. */
+/* Keeps the pre-shared key that IKEv1 derived the IKE_SA's keys from, in the place of an earlier one. */
 void countersign_cache_psk(countersign_cache_t *this, ike_sa_t *ike_sa, shared_key_t *psk);
 
-/* The pre-shared key that was set, or NULL. The caller destroys it. */
+/* The pre-shared key that countersign_cache_psk() has kept for the IKE_SA, or NULL. The caller destroys it. */
 shared_key_t *countersign_cached_psk(countersign_cache_t *this, ike_sa_t *ike_sa);
 
-/* Removes the answers of the IKE_SA. If the IKE_SA is gone, removes its pre-shared key, too. */
+/* Removes the answers of the IKE_SA, and, if gone is TRUE, its pre-shared key, too. */
 void countersign_cache_forget(countersign_cache_t *this, ike_sa_t *ike_sa, bool gone);
 
 void countersign_cache_destroy(countersign_cache_t *this);

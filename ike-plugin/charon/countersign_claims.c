@@ -32,7 +32,7 @@ static void add(linked_list_t *claims, identification_t *id, auth_class_t class,
 	claims->insert_last(claims, this);
 }
 
-/* whether a claim with this pre-shared key is in the list */
+/* whether a claim with this pre-shared key, for whichever ID, is in the list */
 static bool is_claimed(linked_list_t *claims, shared_key_t *psk)
 {
 	countersign_claim_t *claim;
@@ -49,7 +49,10 @@ static bool is_claimed(linked_list_t *claims, shared_key_t *psk)
 	return found;
 }
 
-/* adds a claim for each pre-shared key that is configured for both IDs; returns their number, and stops at MAX_PSKS + 1, which is too many */
+/*
+ * Adds a claim for each pre-shared key that is configured for both IDs and not claimed yet. Returns how many it added, and stops at
+ * MAX_PSKS + 1, which is too many.
+ */
 static u_int add_configured_psks(linked_list_t *claims, ike_sa_t *ike_sa, identification_t *id)
 {
 	enumerator_t *enumerator;
@@ -84,7 +87,7 @@ static identification_t *identity(ike_sa_t *ike_sa, auth_cfg_t *round, auth_clas
 		id = round->get(round, AUTH_RULE_XAUTH_IDENTITY);
 	}
 	if (id)
-	{	/* charon reads this user name as "any". The ID of phase 1 would be wrong here: this round has not authenticated it. */
+	{	/* charon may read a user name as "any". The ID of phase 1 would be wrong then: this round has not authenticated it. */
 		return id->get_type(id) == ID_ANY ? NULL : id;
 	}
 	id = round->get(round, AUTH_RULE_IDENTITY);

@@ -3,11 +3,12 @@
 /*
  * Asks Countersign's authorizer whether a peer may connect.
  *
- * There are two hooks. charon calls validate_online() after it has verified the peer's certificate and before it verifies the peer's
- * signature; only this IKE_SA waits there, so the plugin may wait long. It caches the answer for this IKE_SA, this identity and this
- * certificate. charon calls authorize() once the peer is authenticated; the cached answer takes effect there. If there is none, as for a
- * pre-shared key, or because too many threads were waiting, the plugin asks then. It waits only briefly, because charon holds the bus
- * lock and every other negotiation waits, too. If no answer comes, the peer is refused.
+ * It asks in three hooks. charon calls validate_online() after it has verified the peer's certificate and before it verifies the peer's
+ * signature; only this IKE_SA waits there, so the plugin may wait long. It caches the answer for this IKE_SA, this connection, this identity
+ * and this certificate. charon calls authorize() once the peer is authenticated; the cached answer takes effect there. If there is none, as
+ * for a pre-shared key, or because too many threads were waiting, the plugin asks then. charon calls narrow() for each CHILD_SA; the plugin
+ * asks about its traffic there. In authorize() and narrow() the plugin waits only briefly, because charon holds the bus lock and every other
+ * negotiation waits, too. If no answer comes, the peer or the CHILD_SA is refused.
  */
 
 #include "countersign_plugin.h"
@@ -25,7 +26,7 @@
 /* how long to wait for an answer, in milliseconds: the default, and the longest time that can be configured */
 #define TIMEOUT 5000
 #define MAX_TIMEOUT 60000
-/* the default, and also the longest, while charon holds the bus lock */
+/* the default, and also the longest, for all questions of one call while charon holds the bus lock, in milliseconds */
 #define TIMEOUT_AUTHORIZE 500
 
 typedef struct private_countersign_plugin_t private_countersign_plugin_t;
@@ -51,7 +52,7 @@ static char *get_socket(void)
 								  "/run/countersign/authorizer.sock", lib->ns);
 }
 
-/* the end of the time that is configured under this name, between 1 and most milliseconds from now */
+/* the end of the time that is configured under this name, at most `most` milliseconds from now; `standard` counts if it is 0 or less */
 static int64_t get_deadline(const char *name, int standard, int most)
 {
 	char key[64];
@@ -85,7 +86,7 @@ static void refuse(countersign_answer_t *answer, const char *reason)
 }
 
 /*
- * Counts a thread that is about to wait. FALSE, without counting it, if half of charon's threads wait already.
+ * Counts a thread that is about to wait. FALSE, without counting it, if half of charon's threads, or the only one, wait already.
  *
  * A certificate is public, so an attacker who presents somebody else's can block a thread here while the authorizer is silent. The other
  * half of the threads stays free for peers that need no answer, have one already, or have proved their key.
@@ -102,7 +103,7 @@ static bool enter(void)
 	return entered;
 }
 
-/* ends what enter() began */
+/* stops counting a thread that enter() has counted */
 static void leave(void)
 {
 	state.mutex->lock(state.mutex);
@@ -246,7 +247,7 @@ static void clear(linked_list_t *list)
 	}
 }
 
-/* whether a proposal has several algorithms of a type */
+/* whether a proposal has more than one algorithm of a type */
 static bool has_choice(proposal_t *proposal, transform_type_t type)
 {
 	enumerator_t *enumerator = proposal->create_enumerator(proposal, type);
@@ -282,7 +283,7 @@ static proposal_t *only_proposal(child_cfg_t *cfg)
 }
 
 /*
- * Whether to ask in this call of narrow(), and the proposal to ask about.
+ * Whether to ask in this call of narrow(), and the proposal to ask about, which the caller destroys; NULL if it is not known.
  *
  * charon calls a responder twice for a CHILD_SA. An IKEv2 responder has selected the proposal before the first call. An IKEv1 responder has
  * not, unless only one is configured. If there is a choice, the plugin asks in the second call; the peer has set up its side by then,

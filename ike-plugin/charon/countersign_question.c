@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-/* the most certificates of a chain that the authorizer accepts */
+/* the most certificates of a chain, which is also the most that the authorizer accepts */
 #define MAX_CHAIN 16
 
 static json_t *base64(chunk_t octets)
@@ -77,7 +77,10 @@ static json_t *ike_proposal(ike_sa_t *ike_sa)
 	return object;
 }
 
-/* The identity of this end. A responder selects it only when it answers; before that, it is taken from the configuration. */
+/*
+ * The identity of this end, which the caller destroys. A responder selects it only when it answers; before that, it is taken from the
+ * configuration. If that has none either, it is this end's address.
+ */
 static identification_t *local_id(ike_sa_t *ike_sa)
 {
 	identification_t *id = ike_sa->get_my_id(ike_sa), *configured;
@@ -257,7 +260,7 @@ static bool add_algorithm(json_t *to, const char *name, proposal_t *proposal,
 			json_object_set_new(to, "key_length", json_integer(key_length)) == 0);
 }
 
-/* adds a lifetime, unless it is unlimited (0); FALSE on failure */
+/* adds a lifetime, unless it is unlimited (0). More than 32 bits become the largest number of 32 bits. FALSE on failure. */
 static bool add_life(json_t *to, const char *name, uint64_t life)
 {
 	return !life || json_object_set_new(to, name, json_integer(min(life, UINT32_MAX))) == 0;

@@ -1,4 +1,4 @@
-//! Explains a recorded decision: asks the policy that was in force once more, with the facts from the log.
+//! Explains a recorded decision: asks the policy that was in force at that time once more, with the facts from the decision log.
 
 use std::path::{Path, PathBuf};
 
@@ -20,16 +20,17 @@ use crate::policy::moment::moment;
 use crate::policy::proof::Proof;
 use crate::wire;
 
-/// Explains decisions.
+/// Explains the decisions of one decision log.
 #[derive(Debug, Clone)]
 pub struct Explainer {
     /// The folder of the decision log.
     pub log: PathBuf,
-    /// The folder of credentials. They are not recorded, so that the present ones are used.
+    /// The operator's folder of KeyNote credentials; `None` if there is none. The log does not contain credentials, so that the present
+    /// ones are used.
     pub credentials: Option<PathBuf>,
 }
 
-/// The inputs of the decision, besides the attributes, as far as they are on record.
+/// The inputs of a policy query besides the action attributes, as far as they are on record.
 struct Evidence {
     set: PolicySet,
     requesters: Requesters,
@@ -38,7 +39,7 @@ struct Evidence {
 }
 
 impl Explainer {
-    /// Finds the decision with this trace.
+    /// Finds the decision with this trace, and gives its JSON object from the log.
     ///
     /// # Errors
     /// The log cannot be read, or has no such decision.
@@ -50,10 +51,12 @@ impl Explainer {
         found.into_iter().next().ok_or_else(|| format!("no decision `{trace}` is on record"))
     }
 
-    /// Explains the policy's answer, by one trace for each attribute set; there are none if another step decided.
+    /// Explains the policy's answer: gives a [`Trace`] of the evaluation for each action attribute set that the policy was asked about.
+    /// There are none if another step than the policy decided.
     ///
     /// # Errors
-    /// A needed record no longer exists; the text says which.
+    /// A record that is needed no longer exists or cannot be read, the credentials cannot be read, or the peer proved a pre-shared key,
+    /// which is not on record. The text says which.
     pub fn explain(&self, decision: &Value) -> Result<Vec<Trace>, String> {
         let text = |name: &str| decision.get(name).and_then(Value::as_str).unwrap_or_default();
         if text("step") != "policy" {
@@ -94,7 +97,8 @@ impl Explainer {
             .collect())
     }
 
-    /// A peer with a certificate: its path is on record, and gives delegations and requesters.
+    /// The evidence about a peer with a certificate. Its path is on record: each certificate gives the assertions by which its issuer
+    /// trusts its subject, and the peer's own certificate gives the requesters.
     fn with_certificate(
         &self,
         mut builder: PolicySetBuilder,
@@ -128,7 +132,7 @@ impl Explainer {
     }
 }
 
-/// A peer without a certificate: the question has its raw key or its user name, but never its pre-shared key.
+/// The evidence about a peer without a certificate. The recorded question has its raw key or its user name, but never its pre-shared key.
 fn without_certificate(
     builder: PolicySetBuilder,
     question: &wire::Question,

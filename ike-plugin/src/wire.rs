@@ -9,15 +9,15 @@ use data_encoding::BASE64;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
-/// The version of the protocol.
+/// The version of the protocol: the value of `v` in questions and answers.
 pub const VERSION: u32 = 1;
-/// The longest question in octets, line feed included.
+/// The longest question in octets, without its line feed.
 pub const MAX_QUESTION: usize = 256 << 10;
-/// The most certificates in a chain.
+/// The most certificates in the `chain` of a question.
 pub const MAX_CHAIN: usize = 16;
-/// The most traffic selectors of one side.
+/// The most traffic selectors of one side, local or remote, in a question about phase 2.
 pub const MAX_SELECTORS: usize = 16;
-/// The longest time that a daemon may wait for an answer, in milliseconds.
+/// The longest time that a daemon may wait for an answer, in milliseconds. A larger `timeout_ms` counts as this.
 pub const MAX_TIMEOUT: u32 = 60_000;
 
 /// A daemon's question: may this peer connect?
@@ -25,28 +25,30 @@ pub const MAX_TIMEOUT: u32 = 60_000;
 pub struct Question {
     /// [`VERSION`].
     pub v: u32,
-    /// A name for the question, which the answer repeats; at most 64 characters.
+    /// A name for the question. The answer repeats its first 64 characters.
     #[serde(default)]
     pub id: String,
-    /// How long the daemon waits, in milliseconds, at most [`MAX_TIMEOUT`]. If the decision takes longer, the peer is denied.
+    /// How long the daemon waits for the answer, in milliseconds: at most [`MAX_TIMEOUT`], and 5000 if it is missing. If the decision takes
+    /// longer, the peer is denied.
     #[serde(default = "default_timeout")]
     pub timeout_ms: u32,
-    /// The daemon, such as `charon` or `pluto`.
+    /// The name of the daemon, such as `charon` or `pluto`, for the log.
     pub daemon: String,
-    /// The daemon's name for the connection.
+    /// The daemon's name for the connection, for the log.
     #[serde(default)]
     pub connection: String,
     /// The version of IKE: 1 or 2.
     pub ike: u8,
-    /// The exchange of phase 1.
+    /// How phase 1 is negotiated.
     pub mode: Mode,
-    /// Whether the daemon initiated phase 1 or responded.
+    /// Whether the daemon initiated phase 1, or the peer.
     pub role: Role,
-    /// This end.
+    /// The daemon's end of the IKE SA.
     pub local: End,
-    /// The peer.
+    /// The peer's end of the IKE SA.
     pub remote: End,
-    /// The method by which the peer was authenticated. If it is missing, it follows from `chain` or `psk`.
+    /// The method by which the peer was authenticated. If it is missing, it is `psk` if the question has a pre-shared key, otherwise `cert`
+    /// if `chain` is not empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<Auth>,
     /// The peer's certificates in DER, its own first, as far as the daemon has them. If it is empty with [`Auth::Cert`], the authorizer looks
@@ -56,7 +58,7 @@ pub struct Question {
     /// The pre-shared key that the peer has proved to know. It is wiped, and never logged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub psk: Option<Secret>,
-    /// For a peer without a certificate, the public key whose private key it has proved to hold: a SubjectPublicKeyInfo in DER.
+    /// With [`Auth::Raw`], the public key whose private key the peer has proved to hold: a SubjectPublicKeyInfo in DER.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Octets>,
     /// The proposal that was selected for the IKE SA.
@@ -87,7 +89,7 @@ pub enum Auth {
     Xauth,
 }
 
-/// The exchange of phase 1.
+/// How phase 1 is negotiated: an exchange of IKEv1, or IKEv2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
@@ -95,17 +97,17 @@ pub enum Mode {
     Main,
     /// IKEv1 aggressive mode.
     Aggressive,
-    /// IKEv2, which has one exchange only.
+    /// IKEv2, which has no such modes.
     IkeSa,
 }
 
-/// Which side initiated an exchange.
+/// The daemon's role in phase 1 or phase 2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// This one.
+    /// The daemon initiated it.
     Initiator,
-    /// The peer.
+    /// The peer initiated it.
     Responder,
 }
 
@@ -114,7 +116,7 @@ pub enum Role {
 pub struct End {
     /// Its IP address, as the daemon sees it.
     pub address: IpAddr,
-    /// Its UDP port, as the daemon sees it.
+    /// Its UDP port, as the daemon sees it, for the log; 0 if the daemon did not tell it.
     #[serde(default)]
     pub port: u16,
     /// The identity that it claims.
@@ -135,7 +137,7 @@ pub struct IkeId {
 /// The proposal that was selected for the IKE SA.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct IkeProposal {
-    /// The Diffie-Hellman group by its IANA number.
+    /// The Diffie-Hellman group by its IANA number; `None` if the daemon did not tell it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<u16>,
     /// The whole proposal in the daemon's notation. Only the log uses it.
@@ -146,10 +148,10 @@ pub struct IkeProposal {
 /// A child SA (IKEv2) or the SAs of a quick mode (IKEv1), as they were negotiated.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Child {
-    /// The daemon's name for the connection.
+    /// The daemon's name for the child SA, for the log.
     #[serde(default)]
     pub name: String,
-    /// Which side initiated phase 2.
+    /// Whether the daemon initiated phase 2, or the peer.
     pub role: Role,
     /// The traffic selectors of the daemon's side.
     pub local: Vec<TrafficSelector>,
@@ -184,10 +186,10 @@ pub struct TrafficSelector {
     /// The IP protocol number; 0 for any.
     #[serde(default)]
     pub protocol: u8,
-    /// The first port.
+    /// The first port; 0 if it is missing.
     #[serde(default)]
     pub from_port: u16,
-    /// The last port.
+    /// The last port; 65535 if it is missing.
     #[serde(default = "last_port")]
     pub to_port: u16,
 }
@@ -201,22 +203,23 @@ fn last_port() -> u16 {
 pub struct ChildProposal {
     /// `esp` or `ah`.
     pub protocol: Protocol,
-    /// The encryption algorithm (transform type 1).
+    /// The encryption algorithm (transform type 1). ESP must have one; AH has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<u16>,
-    /// The key length of the encryption algorithm in bits, if it was negotiated.
+    /// The key length in bits, if it was negotiated: with ESP that of the encryption algorithm, with AH that of the integrity algorithm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_length: Option<u16>,
-    /// The integrity algorithm (transform type 3).
+    /// The integrity algorithm (transform type 3). AH must have one; ESP has none if the encryption algorithm authenticates, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub integrity: Option<u16>,
-    /// The lifetime in seconds, as it is configured on the daemon's side.
+    /// The lifetime in seconds, as it is configured on the daemon's side; `None` if it is unlimited or the daemon did not tell it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub life_seconds: Option<u32>,
-    /// The lifetime in kilobytes, as it is configured on the daemon's side.
+    /// The lifetime in kilobytes of 1024 octets, as it is configured on the daemon's side; `None` if it is unlimited or the daemon did not
+    /// tell it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub life_kbytes: Option<u32>,
-    /// Whether packets are compressed (IPComp).
+    /// Whether packets are compressed (IPComp). charon says whether its configuration offers that, because the peer has not agreed yet.
     #[serde(default)]
     pub ipcomp: bool,
 }
@@ -236,7 +239,7 @@ pub enum Protocol {
 pub struct Answer {
     /// [`VERSION`].
     pub v: u32,
-    /// The `id` of the question.
+    /// The first 64 characters of the question's `id`; empty if what came was not a question.
     pub id: String,
     /// Whether the peer may connect.
     pub decision: Verdict,
@@ -244,7 +247,7 @@ pub struct Answer {
     pub step: Step,
     /// The reason, as a sentence for people.
     pub reason: String,
-    /// The name of this decision in the decision log.
+    /// The name of the decision in the decision log. A denial that is given again has the name of the first one.
     pub trace: String,
 }
 
@@ -262,13 +265,14 @@ pub enum Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
-    /// Reading the question. It denies if the question is malformed, or if no certificate is known of the peer that it is about.
+    /// Reading the question. It denies if the question is malformed, if the policy's vocabulary cannot express it, or if it comes without
+    /// the peer's certificate and none can be looked up.
     Question,
     /// Validating the certification path.
     Path,
     /// Checking that no certificate of the path is revoked.
     Status,
-    /// Comparing the ID payload with the certificate.
+    /// Comparing the ID payload with the certificate, and an identity that is an IP address with the address that the packets come from.
     Identity,
     /// Asking the KeyNote policy.
     Policy,

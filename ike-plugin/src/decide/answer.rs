@@ -22,7 +22,7 @@ impl Denial {
 /// Whether the steps before the policy had a certificate to judge.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Judged {
-    /// They had one. Its status was not known for this reason, if there is one.
+    /// They had one. The value says why its status is not known, if the settings accept that; `None` if the status is known.
     Certificate(Option<Lack>),
     /// They had none: the peer was authenticated by something else.
     Nothing,
@@ -56,7 +56,7 @@ pub(super) fn answer(
     Answer { v: VERSION, id: repeated_id(question), decision, step, reason, trace }
 }
 
-/// The `id` of an answer: the beginning of the question's `id`.
+/// The `id` of an answer: the first 64 characters of the question's `id`.
 pub(super) fn repeated_id(question: &Question) -> String {
     question.id.chars().take(64).collect()
 }

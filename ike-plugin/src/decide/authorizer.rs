@@ -1,11 +1,12 @@
 //! The decision: path, status, identity and policy, in this order. Each step can deny, with its own reason.
 //!
-//! Path, status and identity are expensive. Their result is cached for a peer until a status or the policy changes or a certificate expires.
-//! The policy is asked each time, because that takes microseconds, and its answer may depend on the time of day and on the negotiation.
+//! Path, status and identity are expensive. Their result is cached for a peer, at most until a status or the policy changes, or a
+//! certificate or its status expires. The policy is asked each time, because that takes microseconds, and its answer may depend on the time
+//! of day and on the negotiation.
 //!
-//! A whole answer is cached only if it denies, and only for a moment, because a denied peer may retry many times a second. The same question
-//! then gets the same answer, unless a status or the policy has changed, and the log only counts it. Daemons could not cache it, because they
-//! do not learn of such changes. A denial for want of time is not cached, because the next question may come with more time.
+//! A whole answer is cached only if it denies, and for two seconds at most, because a denied peer may retry many times a second. The same
+//! question then gets the same answer, unless a status or the policy has changed, and the log only counts it. Daemons could not cache it,
+//! because they do not learn of such changes. A denial for want of time is not cached, because the next question may come with more time.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,10 +32,11 @@ use crate::trust::Trust;
 use crate::wire::{Answer, Question, Secret, Step, VERSION, Verdict};
 use countersign_ca::path::ValidPath;
 
-/// The most denials that are cached: peers that are refused must not displace those that are not.
+/// The most entries in each of the two caches of denials. They are apart from the cache of accepted peers, so that refused peers cannot
+/// displace accepted ones.
 const MAX_DENIED: usize = 1024;
 
-/// Decides about peers.
+/// Decides whether peers may connect.
 pub struct Authorizer {
     trust: Arc<dyn Trust>,
     policy: Policy,
@@ -42,11 +44,11 @@ pub struct Authorizer {
     address_ids: AddressIds,
     clock: Arc<dyn Clock>,
     log: DecisionLog,
-    /// Peers about whom the policy can be asked.
+    /// Peers whose path, status and identity were accepted, so that the policy can be asked about them.
     peers: Recent<PeerFacts>,
     /// Peers that are refused before the policy is asked.
     denied: Recent<PeerFacts>,
-    /// Answers to whole questions.
+    /// Denials by the whole question, whichever step denied.
     refusals: Recent<Refusal>,
     keys: Keys,
     zone: TimeZone,
@@ -81,7 +83,8 @@ struct Knowledge {
 }
 
 impl Authorizer {
-    /// An authorizer that caches the facts about at most `max_cached` peers.
+    /// An authorizer that caches the facts about `max_cached` accepted peers, and as many denials, but no more than 1024 of these in each
+    /// of its two caches.
     ///
     /// # Errors
     /// The system gives no random numbers.
@@ -119,7 +122,7 @@ impl Authorizer {
         Self { address_ids, ..self }
     }
 
-    /// Decides, and records the decision. It denies after `deadline`.
+    /// Answers a question, and records the decision in the log. If the decision is not made by `deadline`, it is a denial.
     pub fn decide(&self, mut question: Question, deadline: Instant) -> Answer {
         let (started, at) = (Instant::now(), self.clock.now());
         // 1. Read the question. The secret is taken out, so that it cannot get into the log.
@@ -175,7 +178,8 @@ impl Authorizer {
         answer
     }
 
-    /// Denies something that is not a question, such as a malformed line, and records that.
+    /// Denies something that is not a question, such as a malformed line or one connection too many, and records that. The answer's `id` is
+    /// empty.
     pub fn refuse(&self, step: Step, reason: String) -> Answer {
         let trace = self.trace();
         let answer =
@@ -200,12 +204,12 @@ impl Authorizer {
         self.policy.current()
     }
 
-    /// How many refusals are cached.
+    /// How many denials of whole questions are cached, expired ones included.
     pub fn refusals(&self) -> usize {
         self.refusals.len()
     }
 
-    /// The counters.
+    /// The counters since the start.
     pub fn counts(&self) -> &Counts {
         &self.counts
     }
@@ -219,12 +223,12 @@ impl Authorizer {
         troubles
     }
 
-    /// How many decisions could not be recorded.
+    /// How many lines of the decision log could not be recorded since the start: decisions, and counts of repeated denials.
     pub fn lost(&self) -> u64 {
         self.log.lost()
     }
 
-    /// The cached denial of the same question, if it still counts.
+    /// The cached denial of the same question; `None` if there is none, or it does not count any more.
     fn refusal(&self, whole: &Whole, at: Timestamp) -> Option<Arc<Refusal>> {
         let refusal = self.refusals.value(&whole.key)?;
         refusal.lifetime.is_live(whole.generation, at).then_some(refusal)
@@ -256,7 +260,7 @@ impl Authorizer {
         self.refusals.insert(key, Arc::new(refusal), is_live);
     }
 
-    /// Reads the question. It is cheap, and comes before any cache.
+    /// Reads the question. It is cheap, and comes before the caches, because it computes their keys.
     fn asking<'q>(
         &self,
         question: &'q Question,
@@ -349,7 +353,7 @@ impl Authorizer {
     /// A name for a decision: 64 random bits, in hexadecimal.
     fn trace(&self) -> String {
         let mut octets = [0; 8];
-        // Two decisions of one name are a nuisance, not a danger.
+        // Without random numbers decisions get the same name, which is a nuisance and not a danger.
         let _ = self.random.fill(&mut octets);
         HEXLOWER.encode(&octets)
     }

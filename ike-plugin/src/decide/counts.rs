@@ -4,27 +4,27 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::wire::{Answer, Verdict};
 
-/// Counters since the start.
+/// The authorizer's counters since its start.
 #[derive(Debug, Default)]
 pub struct Counts {
     /// Questions that were answered with `allow`.
     pub allowed: AtomicU64,
     /// Questions that were answered with `deny`, by step, in the order of [`Step`](crate::wire::Step).
     pub denied: [AtomicU64; 6],
-    /// Answers for which path, status and identity were cached.
+    /// Answers for which path, status and identity were cached; among them are the denials that were given again.
     pub kept: AtomicU64,
     /// Denials that were given again, without asking the policy.
     pub again: AtomicU64,
-    /// Questions to the policy.
+    /// Decisions for which the policy was asked. One with several action attribute sets counts once.
     pub asked: AtomicU64,
 }
 
-/// Whether an answer needed work.
+/// Whether the facts about the peer came from a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// Path, status or identity were judged for it.
+    /// They did not: path, status or identity were judged for this answer, or the question could not be read.
     Verified,
-    /// All of these were cached.
+    /// They did.
     Cached,
 }
 
@@ -51,7 +51,7 @@ impl Counts {
         self.again.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a question to the policy.
+    /// Counts a decision for which the policy is asked.
     pub(super) fn count_asked(&self) {
         self.asked.fetch_add(1, Ordering::Relaxed);
     }

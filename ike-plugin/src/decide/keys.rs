@@ -1,4 +1,4 @@
-//! The keys of the caches: hashes of everything that an answer may depend on.
+//! The keys of the caches: hashes of everything in a question that the answer may depend on.
 
 use ring::rand::{SecureRandom, SystemRandom};
 use sha2::{Digest, Sha256};
@@ -14,7 +14,7 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// Draws the salt.
+    /// Draws a random salt.
     ///
     /// # Errors
     /// The system gives no random numbers.

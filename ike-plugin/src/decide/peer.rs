@@ -17,14 +17,15 @@ use crate::trust::Trust;
 use crate::wire::Step;
 use countersign_ca::path::ValidPath;
 
-/// How long a denial is cached. It is short, because the cause may be mended at any time.
+/// The longest time for which a denial is cached. It is short, because the cause may be mended at any time.
 pub(super) const DENIAL: Duration = Duration::from_secs(2);
 /// The longest time for which the result for a looked-up certificate is cached. The store may have a newer certificate by then.
 const LOOKED_UP: Duration = Duration::from_secs(60);
-/// The most certificates of an identity that are tried.
+/// The most certificates that are tried of those that were looked up for one identity.
 const MAX_FOUND: usize = 8;
 
-/// Two numbers that change with the statuses and with the policy. A cached result counts only while both are the same.
+/// Two numbers that change with the statuses and with the policy. A cached result counts only while both are as they were when it was
+/// judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Generation {
     /// The number of [`Trust::generation`].
@@ -71,13 +72,13 @@ pub(super) struct PeerFacts {
     pub lifetime: Lifetime,
     /// The trace of the decision for which this was judged.
     pub trace: String,
-    /// The policy in force.
+    /// The policy that was in force then.
     pub policy: Arc<LoadedPolicy>,
-    /// The peer's certificate, for the decision log.
+    /// The peer's certificate, for the decision log; `None` if there is none, or it cannot be read.
     pub certificate: Option<Arc<PeerCertificate>>,
     /// The identity used in the policy query. If a certificate contains it, the certificate's spelling is used.
     pub peer: PeerId,
-    /// Whether a certificate authenticated the peer.
+    /// Whether the peer has a certificate whose path, status and identity were accepted.
     pub by_certificate: bool,
     /// Why the status is not known, if it is not and the settings accept that.
     pub lack: Option<Lack>,
@@ -93,10 +94,12 @@ pub(super) struct Discovery {
     pub path: Option<Arc<ValidPath>>,
 }
 
-/// A valid path with an acceptable status.
+/// A valid path whose status and identity were accepted.
 struct Trusted {
     path: ValidPath,
+    /// When the status or a certificate of the path or its anchor expires, whichever is first.
     until: Timestamp,
+    /// Why the status is not known, if it is not and the settings accept that.
     lack: Option<Lack>,
 }
 
@@ -108,7 +111,7 @@ pub(super) struct Inquirer<'a> {
     pub mapping: &'a Mapping,
     /// The moment of the decision.
     pub at: Timestamp,
-    /// The end of the time for waiting.
+    /// When waiting for statuses and for looked-up certificates ends.
     pub deadline: Instant,
 }
 
@@ -128,7 +131,7 @@ impl Inquirer<'_> {
                 until = self.at.plus(LOOKED_UP);
                 self.looked_up(&peer, &mut certificate).map(Some)
             }
-            // The daemon has checked that the secret, key or user belongs to the identity. The policy names it.
+            // The daemon has checked that the secret, key or user belongs to the identity. The policy must license the proof.
             Proof::Secret(_) | Proof::Key(_) | Proof::User(_) => Ok(None),
         };
         // 2. The principals in whose name the peer asks, with the identity in the certificate's spelling.
@@ -190,7 +193,8 @@ impl Inquirer<'_> {
         Ok(Trusted { path, until, lack })
     }
 
-    /// Looks the peer's certificates up, and takes the first that is accepted. If none is, the first one's denial counts.
+    /// Looks the peer's certificates up, and takes the first that is accepted. If none is, the first one's denial counts. `certificate`
+    /// receives the description of the one that was tried last.
     fn looked_up(
         &self,
         peer: &PeerId,

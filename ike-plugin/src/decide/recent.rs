@@ -22,7 +22,7 @@ struct Halves<V> {
 }
 
 impl<V> Recent<V> {
-    /// A map of about `most` values at most.
+    /// A map of at most `most` values; an odd number counts as the next even one, and 0 as 2.
     pub fn new(most: usize) -> Self {
         Self {
             halves: Mutex::new(Halves { newer: HashMap::new(), older: HashMap::new() }),
@@ -30,7 +30,7 @@ impl<V> Recent<V> {
         }
     }
 
-    /// The value of a key. It counts as used.
+    /// The value of a key, which counts as used now; `None` if there is none.
     pub fn value(&self, key: &Key) -> Option<Arc<V>> {
         let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(value) = halves.newer.get(key) {
@@ -41,7 +41,7 @@ impl<V> Recent<V> {
         Some(value)
     }
 
-    /// Adds a value. If the map is full, values that are not `live` go first.
+    /// Adds a value. If the newer half is full, its values that are not `live` are dropped first.
     pub fn insert(&self, key: Key, value: Arc<V>, live: impl Fn(&V) -> bool) {
         let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
         halves.older.remove(&key);
@@ -63,7 +63,7 @@ impl<V> Recent<V> {
     ) {
         if halves.newer.len() >= self.half {
             halves.newer.retain(|_, value| live(value));
-            // Unless that freed much, the halves change places; otherwise every insertion would look at all values.
+            // Unless that freed at least half of it, it becomes the older half; otherwise every insertion would look at all values.
             if halves.newer.len() > self.half / 2 || halves.newer.len() == self.half {
                 halves.older = std::mem::take(&mut halves.newer);
             }

@@ -1,5 +1,5 @@
-//! The handle of the decision log. The log has one JSON object on a line, in files of bounded size and number, and keeps the policies by which
-//! decisions were made.
+//! The handle of the decision log. The log has one JSON object on a line, in files of bounded size and number. It also keeps the last
+//! policies by which decisions were made.
 //!
 //! A thread of its own writes, so that a decision does not wait for the disk. If the disk fails or hangs, decisions go on, and those that are not
 //! recorded are counted: a broken disk must not take all tunnels down. Policies may contain pre-shared keys, so that only the owner can read
@@ -24,12 +24,13 @@ use super::writer::{Line, LogWriter};
 use crate::policy::LoadedPolicy;
 use crate::wire::Answer;
 
-/// The most decisions that wait for the disk.
+/// The most lines that wait in the queue for the writer thread.
 const QUEUE: usize = 4096;
-/// How long a decision waits for room in the queue. After one has waited in vain, the next ones do not wait until the disk works again.
+/// How long a decision waits for room in the queue. After one has waited in vain, the next ones do not wait at all, until one finds room
+/// again.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// The decision log.
+/// The handle of the decision log. Dropping it writes what is queued, and ends the writer thread.
 pub struct DecisionLog {
     lines: Option<SyncSender<Line>>,
     lost: Arc<AtomicU64>,
@@ -43,7 +44,7 @@ impl DecisionLog {
     /// Opens the log in `folder`, and makes the folder if there is none.
     ///
     /// # Errors
-    /// The folder or the file cannot be written.
+    /// The folder or the file cannot be written, or a thread cannot be made.
     pub fn open(folder: &Path) -> io::Result<Self> {
         let policies = folder.join(POLICIES);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&policies)?;
@@ -67,12 +68,12 @@ impl DecisionLog {
         Self { lines: None, lost, repeats, hangs, thread: None }
     }
 
-    /// Records a decision. If the disk hangs, the decision is lost and counted.
+    /// Records a decision. If the disk fails or hangs, the decision is lost, and counted by [`Self::lost`].
     pub fn record(&self, decision: Decision) {
         self.send(Line::Decision(Box::new(decision)));
     }
 
-    /// Records that something was denied that is not a question.
+    /// Records the denial of something that is not a question.
     pub fn record_refusal(&self, at: Timestamp, answer: Answer) {
         self.send(Line::Refusal(at, answer));
     }
@@ -91,7 +92,7 @@ impl DecisionLog {
         self.send(Line::Policy(policy.digest().to_string(), Arc::clone(policy.text())));
     }
 
-    /// Waits until everything recorded so far is in the file.
+    /// Waits until everything recorded so far is written to the file, or could not be.
     pub fn flush(&self) {
         let (done, wait) = sync_channel(1);
         if let Some(lines) = &self.lines
@@ -101,7 +102,7 @@ impl DecisionLog {
         }
     }
 
-    /// The number of decisions that could not be recorded.
+    /// The number of lines that could not be recorded since the log was opened: decisions, and counts of repeated denials.
     pub fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! Reads the log.
+//! Reads the files of the decision log.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File};
@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use super::files::{ASIDE, log_file, policy_file};
 
-/// The newest decisions for which `wanted` is true, at most `limit`, newest first. A denial that was given again has the members `repeated` and
-/// `last_repeated`.
+/// The newest decisions for which `wanted` is true, at most `limit`, newest first. A denial that was given again has the members
+/// `repeated`, how often, and `last_repeated`, when (RFC 3339). Lines that are not JSON are skipped.
 ///
 /// # Errors
-/// A file cannot be read.
+/// A file cannot be read. A missing one is no error.
 pub fn decisions(
     folder: &Path,
     limit: usize,
@@ -59,10 +59,10 @@ pub fn decisions(
     Ok(found)
 }
 
-/// The text of a policy by which decisions were made.
+/// The text of a policy by which decisions were made. `digest` is the SHA-256 over it in hexadecimal.
 ///
 /// # Errors
-/// It is not kept any more, or cannot be read.
+/// The policy is not kept any more or cannot be read, or `digest` is not hexadecimal.
 pub fn recorded_policy(folder: &Path, digest: &str) -> io::Result<Vec<u8>> {
     if digest.is_empty() || !digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "no digest of a policy"));

@@ -28,11 +28,11 @@ pub struct Decision {
     pub question: Question,
     /// The trace of the earlier decision for which path, status and identity were judged, if they were cached.
     pub same_as: Option<String>,
-    /// The peer's certificate.
+    /// The peer's certificate; `None` if there is none, or it cannot be read.
     pub certificate: Option<Arc<PeerCertificate>>,
-    /// The principals in whose name the policy was asked.
+    /// The principals in whose name the policy was to be asked; `None` if the peer was denied before they were known.
     pub requesters: Option<Arc<[String]>>,
-    /// The policy in force.
+    /// The policy in force; `None` if the question could not be read.
     pub policy: Option<Arc<LoadedPolicy>>,
     /// Why the status was not known, if it was not and the settings accept that.
     pub lack: Option<Lack>,
@@ -45,7 +45,7 @@ pub struct Decision {
 pub struct PeerCertificate {
     /// The subject (RFC 4514).
     pub subject: String,
-    /// The subject alternative names.
+    /// The subject alternative names, each with its kind, such as `dns:gw1.example.net`.
     pub names: Vec<String>,
     /// The issuer (RFC 4514).
     pub issuer: String,

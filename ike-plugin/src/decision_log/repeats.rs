@@ -1,4 +1,5 @@
-//! Denials that were given again. They are counted here, and logged from time to time in a line with the trace of the first one and the count.
+//! Denials that were given again. They are counted here, and logged every ten seconds in a line with the trace of the first one and the
+//! count.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -27,7 +28,8 @@ pub(super) type ByTrace = HashMap<String, Repeat>;
 pub(super) struct Repeats(Mutex<ByTrace>);
 
 impl Repeats {
-    /// Counts a denial. If there are too many different ones, gives all those before it; the caller logs them.
+    /// Counts a denial. If there are too many different ones, returns the counts of all others, which the caller logs; otherwise returns
+    /// nothing.
     pub fn count(&self, at: Timestamp, answer: &Answer) -> ByTrace {
         let mut repeats = self.lock();
         let is_full = repeats.len() >= MAX_REPEATS && !repeats.contains_key(&answer.trace);

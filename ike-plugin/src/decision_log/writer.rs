@@ -21,26 +21,35 @@ use crate::wire::Answer;
 const MAX_FILE: u64 = 64 << 20;
 /// The most policies that are kept, the newest ones.
 const MAX_POLICIES: usize = 32;
-/// How often repeats are logged.
+/// The time between two loggings of the repeats.
 const REPEATS_TOLD: Duration = Duration::from_secs(10);
 
 /// A job for the writer thread.
 pub(super) enum Line {
+    /// A decision about a question.
     Decision(Box<Decision>),
+    /// The denial of something that is not a question, and its time.
     Refusal(Timestamp, Answer),
+    /// The trace of a denial, and how often it was given again.
     Repeat(String, Repeat),
+    /// A policy to be kept: the SHA-256 over its text in hexadecimal, and the text.
     Policy(String, Arc<[u8]>),
+    /// Is answered when everything before it is written.
     Flushed(SyncSender<()>),
 }
 
-/// Appends lines to the current file, and rotates full files.
+/// Appends lines to the current file, rotates full files, and keeps policies.
 pub(super) struct LogWriter {
     repeats: Arc<Repeats>,
+    /// When the repeats were last logged.
     told: Instant,
     folder: PathBuf,
     file: File,
+    /// The size of the file, in octets.
     size: u64,
+    /// The lines that are not written yet.
     buffer: Vec<u8>,
+    /// How many lines the buffer has.
     waiting: u64,
 }
 
@@ -53,7 +62,7 @@ impl LogWriter {
         Ok(Self { repeats, told, folder, file, size, buffer: Vec::new(), waiting: 0 })
     }
 
-    /// Writes lines until the log is closed. `lost` counts lines that could not be written.
+    /// Does the jobs until the log is closed. `lost` counts lines that could not be written.
     pub fn run(mut self, lines: &Receiver<Line>, lost: &AtomicU64) {
         let mut is_open = true;
         while is_open {

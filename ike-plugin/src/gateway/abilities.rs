@@ -68,7 +68,7 @@ pub struct Abilities {
     pub versions: &'static str,
     /// The modes of phase 1 that it supports.
     pub modes: &'static [Mode],
-    /// The modes in which it asks the authorizer.
+    /// The modes in which it can ask the authorizer about a peer; empty if it has no hook for that.
     pub asks_in: &'static [Mode],
     /// The keys that it supports in IKEv2. In every daemon, the same keys can sign and be verified.
     pub keys_v2: &'static [KeyFamily],
@@ -76,7 +76,7 @@ pub struct Abilities {
     pub keys_v1: &'static [KeyFamily],
     /// The keys that the CAs above a peer's certificate may have.
     pub ca_keys: &'static [KeyFamily],
-    /// Whether both ends must have keys of the same family, because it authenticates both ends in the same way.
+    /// Whether both ends must have RSA keys, or neither, because it authenticates both ends in the same way.
     pub one_key_family: bool,
     /// The library by which it verifies certificates and CRLs.
     pub library: Library,
@@ -86,11 +86,12 @@ pub struct Abilities {
     pub needs_every_crl: bool,
     /// The extended key usages of which a peer's certificate must have one, if it has any; empty if the daemon ignores them.
     pub purposes: &'static [&'static str],
-    /// For a daemon that finds a certificate by its first subject alternative name only: the longest list of names that it reads, in octets.
+    /// For a daemon that finds a certificate by its first subject alternative name only: the longest list of names that it reads, in octets
+    /// of DER. `None` for the others.
     pub first_name_within: Option<usize>,
     /// Whether it always sends a certificate request in IKEv1, and no setting changes that.
     pub always_requests: bool,
-    /// Whether its configuration must name each peer. At most one of these may be without an address.
+    /// Whether its configuration must name each peer. At most one peer may then be without an address.
     pub needs_peers: bool,
     /// Whether all its proposals must have the same group, because it has one setting for perfect forward secrecy.
     pub one_group: bool,
@@ -98,8 +99,8 @@ pub struct Abilities {
     pub default_v2: &'static [Proposal],
     /// Writes a proposal for phase 1 in its notation; `None` if it does not support the proposal in this mode.
     pub phase_1: fn(&Proposal, Mode) -> Option<String>,
-    /// Whether its exported configuration refuses the peers of this CA although their paths are valid. The CA has another name than the issuer of
-    /// the gateway's own certificate.
+    /// Whether its exported configuration refuses the peers of this CA although their paths are valid. The caller asks only about a CA with
+    /// another name than that of the issuer of the gateway's own certificate.
     pub refuses_peers_of: fn(&Material, &NamedCa) -> Result<bool, GatewayError>,
 }
 
@@ -128,7 +129,7 @@ pub(super) const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
 /// id-kp-clientAuth.
 pub(super) const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
 
-/// For daemons whose configuration accepts the peers of every CA below a trusted root.
+/// The value of `refuses_peers_of` for daemons whose configuration accepts the peers of every CA below a trusted root.
 pub(super) fn refuses_nobody(_: &Material, _: &NamedCa) -> Result<bool, GatewayError> {
     Ok(false)
 }
@@ -144,10 +145,10 @@ impl Abilities {
         self.status != StatusSource::Files
     }
 
-    /// Checks that it supports a kind of key in a mode.
+    /// Checks that it supports a kind of key in a mode. If it does not support the mode at all, the key must be good for another one.
     ///
     /// # Errors
-    /// It does not; as a sentence.
+    /// It does not. The text is a sentence for the operator.
     pub fn check_key(&self, mode: Mode, key: KeyKind) -> Result<(), String> {
         let (daemon, family) = (self.daemon, KeyFamily::of(key));
         let all = [self.keys_v1, self.keys_v2].concat();

@@ -28,10 +28,10 @@ pub struct Certified<'e> {
 const MAX_PSK: usize = 128;
 
 impl Authentication<'_> {
-    /// Checks a pre-shared key.
+    /// Checks a pre-shared key, and makes the authentication by it.
     ///
     /// # Errors
-    /// It has a form that daemons read differently, so that the two ends would have different keys.
+    /// It is empty or too long, or has a form that daemons read differently, so that the two ends would have different keys.
     pub fn pre_shared_key(secret: Zeroizing<String>) -> Result<Self, GatewayError> {
         let plain = |byte: u8| byte.is_ascii_graphic() && !b"\"\\#'`".contains(&byte);
         if secret.is_empty() || secret.len() > MAX_PSK || !secret.bytes().all(plain) {

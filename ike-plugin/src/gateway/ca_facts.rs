@@ -1,4 +1,4 @@
-//! The facts of a CA's certificate that some program does not support: its key, and its name constraints.
+//! The facts of a CA's certificate that some program may not support: its kind of key, and its name constraints.
 
 use std::fmt;
 
@@ -47,7 +47,7 @@ pub fn warnings_of_ca(der: &[u8]) -> Result<Vec<String>, GatewayError> {
 pub struct CaFacts {
     /// The subject (RFC 4514).
     pub subject: String,
-    /// The key.
+    /// The kind of its key.
     pub key: KeyKind,
     permitted: Vec<GeneralName>,
     excluded: Vec<GeneralName>,
@@ -95,7 +95,7 @@ impl CaFacts {
         self.names().any(|name| matches!(name, GeneralName::DnsName(_)))
     }
 
-    /// Whether its name constraints permit a DNS name.
+    /// Whether its name constraints permit a DNS name. Without constraints on DNS names, they permit all.
     pub fn allows_dns(&self, host: &str) -> bool {
         fn dns(names: &[GeneralName]) -> impl Iterator<Item = &str> {
             names.iter().filter_map(|name| match name {
@@ -122,8 +122,8 @@ fn is_within(host: &str, domain: &str) -> bool {
         || host.strip_suffix(domain).is_some_and(|labels| labels.ends_with('.'))
 }
 
-/// Whether OpenSSL treats a common name as a host name, by the rule of its function `cn2dnsid`: letters, digits, `-` and `_`, and at least one
-/// point, which is neither at an end nor beside another point or a `-`.
+/// Whether OpenSSL treats a common name as a host name, by the rule of its function `cn2dnsid`: it consists of letters, digits, `-`,
+/// `_` and at least one point. No point and no `-` is at an end, and no point is beside another point or a `-`.
 pub fn looks_like_host(common_name: &str) -> bool {
     let name = common_name.trim_end_matches('\0').as_bytes();
     let at = |position: Option<usize>| position.and_then(|at| name.get(at)).copied();

@@ -1,4 +1,4 @@
-//! The credentials of a gateway without a configuration, for a gateway that enrols itself.
+//! The credential files of a gateway without the daemon's configuration, for a gateway that enrols itself.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,12 +22,12 @@ pub enum Layout {
     /// `NAME.crt`, `NAME.chain.crt`, `root.crt` and `NAME.key`, PEM.
     #[default]
     Plain,
-    /// As this daemon expects them.
+    /// As this daemon expects them: [`Layout::paths`] says where.
     For(Daemon),
 }
 
 impl Layout {
-    /// The paths of the certificate and the key of a gateway of this name.
+    /// The paths of the certificate and the key of a gateway of this name, relative to the folder.
     pub fn paths(self, name: &str) -> CredentialPaths {
         match self {
             Self::Plain => {
@@ -37,10 +37,10 @@ impl Layout {
         }
     }
 
-    /// Checks that the daemon that reads these files supports a kind of key.
+    /// Checks that a key is an RSA key if the daemon that reads these files supports no others.
     ///
     /// # Errors
-    /// It does not; the text says which features it supports.
+    /// The key is of another kind; the text says what to use.
     pub fn check_key(self, kind: KeyKind) -> Result<(), GatewayError> {
         match self {
             Self::For(daemon)
@@ -84,7 +84,8 @@ impl FromStr for Layout {
 /// The credential files of a gateway of this name.
 ///
 /// # Errors
-/// The key does not belong to the certificate, the daemon does not support it, or the name cannot be a file name.
+/// The key does not belong to the certificate or is no RSA key for a daemon that needs one, a certificate or CRL cannot be read, or the
+/// name is not that of a gateway.
 pub fn credentials(
     layout: Layout,
     name: &str,

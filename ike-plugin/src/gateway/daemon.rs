@@ -24,7 +24,7 @@ pub enum Daemon {
 }
 
 impl Daemon {
-    /// All of them.
+    /// Every daemon that files are written for.
     pub const ALL: [Self; 5] =
         [Self::Strongswan, Self::Libreswan, Self::Iked, Self::Isakmpd, Self::Racoon];
 

@@ -10,7 +10,7 @@ use super::proposal::Proposal;
 use super::{iked, isakmpd, libreswan, racoon, requirements, strongswan, text};
 
 impl Daemon {
-    /// What it can do.
+    /// What the daemon can do.
     pub const fn abilities(self) -> &'static Abilities {
         match self {
             Self::Strongswan => &strongswan::ABILITIES,
@@ -21,7 +21,7 @@ impl Daemon {
         }
     }
 
-    /// How its files are written.
+    /// How the daemon's files are written.
     pub(super) const fn writer(self) -> &'static Writer {
         match self {
             Self::Strongswan => &strongswan::WRITER,
@@ -32,12 +32,12 @@ impl Daemon {
         }
     }
 
-    /// Whether it speaks this mode.
+    /// Whether the daemon supports this mode of phase 1.
     pub fn speaks(self, mode: Mode) -> bool {
         self.abilities().modes.contains(&mode)
     }
 
-    /// Its default proposals. Any two daemons have one of them in common.
+    /// The daemon's default proposals in a mode. Any two daemons that support the mode have one of them in common.
     pub const fn proposals(self, mode: Mode) -> &'static [Proposal] {
         match mode {
             Mode::Main | Mode::Aggressive => &[Proposal::DEFAULT_V1],
@@ -47,10 +47,11 @@ impl Daemon {
 }
 
 impl Export<'_> {
-    /// The files of the gateway's folder.
+    /// The files of the gateway's folder: configuration, credentials and a README.
     ///
     /// # Errors
-    /// The daemon cannot do what the gateway's description says, or its configuration cannot express it.
+    /// The daemon cannot do what the gateway's description says, its configuration cannot express it, or a certificate, CRL or name cannot
+    /// be used.
     pub fn files(&self) -> Result<Files, GatewayError> {
         for (role, gateway) in
             std::iter::once(("", self.own)).chain(self.peers.iter().map(|peer| ("peer ", *peer)))
@@ -73,7 +74,7 @@ impl Export<'_> {
         Ok(files)
     }
 
-    /// What the operator should know of the folder, besides what [`alone`](super::alone) finds.
+    /// Warnings for the operator about the folder, as sentences, besides the obstacles that [`alone`](super::alone) finds.
     pub fn warnings(&self) -> Vec<String> {
         (self.own.daemon.writer().warnings)(self)
     }

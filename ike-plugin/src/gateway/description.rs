@@ -20,7 +20,7 @@ pub struct Gateway {
     pub id: Identity,
     /// The address at which its peers reach it; `None` for a gateway that only initiates.
     pub address: Option<IpAddr>,
-    /// Its own address, if it is behind NAT and this differs from `address`.
+    /// Its own address, if it is behind NAT and this differs from `address`; otherwise `None`.
     pub local_address: Option<IpAddr>,
     /// The networks behind it; if there are none, its own address alone is protected.
     pub networks: Vec<Network>,
@@ -37,7 +37,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// The address that its daemon listens on.
+    /// The address that its daemon listens on: `local_address`, or else `address`; `None` for all its addresses.
     pub fn bound_to(&self) -> Option<IpAddr> {
         self.local_address.or(self.address)
     }

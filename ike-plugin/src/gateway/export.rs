@@ -72,8 +72,8 @@ impl Export<'_> {
         self.certified().is_some_and(|certified| certified.key.is_none())
     }
 
-    /// Whether this peer, as responder, would not answer a certificate request. The gateway must not send one; the peer sends its certificate
-    /// without it.
+    /// Whether this peer, as responder, would not answer a certificate request. If so, the gateway must not send one; the peer sends its
+    /// certificate without it.
     pub(super) fn keeps_silent_when_asked(&self, peer: &Gateway) -> bool {
         has_own_limit(peer.daemon, Feature::AggressiveResponder)
             && self.own.mode == Mode::Aggressive

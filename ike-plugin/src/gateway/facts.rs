@@ -21,11 +21,11 @@ const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 pub struct Facts {
     /// The subject, RFC 4514.
     pub subject: String,
-    /// The subject, DER.
+    /// The subject in DER.
     pub subject_der: Vec<u8>,
-    /// The key.
+    /// The kind of its key.
     pub key: KeyKind,
-    /// The key, SubjectPublicKeyInfo, DER.
+    /// The public key as a SubjectPublicKeyInfo in DER.
     pub spki: Vec<u8>,
     /// notBefore.
     pub not_before: Timestamp,
@@ -76,7 +76,7 @@ impl Facts {
         })
     }
 
-    /// Whether the certificate contains an identity. As in an IKE daemon, the common name does not count.
+    /// Whether the certificate contains an identity. As in an IKE daemon, the common name does not count as a DNS name.
     pub fn holds(&self, id: &Identity) -> bool {
         self.names.hold(id)
     }
@@ -97,7 +97,7 @@ impl Facts {
         Ok(common.map(|part| String::from_utf8_lossy(part.value.value()).into_owned()).collect())
     }
 
-    /// Its names as a sentence, for messages.
+    /// Its names in words, for messages.
     pub fn names(&self) -> String {
         self.names.shown()
     }
@@ -116,7 +116,7 @@ impl Facts {
 pub struct AltNames {
     /// The first name, if it is of a kind that can be an identity.
     pub first: Option<Identity>,
-    /// The length of all names together, in octets of DER.
+    /// The length of all names together, in octets of DER, without the header of the list.
     pub octets: usize,
 }
 

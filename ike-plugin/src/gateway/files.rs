@@ -22,9 +22,9 @@ pub enum Entry {
     Public(Vec<u8>),
     /// A file for its owner only.
     Secret(Zeroizing<Vec<u8>>),
-    /// A script.
+    /// A script, which every user may read and run.
     Script(Vec<u8>),
-    /// A symbolic link to another file of the folder.
+    /// A symbolic link to another file. Its target is relative to the folder of the link.
     Link(String),
 }
 
@@ -66,12 +66,12 @@ impl Files {
         self.entries.insert(path.into(), Entry::Secret(Zeroizing::new(content.to_vec())));
     }
 
-    /// Adds a script.
+    /// Adds a script, which every user may read and run.
     pub fn add_script(&mut self, path: impl Into<String>, content: impl Into<Vec<u8>>) {
         self.entries.insert(path.into(), Entry::Script(content.into()));
     }
 
-    /// Adds a link.
+    /// Adds a symbolic link. `to` is relative to the folder of the link.
     pub fn add_link(&mut self, path: impl Into<String>, to: impl Into<String>) {
         self.entries.insert(path.into(), Entry::Link(to.into()));
     }
@@ -86,11 +86,11 @@ impl Files {
         &self.entries
     }
 
-    /// Writes them to a new folder, which appears atomically. An existing folder that is not empty is replaced, atomically, only if `replace` is
-    /// set and an export wrote it.
+    /// Writes the files to a new folder, which appears atomically. An existing folder that is not empty is replaced, atomically, only if
+    /// `replace` is set and an export wrote it.
     ///
     /// # Errors
-    /// The folder exists, or cannot be written.
+    /// The folder is not empty and may not be replaced, a path leaves the folder, or something cannot be written.
     pub fn write(&self, folder: &Path, replace: bool) -> io::Result<()> {
         let exists = folder.symlink_metadata().is_ok();
         let is_empty = || fs::read_dir(folder).is_ok_and(|mut list| list.next().is_none());
@@ -128,7 +128,7 @@ impl Files {
         fs::File::open(parent)?.sync_all()
     }
 
-    /// Writes them as a tar archive (POSIX ustar).
+    /// Writes the files as a tar archive (POSIX ustar).
     ///
     /// # Errors
     /// The writer fails.
@@ -165,7 +165,7 @@ impl Files {
         archive.finish()
     }
 
-    /// Whether an export wrote this archive.
+    /// Whether an export wrote this tar archive, by its README. An archive that cannot be read is none.
     pub fn is_export(archive: impl Read) -> bool {
         let mut archive = tar::Archive::new(archive);
         let Ok(entries) = archive.entries() else { return false };

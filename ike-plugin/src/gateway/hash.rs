@@ -9,7 +9,8 @@ use x509_cert::name::Name;
 
 use super::error::GatewayError;
 
-/// The hash of OpenSSL 1.0 and later: SHA-1 over a canonical form of the name, in which case and repeated spaces make no difference.
+/// The hash of OpenSSL 1.0 and later over a name in DER, as eight hexadecimal digits. It is the SHA-1 over a canonical form of the name, in
+/// which case and repeated spaces make no difference.
 ///
 /// # Errors
 /// The name cannot be read.
@@ -19,7 +20,7 @@ pub fn subject_hash(name: &[u8]) -> Result<String, GatewayError> {
         .map_err(|e| GatewayError::new(format!("the name of a CA cannot be read: {e}")))
 }
 
-/// The hash of OpenSSL before 1.0: MD5 over the encoded name.
+/// The hash of OpenSSL before 1.0 over a name in DER, as eight hexadecimal digits. It is the MD5 over the octets of the name.
 pub fn subject_hash_old(name: &[u8]) -> String {
     hexadecimal(&Md5::digest(name))
 }

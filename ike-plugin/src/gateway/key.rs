@@ -19,10 +19,10 @@ pub struct PrivateKey {
 }
 
 impl PrivateKey {
-    /// Reads PEM.
+    /// Reads a key in PEM. Text before the PEM is skipped.
     ///
     /// # Errors
-    /// It is not an unencrypted PKCS#8 key.
+    /// There is no PEM, or it is not an unencrypted PKCS#8 key.
     pub fn from_pem(text: &str) -> Result<Self, GatewayError> {
         let expected = |found: &str| {
             GatewayError::new(format!(
@@ -45,12 +45,12 @@ impl PrivateKey {
         Ok(Self { der, pem })
     }
 
-    /// DER.
+    /// The key as PKCS#8 in DER.
     pub fn der(&self) -> &[u8] {
         &self.der
     }
 
-    /// PEM.
+    /// The key as PKCS#8 in PEM.
     pub fn pem(&self) -> &str {
         &self.pem
     }
@@ -58,7 +58,7 @@ impl PrivateKey {
     /// Checks that it belongs to the public key of a certificate.
     ///
     /// # Errors
-    /// It does not.
+    /// It does not, or one of the two keys cannot be read.
     pub fn check(&self, facts: &Facts) -> Result<(), GatewayError> {
         let certified = SubjectPublicKeyInfoRef::try_from(facts.spki.as_slice())
             .map_err(|e| GatewayError::new(format!("the certificate's key cannot be read: {e}")))?;

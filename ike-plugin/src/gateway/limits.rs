@@ -22,7 +22,7 @@ pub enum Part {
 pub enum Feature {
     /// A certificate without a DNS name whose common name looks like a host name, below a CA with name constraints on DNS names.
     CommonName,
-    /// A CA whose name constraints have addresses.
+    /// A CA whose critical name constraints have IP addresses.
     AddressConstraints,
     /// A CA with an Ed25519 key.
     Ed25519Ca,
@@ -43,7 +43,7 @@ pub enum Feature {
 }
 
 impl Feature {
-    /// The code of the obstacle that `check` reports.
+    /// The code of the obstacle that `check` reports about the feature, for programs.
     pub const fn code(self) -> &'static str {
         match self {
             Self::CommonName => "common-name",
@@ -71,9 +71,9 @@ impl Feature {
 /// What a program does with a feature that it does not support.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// It refuses the object.
+    /// It refuses the object, or cannot use it.
     Refuses,
-    /// It accepts the object with another meaning.
+    /// It accepts the object and treats it wrongly, or behaves wrongly otherwise.
     Misreads,
 }
 
@@ -84,7 +84,7 @@ pub struct Program {
     pub name: &'static str,
     /// The version.
     pub version: &'static str,
-    /// The daemon or the library of gateways that it is, if it is one.
+    /// The part of a gateway that the program is; `None` if it is neither a daemon nor the library of one.
     pub part: Option<Part>,
 }
 
@@ -97,9 +97,9 @@ pub struct Limit {
     pub program: &'static Program,
     /// What the program does with it.
     pub effect: Effect,
-    /// The same as the rest of a sentence that begins with the program's name.
+    /// The effect in words: the rest of a sentence that begins with the program's name.
     pub does: &'static str,
-    /// How it was found: a test of this repository, or a tool.
+    /// How it was found: a test of this repository, a tool, or by hand.
     pub seen: &'static str,
 }
 
@@ -133,7 +133,7 @@ const COMMON_NAME: &str = "takes the common name for a DNS name, and refuses the
 const SKIPPED: &str =
     "takes the CRL of a partition for the whole list, so that what other partitions list comes in";
 
-/// Every limit.
+/// Every known limit. Several rows may have the same feature or the same program.
 pub const LIMITS: &[Limit] = &[
     Limit {
         feature: Feature::CommonName,

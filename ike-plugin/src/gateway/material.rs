@@ -12,12 +12,12 @@ use countersign_ca::path::crl::Crl;
 pub struct NamedCa {
     /// Its name.
     pub name: String,
-    /// DER.
+    /// The certificate in DER.
     pub der: Vec<u8>,
 }
 
 impl NamedCa {
-    /// PEM.
+    /// The certificate in PEM.
     pub fn pem(&self) -> Result<String, GatewayError> {
         pem("CERTIFICATE", &self.der)
     }
@@ -28,12 +28,12 @@ impl NamedCa {
 pub struct IssuedCrl {
     /// The name of the CA.
     pub ca: String,
-    /// DER.
+    /// The CRL in DER.
     pub der: Vec<u8>,
 }
 
 impl IssuedCrl {
-    /// PEM.
+    /// The CRL in PEM.
     pub fn pem(&self) -> Result<String, GatewayError> {
         pem("X509 CRL", &self.der)
     }
@@ -42,25 +42,25 @@ impl IssuedCrl {
 /// A gateway's certificate, and everything by which it verifies its peers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Material {
-    /// Its certificate, DER.
+    /// Its certificate in DER.
     pub certificate: Vec<u8>,
-    /// The CAs between its certificate and a root, the issuer first.
+    /// The CAs between its certificate and a root, the issuer first. Other keys of these CAs, and CAs of its peers, follow.
     pub chain: Vec<NamedCa>,
     /// The roots that the gateway trusts.
     pub roots: Vec<NamedCa>,
-    /// The CRLs of these CAs. A CA may have none.
+    /// The CRLs of these CAs, at most one for each. A CA may have none.
     pub crls: Vec<IssuedCrl>,
     /// Whether the CA has revoked the gateway's certificate.
     pub is_revoked: bool,
 }
 
 impl Material {
-    /// The gateway's certificate, PEM.
+    /// The gateway's certificate in PEM.
     pub fn pem(&self) -> Result<String, GatewayError> {
         pem("CERTIFICATE", &self.certificate)
     }
 
-    /// Every CA, the issuer first and the roots last.
+    /// Every CA of `chain` and `roots`, the issuer first and the roots last.
     pub fn cas(&self) -> impl Iterator<Item = &NamedCa> {
         self.chain.iter().chain(&self.roots)
     }
@@ -81,8 +81,8 @@ impl Material {
         }
     }
 
-    /// The CA that issued the certificate, and the other CAs that the same CA above has certified: further keys of the issuer, and the issuers of
-    /// peers.
+    /// The CA that issued the certificate, and the other CAs in `chain` that the same CA above has certified: further keys of the issuer,
+    /// and the issuers of peers. Empty if the issuer is not there.
     pub fn issuers(&self) -> Vec<&NamedCa> {
         let read = |ca: &NamedCa| Certificate::from_der(ca.der.clone()).ok();
         let Some(own) = self.issuer() else { return Vec::new() };
@@ -97,7 +97,7 @@ impl Material {
         std::iter::once(own).chain(self.chain.iter().filter(is_beside)).collect()
     }
 
-    /// The trusted root above the certificate, if there is one.
+    /// The root among `roots` that is above the gateway's own certificate, if there is one.
     pub fn own_root(&self) -> Option<&NamedCa> {
         let mut at = self.issuer()?;
         for _ in self.cas() {
@@ -122,7 +122,7 @@ impl Material {
     }
 }
 
-/// Names a CRL after the CA that signed it; `None` if none of these CAs did.
+/// Names a CRL, which is in DER, after the CA that signed it; `None` if none of these CAs did.
 ///
 /// # Errors
 /// It cannot be read.

@@ -1,5 +1,5 @@
-//! The files of IKE daemons: `export` writes a folder with configuration, certificate, chain, CRLs and key of a gateway, ready to be used, and
-//! `check` tells whether two gateways would come up with each other as they are configured.
+//! The files of IKE daemons: `export` writes a folder with configuration, certificate, chain, CRLs and key of a gateway, ready to be used,
+//! and `check` tells whether two gateways would connect to each other as they are configured.
 //!
 //! Each daemon has a folder here, with its `ABILITIES` and its `WRITER`. `daemons` is the only module that knows all of them.
 

@@ -9,10 +9,11 @@ use super::error::GatewayError;
 use super::key::PrivateKey;
 use super::material::Material;
 
-/// The iterations of the key derivation. OpenSSL and NSS use as many when they write such files.
+/// The iterations of the key derivations for the encryption and for the MAC.
 const ITERATIONS: u64 = 10_000;
 
-/// Encodes a key and its chain under a name, encrypted with AES-256 by a key that PBKDF2 with SHA-256 derives from the password (RFC 8018).
+/// Encodes a key, its certificate and the CAs of its chain, under a name as the nickname, encrypted with AES-256 by a key that
+/// PBKDF2 with SHA-256 derives from the password (RFC 8018).
 ///
 /// # Errors
 /// A part cannot be encoded.
@@ -30,7 +31,7 @@ pub fn pkcs12(
         .map(Certificate::from_der);
     let chain = chain.collect::<Result<Vec<_>, _>>().map_err(|e| failed(&e))?;
     let mut store = KeyStore::new();
-    // localKeyId only connects the key with its certificate.
+    // localKeyId, here a SHA-1, only connects the key with its certificate.
     let local_id: Vec<u8> = sha1::Digest::finalize(<sha1::Sha1 as sha1::Digest>::new_with_prefix(
         &material.certificate,
     ))

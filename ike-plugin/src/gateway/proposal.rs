@@ -91,7 +91,7 @@ impl Group {
 pub struct Classic {
     /// The length of the AES key.
     pub key: u16,
-    /// The length of the hash.
+    /// The length of the hash's output.
     pub hash: u16,
     /// The length of the group's prime.
     pub group: u16,
@@ -116,13 +116,13 @@ pub struct Proposal {
 }
 
 impl Proposal {
-    /// The default proposals for IKEv2: the fastest first, and the one that iked supports last.
+    /// The default proposals for IKEv2: the fastest first, and the default of iked last.
     pub const DEFAULT_V2: [Self; 3] = [
         Self { encryption: Encryption::Gcm(256), hash: Hash::Sha256, group: Group::Ecp256 },
         Self::DEFAULT_V1,
         Self::DEFAULT_IKED,
     ];
-    /// The default proposal for IKEv1, which every daemon supports.
+    /// The default proposal for IKEv1, which every daemon with IKEv1 supports.
     pub const DEFAULT_V1: Self =
         Self { encryption: Encryption::Cbc(256), hash: Hash::Sha256, group: Group::Modp2048 };
     /// The default proposal of iked, which works on OpenBSD and on Linux. On Linux iked neither proposes AES-GCM for the traffic nor can load

@@ -4,7 +4,8 @@ use countersign_ca::Identity;
 
 use super::error::GatewayError;
 
-/// The longest name of a gateway. The name of a connection in libreswan has at most 63 characters, and may be made of two gateways' names.
+/// The longest name of a gateway, in characters. The name of a connection in libreswan has at most 63 characters, and may be made of two
+/// gateways' names.
 const MAX_NAME: usize = 31;
 
 /// Checks the name of a gateway: it must be one word in every daemon's configuration, and a valid file name.

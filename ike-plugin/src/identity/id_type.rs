@@ -20,5 +20,5 @@ pub const IPV6_ADDR_RANGE: u8 = 8;
 pub const DER_ASN1_DN: u8 = 9;
 /// ID_DER_ASN1_GN: a GeneralName in DER.
 pub const DER_ASN1_GN: u8 = 10;
-/// ID_KEY_ID: octets that mean something to both ends alone.
+/// ID_KEY_ID: octets whose meaning only the two ends know.
 pub const KEY_ID: u8 = 11;

@@ -1,4 +1,4 @@
-//! Who a peer says it is (its ID payload), and whether its certificate says the same.
+//! The identity that a peer claims (its ID payload), and whether its certificate contains that identity.
 
 pub mod id_type;
 mod names;

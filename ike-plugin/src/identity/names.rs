@@ -1,6 +1,6 @@
 //! The names of a certificate, and whether one of them is the peer's identity (RFC 4945 §3.1 and §5.1).
 //!
-//! The common name is never looked at, and wildcards in certificates do not match: RFC 4945 §3.1.2 requires exact names.
+//! A common name never counts as a DNS name, and wildcards in certificates do not match: RFC 4945 §3.1.2 requires exact names.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -15,7 +15,7 @@ use x509_cert::name::Name;
 use super::peer_id::PeerId;
 use countersign_ca::name::{general_name, same_name};
 
-/// The most names of a certificate that a reason lists.
+/// The most subject alternative names of a certificate that the reason of a denial lists.
 const MAX_NAMES: usize = 16;
 
 /// The operator's map from identities that no certificate can contain to identities that one can: a key ID, a subnet or a range, as [`PeerId`]
@@ -31,7 +31,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// The names of a certificate, DER.
+    /// Reads the names of a certificate in DER.
     ///
     /// # Errors
     /// It is not a certificate.
@@ -40,10 +40,11 @@ impl Names {
         Ok(Self { subject: facts.subject, alternatives: facts.alt_names })
     }
 
-    /// Checks that the certificate contains the identity that the peer claims.
+    /// Checks that the certificate contains the identity that the peer claims. For a key ID, a subnet or a range, it must contain the
+    /// identity that `mapping` assigns to it.
     ///
     /// # Errors
-    /// It does not. The text says what was expected, and which names the certificate contains.
+    /// The certificate does not contain it, or `mapping` lacks it. The text says which names the certificate contains, or what to map.
     pub fn check(&self, id: &PeerId, mapping: &Mapping) -> Result<(), String> {
         let identity = match id {
             PeerId::KeyId(_) | PeerId::Subnet(_) | PeerId::Range(_) => {
@@ -63,8 +64,9 @@ impl Names {
         if self.hold(&identity) { Ok(()) } else { Err(self.mismatch(id)) }
     }
 
-    /// The peer's identity in the spelling of its certificate. Two distinguished names that are equal by RFC 5280 §7.1 may differ in case, white
-    /// space and encoding, and the policy compares octets.
+    /// The peer's identity in the spelling of its certificate. Two distinguished names that are equal by RFC 5280 §7.1 may differ in case,
+    /// white space and encoding, and the policy compares octets. Any other identity, and one that the certificate does not contain, is
+    /// returned unchanged.
     pub fn as_held(&self, id: PeerId) -> PeerId {
         let Some(Identity::Dn(said)) = id.identity() else { return id };
         let among = self.alternatives.iter().filter_map(|name| match name {
@@ -83,7 +85,8 @@ impl Names {
         }
     }
 
-    /// Whether the certificate contains this identity.
+    /// Whether the certificate contains this identity: a distinguished name as its subject or a subject alternative name, any other
+    /// identity as a subject alternative name.
     pub fn hold(&self, identity: &Identity) -> bool {
         match identity {
             Identity::Dn(name) => {
@@ -106,7 +109,7 @@ impl Names {
         )
     }
 
-    /// All names in a sentence, for messages.
+    /// The names in words, for messages: at most 16 subject alternative names, and the subject if it is not empty.
     pub fn shown(&self) -> String {
         let mut held: Vec<String> = self
             .alternatives

@@ -19,8 +19,8 @@ use countersign_ca::path::legible;
 /// The longest ID payload that is accepted, in octets.
 const MAX_ID: usize = 8 << 10;
 
-/// An ID payload, read. Host names are converted to lower case. Otherwise a peer could choose between spellings that are the same to its
-/// certificate and that a policy, which compares octets, would tell apart.
+/// An ID payload, read. Host names, also those in mail addresses, are converted to lower case. Otherwise a peer could choose between
+/// spellings that are the same to its certificate and that a policy, which compares octets, would tell apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PeerId {
     /// ID_IPV4_ADDR, ID_IPV6_ADDR.
@@ -57,7 +57,7 @@ impl PeerId {
     /// Reads an ID payload.
     ///
     /// # Errors
-    /// The data does not fit the type, or the type is unknown.
+    /// The data does not fit the type, is too long or has too large a set, or the type is unknown.
     pub fn read(id: &IkeId) -> Result<Self, IdError> {
         let data = id.data.0.as_slice();
         let wrong =
@@ -123,7 +123,8 @@ impl PeerId {
         !matches!(self, Self::Subnet(_) | Self::Range(_))
     }
 
-    /// The same identity in the form of accounts and certificates; `None` for a kind that no certificate contains.
+    /// The same identity in the form of accounts and certificates; `None` if it has no such form, as a key ID, a subnet, a range, or a
+    /// general name of another kind.
     pub fn identity(&self) -> Option<Identity> {
         let string = |octets: &[u8]| String::from_utf8(octets.to_vec()).ok();
         Some(match self {
@@ -136,7 +137,8 @@ impl PeerId {
         })
     }
 
-    /// Checks that a peer whose identity is an IP address sends its packets from that address (RFC 4945 §3.1.1).
+    /// Checks that a peer whose identity is an IP address sends its packets from that address (RFC 4945 §3.1.1). Other identities always
+    /// pass.
     ///
     /// # Errors
     /// It does not. The text says what was expected, and what to do.
@@ -182,8 +184,9 @@ impl PeerId {
     }
 }
 
-/// The value without its kind, as logs show it and as the folder of its credentials is named. A key ID is written as `key-id:` and its text, or
-/// `key-id:0x` and hexadecimal digits. Control characters and invisible ones are written as `\u{…}`.
+/// The identity as logs show it and as the folder of its credentials is named. Only two kinds have a prefix: a key ID is written as
+/// `key-id:` and its text, or `key-id:0x` and hexadecimal digits, and a general name with its kind, such as `dns:gw1.example.net`. Control
+/// characters and invisible ones are written as `\u{…}`.
 impl fmt::Display for PeerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -241,7 +244,8 @@ fn two_v6(octets: &[u8]) -> Option<(IpAddr, IpAddr)> {
     Some((v6(first)?, v6(second)?))
 }
 
-/// A name without control characters; `None` if there are any. No real name has them, and programs in C stop reading at a NUL.
+/// The octets of a name; `None` if it is empty or has ASCII control characters. No real name has them, and programs in C stop reading at a
+/// NUL.
 fn text(octets: &[u8]) -> Option<Vec<u8>> {
     let proper = !octets.is_empty() && octets.iter().all(|byte| *byte >= b' ' && *byte != 0x7f);
     proper.then(|| octets.to_vec())

@@ -17,7 +17,8 @@ use crate::wire::{
 /// The attribute sets to ask the policy about. The policy must allow every one of them.
 ///
 /// # Errors
-/// The question has something that the policy's vocabulary cannot express; the text says what.
+/// `ike` and `mode` contradict each other, a side has no traffic selector or too many, or the question has something that the policy's
+/// vocabulary cannot express. The text says what.
 pub fn attributes(
     question: &Question,
     peer: &PeerId,

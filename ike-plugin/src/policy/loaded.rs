@@ -1,7 +1,8 @@
-//! The policy in force, and a peer as it asks it.
+//! The policy in force, and the form in which a peer asks it.
 //!
-//! It works as in isakmpd. The requesters are the peer's key and its name. Each certificate of the peer's path becomes an assertion by which
-//! the issuer trusts the subject. Credentials that the operator keeps for the peer's identity take part if their signatures are valid.
+//! It works as in isakmpd. The requesters of a peer with a certificate are its key and its name. Each certificate of the peer's path
+//! becomes an assertion by which the issuer trusts the subject. Credentials that the operator keeps for the peer's identity take part if
+//! their signatures are valid.
 
 use std::fs::File;
 use std::io::Read;
@@ -36,7 +37,8 @@ const CREDENTIALS: &str = "credentials";
 pub struct PolicyFiles {
     /// The files of trusted assertions.
     pub policies: Vec<PathBuf>,
-    /// A folder with a folder for each identity. Its file `credentials` takes part when a peer of that identity asks.
+    /// A folder with a folder for each identity, named as [`PeerId`](crate::identity::PeerId) displays it. Its file `credentials` takes
+    /// part when a peer of that identity asks. `None` if the operator keeps no credentials.
     pub credentials: Option<PathBuf>,
     /// Whether credentials may be signed with SHA-1, MD5 or DSA.
     pub legacy_signatures: bool,
@@ -64,13 +66,14 @@ impl Policy {
     /// Loads the files.
     ///
     /// # Errors
-    /// Every finding with its file and line, as text.
+    /// A file cannot be read, is too large, or has errors of syntax or lint. The text has every error of the first such file, with its
+    /// line.
     pub fn load(files: PolicyFiles) -> Result<Self, String> {
         let loaded = LoadedPolicy::load(&files, 1)?;
         Ok(Self { files, current: RwLock::new(Arc::new(loaded)) })
     }
 
-    /// Loads the files again. Credentials are read for each peer anyway, once nothing about it is cached.
+    /// Loads the files again. Credentials need no reload: they are read whenever a peer is judged that is not cached.
     ///
     /// # Errors
     /// Those of [`Self::load`]; the old policy stays in force.
@@ -128,12 +131,12 @@ impl LoadedPolicy {
         })
     }
 
-    /// The SHA-256 over the text of its files, in hex.
+    /// The SHA-256 over [`Self::text`], in hexadecimal.
     pub fn digest(&self) -> &Arc<str> {
         &self.digest
     }
 
-    /// The text of its files, one after the other.
+    /// The text of its files, one after the other, each followed by two line feeds.
     pub fn text(&self) -> &Arc<[u8]> {
         &self.text
     }
@@ -148,7 +151,7 @@ impl LoadedPolicy {
         self.files.legacy_signatures
     }
 
-    /// How many times a policy was loaded, this time included.
+    /// How many times a policy was loaded successfully since the start, this time included.
     pub fn number(&self) -> u64 {
         self.number
     }
@@ -163,7 +166,8 @@ impl LoadedPolicy {
         self.set.is_empty()
     }
 
-    /// Prepares a peer to ask the policy. `path` is its valid path if a certificate authenticated it, `id` its identity as text.
+    /// Prepares a peer to ask the policy. `path` is its valid path if a certificate authenticated it, `id` its identity as
+    /// [`PeerId`](crate::identity::PeerId) displays it.
     ///
     /// # Errors
     /// The credentials cannot be read, or the peer has no principal that could be its requester.
@@ -215,7 +219,7 @@ impl LoadedPolicy {
         Ok(RequestingPeer { extension, requesters, shown: shown.into() })
     }
 
-    /// Whether the policy allows each of these attribute sets.
+    /// Whether the policy allows each of these attribute sets. It is false if there are none.
     pub fn allows(&self, requesting: &RequestingPeer, questions: &[AttributeSet]) -> bool {
         !questions.is_empty()
             && questions.iter().all(|attributes| {
@@ -237,7 +241,7 @@ fn names(path: &ValidPath) -> Vec<Vec<u8>> {
     key.into_iter().chain(ipsec::distinguished_name(leaf.subject()).ok()).collect()
 }
 
-/// The credentials that the operator keeps for an identity; `None` if there are none.
+/// Reads the credentials that the operator keeps for an identity; `None` if there are none, or the identity cannot be the name of a folder.
 pub(crate) fn credentials(folder: &Path, id: &str) -> Option<Result<Source, String>> {
     // The peer chooses its identity, so the identity must not reach another folder than its own.
     if id.is_empty() || id.starts_with('.') || id.contains(['/', '\0']) {

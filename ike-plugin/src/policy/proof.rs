@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::wire::{Auth, MAX_CHAIN, Octets, Question, Secret};
 
-/// The longest public key, in octets.
+/// The longest SubjectPublicKeyInfo of a public key, in octets.
 const MAX_KEY: usize = 8 << 10;
 
 /// The proof that a peer gave during authentication.
@@ -40,7 +40,7 @@ impl<'q> Proof<'q> {
     /// Reads the proof from a question. `secret` is the value of its member `psk`, which the caller has taken out.
     ///
     /// # Errors
-    /// The question says nothing about a proof, or two things that exclude each other.
+    /// The question says nothing about a proof, says two things that exclude each other, or has a proof that is empty or too long.
     pub fn of(question: &'q Question, secret: Option<&'q Secret>) -> Result<Self, String> {
         let (chain, key) = (question.chain.as_slice(), question.key.as_ref());
         if chain.len() > MAX_CHAIN {
@@ -86,7 +86,7 @@ impl<'q> Proof<'q> {
         }
     }
 
-    /// Octets that identify the proof: two different proofs never give the same sequence.
+    /// A sequence of octet strings that identifies the proof: two different proofs never give the same sequence.
     pub fn parts(&self) -> impl Iterator<Item = &'q [u8]> {
         let (kind, octets, chain): (&'static [u8], &'q [u8], &'q [Octets]) = match *self {
             Self::Chain(chain) => (b"chain", &[], chain),
@@ -101,7 +101,7 @@ impl<'q> Proof<'q> {
     /// The requester for a peer with this identity; `None` for a certificate, whose path gives the requester.
     ///
     /// # Errors
-    /// In words, why the policy has no name for it.
+    /// The policy has no name for the peer's pre-shared key or public key; the text says why.
     pub fn requester(&self, id: &str) -> Result<Option<Requester>, String> {
         let one = |spelling: Vec<u8>| vec![Zeroizing::new(spelling)];
         Ok(Some(match self {

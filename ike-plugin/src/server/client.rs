@@ -10,13 +10,13 @@ use serde_json::Value;
 use super::control::Control;
 use crate::wire::{Answer, MAX_TIMEOUT, Question};
 
-/// How long a command waits for a running authorizer.
+/// How long a command waits for each read and write on the socket of a running authorizer.
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Sends a question to an authorizer, and waits for the answer.
+/// Sends a question to an authorizer, and waits for the answer: at most `timeout_ms` of the question for each read and write.
 ///
 /// # Errors
-/// No answer comes within the question's time, or it cannot be read.
+/// The socket cannot be reached, no answer comes in time, or the answer cannot be read or is to another question.
 pub fn ask(socket: &Path, question: &Question) -> io::Result<Answer> {
     let patience = Duration::from_millis(question.timeout_ms.clamp(1, MAX_TIMEOUT).into());
     let line = zeroize::Zeroizing::new(serde_json::to_vec(question)?);
@@ -30,10 +30,10 @@ pub fn ask(socket: &Path, question: &Question) -> io::Result<Answer> {
     Ok(answer)
 }
 
-/// Sends a command to an authorizer, and gives its state afterwards.
+/// Sends a command to an authorizer, and gives the authorizer's state afterwards: the JSON object of [`state`](super::state).
 ///
 /// # Errors
-/// No answer comes, or the command failed.
+/// The socket cannot be reached, no readable answer comes in time, or the command failed.
 pub fn control(socket: &Path, control: Control) -> io::Result<Value> {
     let line = serde_json::to_vec(&control)?;
     let answer: Value = serde_json::from_str(&exchange(socket, &line, CONTROL_TIMEOUT)?)?;

@@ -1,4 +1,4 @@
-//! Commands of an operator to a running authorizer, over the same socket.
+//! Commands of an operator to a running authorizer, over the socket on which daemons ask it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,19 +7,19 @@ use serde_json::{Value, json};
 
 use crate::decide::Authorizer;
 
-/// The names of the steps, in the order of [`Step`](crate::wire::Step).
+/// The names of the steps in JSON, in the order of [`Step`](crate::wire::Step).
 pub const STEPS: [&str; 6] = ["question", "path", "status", "identity", "policy", "authorizer"];
 
-/// The beginning of a line with a command. No question begins so.
+/// The beginning of a command. A line that begins otherwise is a question.
 const CONTROL: &[u8] = b"{\"do\":";
 
 /// A command, such as `{"do":"reload"}`. The answer is `{"ok":…}` or `{"error":"…"}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Control {
-    /// Loads the policy again.
+    /// Loads the policy again, and gives the state.
     Reload,
-    /// Gives the counters.
+    /// Gives the state: the policy's digest and the counters.
     Status,
 }
 
@@ -28,7 +28,7 @@ pub(super) fn is_control(line: &[u8]) -> bool {
     line.starts_with(CONTROL)
 }
 
-/// Carries out a command, and gives the line of the answer.
+/// Carries out a command, and gives the answer with its line feed.
 pub(super) fn answer(authorizer: &Authorizer, octets: &[u8]) -> Vec<u8> {
     let result = match serde_json::from_slice(octets) {
         Err(e) => Err(format!("expected `reload` or `status`: {e}")),
@@ -42,7 +42,8 @@ pub(super) fn answer(authorizer: &Authorizer, octets: &[u8]) -> Vec<u8> {
     format!("{value}\n").into_bytes()
 }
 
-/// The state of an authorizer: policy and counters.
+/// The state of an authorizer as a JSON object: the digest of the policy in force, its number of assertions, how many times a policy was
+/// loaded, and the counters since the start.
 pub fn state(authorizer: &Authorizer) -> Value {
     let (policy, counts) = (authorizer.policy(), authorizer.counts());
     let read = |count: &AtomicU64| count.load(Ordering::Relaxed);

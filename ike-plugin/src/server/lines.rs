@@ -11,7 +11,7 @@ const CHUNK: usize = 8 << 10;
 pub(crate) struct Lines<R> {
     from: R,
     buffer: Zeroizing<Vec<u8>>,
-    /// How many octets of the buffer the caller has been given.
+    /// How many octets at the beginning of the buffer are the line that the caller was given last.
     given: usize,
     /// How many octets of the buffer are filled.
     filled: usize,
@@ -19,7 +19,7 @@ pub(crate) struct Lines<R> {
 }
 
 impl<R: Read> Lines<R> {
-    /// Reads lines of at most `most` octets.
+    /// Reads lines of at most `most` octets, not counting the line feed.
     pub fn new(from: R, most: usize) -> Self {
         let buffer = Zeroizing::new(vec![0; CHUNK.min(most.saturating_add(1))]);
         Self { from, buffer, given: 0, filled: 0, most }

@@ -1,4 +1,4 @@
-//! The listening socket. Each connection has a thread, which reads questions line by line and answers each with a line.
+//! The listening socket. Each connection has a thread, which reads questions and commands line by line and answers each with a line.
 
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -15,9 +15,9 @@ use super::lines::Lines;
 use crate::decide::Authorizer;
 use crate::wire::{Answer, MAX_QUESTION, MAX_TIMEOUT, Question, Step};
 
-/// How long a connection may be idle.
+/// How long the server waits for the next octets of a client before it closes the connection.
 const IDLE: Duration = Duration::from_secs(300);
-/// How long a daemon may take to read an answer.
+/// How long a client may take to read an answer before the server closes the connection.
 const WRITE: Duration = Duration::from_secs(10);
 
 /// The settings of the socket.
@@ -25,13 +25,13 @@ const WRITE: Duration = Duration::from_secs(10);
 pub struct SocketSettings {
     /// The path of the socket.
     pub path: PathBuf,
-    /// Its file mode, such as 0o600, which says who may ask.
+    /// Its file mode, such as 0o600. Users who may write to the socket may ask, and give commands.
     pub mode: u32,
-    /// The most connections at once.
+    /// The most connections at once. A further one gets a denial and is closed.
     pub max_connections: usize,
 }
 
-/// A socket that is served until this is dropped.
+/// The authorizer's socket. It is served until this is dropped, which closes all connections and removes the socket.
 pub struct AuthorizerServer {
     path: PathBuf,
     shared: Arc<Shared>,
@@ -47,10 +47,10 @@ struct Shared {
 }
 
 impl AuthorizerServer {
-    /// Listens. A socket that a dead process has left behind is replaced.
+    /// Begins to serve the socket. A socket that a dead process has left behind is replaced.
     ///
     /// # Errors
-    /// The socket cannot be made, or another process serves it.
+    /// The socket or a thread cannot be made, or another process serves the socket.
     pub fn start(authorizer: Arc<Authorizer>, settings: &SocketSettings) -> io::Result<Self> {
         let listener = listen(settings)?;
         let shared = Arc::new(Shared {
@@ -113,7 +113,7 @@ fn serve(listener: &UnixListener, shared: &Arc<Shared>, most: usize) {
             return;
         }
         let Ok(stream) = stream else {
-            // Such as no file descriptor left: wait until another connection has ended.
+            // There may be no file descriptor left: wait until another connection has ended.
             std::thread::sleep(Duration::from_millis(50));
             continue;
         };

@@ -53,22 +53,22 @@ pub struct StatusChecker {
     pub locations: Locations,
     /// URLs and files of CRLs that the operator configured, besides those in certificates.
     pub configured: Vec<String>,
-    /// The CRLs.
+    /// The cache of CRLs.
     pub cache: CrlCache,
     /// Which source is asked first.
     pub prefer: Prefer,
     /// OCSP responders that the operator configured, besides those in certificates.
     pub responders: Vec<String>,
-    /// What responders said.
+    /// The cache of OCSP answers.
     pub ocsp: OcspCache,
     /// Certificates of CAs that may have signed a CRL, besides those of the path.
     pub others: Vec<Arc<Certificate>>,
-    /// The trust anchors.
+    /// The trust anchors. The signer of a CRL must have a path to the same anchor as the certificate that the CRL is about.
     pub anchors: Anchors,
 }
 
 impl StatusChecker {
-    /// Finds out whether this certificate of a path is revoked. It returns before `deadline`.
+    /// Finds out whether this certificate of a path is revoked. It waits for the network until `deadline` at most.
     pub fn check(
         &self,
         path: &ValidPath,

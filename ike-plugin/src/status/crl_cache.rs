@@ -1,7 +1,7 @@
 //! A cache of CRLs by location. Worker threads fetch them again before they expire, so that a decision does not wait for the network.
 //!
-//! A new CRL replaces an old one only if it is signed by a known CA and not older. Until then the old one stays, so that an attacker on the
-//! network cannot hide a revocation.
+//! Only a CRL that a known CA has signed and that is not older replaces a verified CRL. Until it comes the verified one stays, so that an
+//! attacker on the network cannot hide a revocation.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ const MAX_LOCATIONS: usize = 256;
 const MAX_SIGNERS: usize = 8;
 /// The most verified CRLs that are cached of one location.
 const MAX_CRLS: usize = 3;
-/// A location that was not asked for during this time makes room for another one.
+/// If the cache is full, a location that was not asked for during this time makes room for another one.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// Fetches from a location, within bounds of size and time.
@@ -36,16 +36,16 @@ pub trait Fetch: Send + Sync {
     fn fetch(&self, location: &str) -> Result<Vec<u8>, String>;
 }
 
-/// The settings of a cache.
+/// The settings of the cache of CRLs.
 #[derive(Debug, Clone)]
 pub struct CacheSettings {
-    /// The folder where verified CRLs are kept for a restart.
+    /// The folder where verified CRLs are kept for a restart; `None` if they are not kept.
     pub folder: Option<PathBuf>,
-    /// The longest time between two fetches.
+    /// The longest time between two successful fetches from a location.
     pub refresh: Duration,
 }
 
-/// CRLs by location.
+/// The cache of CRLs by location: a URL or the path of a file.
 pub struct CrlCache {
     locations: Refreshed<CrlSource>,
 }
@@ -65,15 +65,17 @@ struct CachedCrls {
     verified: Vec<Arc<Crl>>,
     /// The CRL that was fetched last, if no known signer has signed it.
     other: Option<Arc<Crl>>,
+    /// The CAs that may sign CRLs of this location, as far as they are known.
     signers: Vec<Arc<Certificate>>,
 }
 
-/// The CRLs at some locations.
+/// The cached CRLs of some locations.
 #[derive(Debug, Clone)]
 pub struct FoundCrls {
-    /// The CRLs.
+    /// The CRLs, verified or not: the reader must verify the signatures.
     pub crls: Vec<Arc<Crl>>,
-    /// What was wrong with the other locations, as text.
+    /// For each location whose last fetch failed, that did not answer in time, or for which there is no room, the reason as text. There may
+    /// be older CRLs of it.
     pub errors: Vec<String>,
 }
 
@@ -93,8 +95,9 @@ impl CrlCache {
         Ok(Self { locations: Refreshed::start(CrlSource { fetch, clock, settings })? })
     }
 
-    /// The CRLs at these locations. For a location of which nothing is known yet, it waits until `deadline`. `signers` are the certificates of CAs
-    /// that may have signed them; the first is the issuer of the certificate in question, if there is one.
+    /// The CRLs at these locations. If a location was not fetched from yet and none of its CRLs is cached, it waits for the first fetch,
+    /// until `deadline` at most. `signers` are the certificates of CAs that may have signed them; the first is the issuer of the
+    /// certificate in question, if there is one.
     pub fn at(
         &self,
         locations: &[String],
@@ -132,7 +135,8 @@ impl CrlCache {
         self.locations.generation()
     }
 
-    /// The locations that cannot be fetched from, and the CRLs that have expired or are about to, as sentences for the operator.
+    /// The locations whose last fetch failed, and the CRLs that have expired or are in the last eighth of their validity, as sentences for
+    /// the operator. `at` is the present time.
     pub fn troubles(&self, at: Timestamp) -> Vec<String> {
         let slots = self.locations.lock();
         let each = slots.by_key.iter();
@@ -142,7 +146,7 @@ impl CrlCache {
         troubles
     }
 
-    /// Fetches from all locations now.
+    /// Makes the worker threads fetch from all locations at once. It does not wait for them.
     pub fn fetch_now(&self) {
         self.locations.refresh_now();
     }
@@ -313,8 +317,9 @@ impl CrlSource {
         CachedCrls { verified: saved.unwrap_or_default(), ..CachedCrls::default() }
     }
 
-    /// The pause until the next fetch: half of the time until nextUpdate, or the operator's limit. Up to a tenth is taken off, depending on the
-    /// location, so that not all locations are fetched from at once.
+    /// The pause until the next fetch: half of the time until nextUpdate or the operator's limit, whichever is shorter, but at least
+    /// `MIN_REFRESH`. A CRL that has expired or has no nextUpdate is fetched again after `MIN_REFRESH`. Up to a tenth is taken off,
+    /// depending on the location, so that not all locations are fetched from at once.
     fn pause(&self, crl: &Crl, location: &str) -> Duration {
         let now = self.clock.now();
         let left = crl.next_update.map_or(Duration::ZERO, |next| next.since(now)) / 2;
@@ -360,7 +365,7 @@ impl CachedCrls {
     }
 }
 
-/// Drops the location that has not been asked for the longest. False if every location is in use.
+/// Drops the location that was asked for least recently, if that was longer than `IDLE` ago. False if there is no such location.
 fn forget(slots: &mut Slots<CrlSource>) -> bool {
     let is_idle = |slot: &Slot<CachedCrls>| !slot.is_busy() && slot.asked.elapsed() > IDLE;
     let idle = slots.by_key.iter().filter(|(_, slot)| is_idle(slot));
@@ -386,7 +391,7 @@ fn read_saved(octets: &[u8]) -> Vec<Arc<Crl>> {
     crls
 }
 
-/// A CRL in DER or PEM.
+/// Reads a CRL in DER or PEM.
 fn read(octets: &[u8]) -> Result<Crl, String> {
     let from_pem = std::str::from_utf8(octets).ok().and_then(pem);
     Crl::from_der(from_pem.as_deref().unwrap_or(octets)).map_err(|e| e.to_string())

@@ -8,7 +8,7 @@ use super::crl_cache::Fetch;
 use super::ldap;
 use super::ocsp_cache::Ask;
 
-/// The longest time that a fetch may take.
+/// The longest time that a fetch or an OCSP request over the network may take.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The largest response of an OCSP responder, in octets.
@@ -23,7 +23,7 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// A fetcher that accepts at most `most` octets at a time.
+    /// A fetcher that accepts CRLs of at most `most` octets, and OCSP responses of at most 64 KiB or `most` octets.
     pub fn new(most: u64) -> Self {
         let config = ureq::Agent::config_builder()
             .timeout_global(Some(PATIENCE))

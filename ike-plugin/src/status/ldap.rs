@@ -10,14 +10,14 @@ use url::Url;
 const ATTRIBUTES: [&str; 3] =
     ["certificaterevocationlist", "authorityrevocationlist", "deltarevocationlist"];
 
-/// How much larger than the value an answer may be, in octets: names, and whatever a server adds.
+/// How much larger than the value an answer may be, in octets, because of names and of what a server adds.
 const BESIDE: usize = 64 << 10;
 
-/// The most elements of a frame, and the most entries of an answer. Both are generous, because one value is asked for.
+/// The most elements of an LDAP message, and the most entries of an answer. Both are generous, because one value is asked for.
 const MAX_ELEMENTS: usize = 1000;
 const MAX_ENTRIES: usize = 16;
 
-/// An LDAP URL, read (RFC 4516).
+/// The parts of an LDAP URL (RFC 4516). The server is `ldap://` or `ldaps://` with host and port.
 #[derive(Debug, PartialEq)]
 struct Asked {
     server: String,
@@ -27,10 +27,11 @@ struct Asked {
     filter: String,
 }
 
-/// Reads the one value that a URL names. It binds anonymously, and gives up after `patience`.
+/// Reads the one value that a URL names, as an anonymous client that does not bind. It gives up after `patience`. `most` is the largest
+/// value, in octets.
 ///
 /// # Errors
-/// There is not exactly one value, or it is larger than `most` octets, or the server did not answer.
+/// The URL is malformed or names no CRL, the server does not answer, there is not exactly one value, or it is larger than `most` octets.
 pub fn fetch(url: &str, patience: Duration, most: u64) -> Result<Vec<u8>, String> {
     let asked = asked(url)?;
     // A runtime for each fetch: fetches are rare, and dropping the runtime ends all that the fetch began.

@@ -13,7 +13,7 @@ struct Place {
 }
 
 impl Locations {
-    /// Reads beginnings such as `http://pki.example.net/crl/`.
+    /// Reads beginnings of `http:`, `ldap:` and `ldaps:` URLs such as `http://pki.example.net/crl/`.
     ///
     /// # Errors
     /// One is not such a beginning; the text says which one.
@@ -29,7 +29,8 @@ impl Locations {
         beginnings.iter().map(read).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether a URL may be fetched from: its scheme, host and port are those of an allowed beginning, and its path begins as there.
+    /// Whether a URL may be fetched from: its scheme, host and port are those of an allowed beginning, its path begins as there, and it has
+    /// no user name and no `..` in its path.
     pub fn allow(&self, url: &str) -> bool {
         place(url).is_some_and(|url| {
             self.0.iter().any(|of| {

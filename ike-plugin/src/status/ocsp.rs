@@ -1,7 +1,7 @@
 //! OCSP as a client (RFC 6960). A request asks about one certificate, names its issuer by SHA-1, which every responder knows, and has no nonce:
 //! the nextUpdate of an answer bounds how long it can be replayed (RFC 5019).
 //!
-//! The signature is verified first. Before that, only the signer is read from a response.
+//! A status is read from a response only after its signature is verified. Before that, only the outer structure and the signer are read.
 
 use std::sync::Arc;
 
@@ -26,27 +26,29 @@ const BASIC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1
 /// id-kp-OCSPSigning.
 const OCSP_SIGNING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.9");
 
-/// The most certificates that may come with an answer.
+/// The most certificates of a response that are looked at for the responder's. Further ones are ignored.
 const MAX_CERTIFICATES: usize = 8;
-/// How far two clocks may differ, in seconds.
+/// How far the clocks of the responder and of this host may differ, in seconds.
 const SKEW: i64 = 300;
-/// How long an answer without nextUpdate counts, in seconds. Its absence means that newer information is available all the time (RFC 6960
-/// §4.2.2.1).
+/// How long an answer without nextUpdate counts, in seconds from its thisUpdate on. Its absence means that newer information is available
+/// all the time (RFC 6960 §4.2.2.1).
 const NO_NEXT: i64 = 300;
 
-/// [0], constructed.
+/// The tag `[0]`, constructed.
 const ZERO: Tag = Tag::ContextSpecific { constructed: true, number: TagNumber::N0 };
-/// [1], constructed.
+/// The tag `[1]`, constructed.
 const ONE: Tag = Tag::ContextSpecific { constructed: true, number: TagNumber::N1 };
 
 /// A responder's answer about one certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OcspAnswer {
-    /// When the certificate was revoked, and why; `None` if it is good.
+    /// When the certificate was revoked, and why; `None` if it is good. If the response has that in a form that cannot be read, it is
+    /// thisUpdate and "unspecified".
     pub revoked: Option<(Timestamp, CrlReason)>,
     /// The time at which the responder knew this to be correct (thisUpdate).
     pub this_update: Timestamp,
-    /// The time until which the answer counts.
+    /// The time until which the answer counts, a tolerance of 300 seconds for the clocks included. A revocation that is not a hold counts
+    /// for ever.
     pub until: Timestamp,
 }
 
@@ -57,6 +59,8 @@ impl OcspAnswer {
     }
 }
 
+/// An OCSP request, without the optional parts (RFC 6960 §4.1.1).
+///
 /// ```text
 /// OCSPRequest ::= SEQUENCE {
 ///     tbsRequest              TBSRequest,
@@ -70,7 +74,6 @@ impl OcspAnswer {
 ///     reqCert                 CertID,
 ///     singleRequestExtensions [0] EXPLICIT Extensions OPTIONAL }
 /// ```
-/// RFC 6960 §4.1.1, without the optional parts.
 #[derive(Sequence)]
 struct OcspRequest {
     tbs_request: TbsRequest,
@@ -86,6 +89,9 @@ struct Request {
     req_cert: CertId,
 }
 
+/// The certificate that a request asks about (RFC 6960 §4.1.1). x509-ocsp's type takes no serial number that is negative or has more than
+/// 20 octets.
+///
 /// ```text
 /// CertID ::= SEQUENCE {
 ///     hashAlgorithm       AlgorithmIdentifier,
@@ -93,7 +99,6 @@ struct Request {
 ///     issuerKeyHash       OCTET STRING,
 ///     serialNumber        CertificateSerialNumber }
 /// ```
-/// RFC 6960 §4.1.1. x509-ocsp's type takes no serial number that is negative or has more than 20 octets.
 #[derive(Sequence)]
 struct CertId {
     hash_algorithm: AlgorithmIdentifierOwned,
@@ -102,7 +107,7 @@ struct CertId {
     serial_number: Any,
 }
 
-/// Encodes the request about a certificate, DER.
+/// Encodes the OCSP request about a certificate, in DER.
 ///
 /// # Errors
 /// A part of the certificates cannot be encoded.
@@ -125,7 +130,8 @@ fn cert_id(certificate: &Certificate, issuer: &Certificate) -> der::Result<CertI
     })
 }
 
-/// Reads a response, and accepts it if it is signed by the issuer, or by a responder that the issuer certified for OCSP.
+/// Reads a response in DER, and gives its answer about a certificate. The issuer must have signed the response, or a responder that the
+/// issuer certified for OCSP. `at` is the present time.
 ///
 /// # Errors
 /// The response gives no status of this certificate that can be accepted; the text gives the reason.
@@ -182,6 +188,8 @@ fn worse(
     }
 }
 
+/// A basic OCSP response, of which `responses` are not read yet (RFC 6960 §4.2.1).
+///
 /// ```text
 /// BasicOCSPResponse ::= SEQUENCE {
 ///     tbsResponseData      ResponseData,
@@ -195,7 +203,6 @@ fn worse(
 ///     responses            SEQUENCE OF SingleResponse,
 ///     responseExtensions [1] EXPLICIT Extensions OPTIONAL }
 /// ```
-/// RFC 6960 §4.2.1.
 struct Basic<'a> {
     /// The octets of ResponseData, which the signature covers.
     signed: &'a [u8],
@@ -298,7 +305,7 @@ fn is_about(id: AnyRef<'_>, asked: &CertId) -> bool {
     read().unwrap_or(false)
 }
 
-/// An answer without its CertID.
+/// The answer about one certificate, without its CertID (RFC 6960 §4.2.1).
 ///
 /// ```text
 /// SingleResponse ::= SEQUENCE {
@@ -312,7 +319,6 @@ fn is_about(id: AnyRef<'_>, asked: &CertId) -> bool {
 ///     revoked          [1] IMPLICIT RevokedInfo,
 ///     unknown          [2] IMPLICIT UnknownInfo }
 /// ```
-/// RFC 6960 §4.2.1.
 struct Single<'a> {
     status: AnyRef<'a>,
     this_update: i64,
@@ -388,7 +394,8 @@ fn revoked(single: &Single<'_>) -> Result<Option<(Timestamp, CrlReason)>, String
     Ok(Some(read().unwrap_or(odd)))
 }
 
-/// Rejects critical extensions: none is known here, and a critical one must not be ignored (RFC 6960 §4.4).
+/// Rejects critical extensions, because none is known here and a critical one must not be ignored (RFC 6960 §4.4), and extensions that come
+/// twice. `der` is an Extensions, and `of` says whose it is, for messages.
 fn check_extensions(der: &[u8], of: &str) -> Result<(), String> {
     let all = Extension::all(der).map_err(|e| format!("the extensions of {of}: {e}"))?;
     if let Some(critical) = all.iter().find(|extension| extension.critical) {
@@ -403,6 +410,7 @@ fn check_extensions(der: &[u8], of: &str) -> Result<(), String> {
     }
 }
 
+/// Checks that the issuer has certified this signer to answer for it (RFC 6960 §4.2.2.2), and that the certificate is valid at this time.
 fn may_answer(signer: &Certificate, issuer: &Certificate, at: Timestamp) -> Result<(), String> {
     if !same_name(&signer.issuer_name, &issuer.subject_name) || !signer.is_signed_by(issuer) {
         return Err("the certificate's issuer has not certified it".into());
@@ -430,6 +438,7 @@ fn may_answer(signer: &Certificate, issuer: &Certificate, at: Timestamp) -> Resu
     }
 }
 
+/// Whether a ResponderID names this certificate's subject or key.
 fn is_named(id: &ResponderId, of: &Certificate) -> bool {
     match id {
         ResponderId::ByName(name) => same_name(name, &of.subject_name),

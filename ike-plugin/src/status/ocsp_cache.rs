@@ -15,19 +15,19 @@ const MAX_CERTIFICATES: usize = 10_000;
 const MAX_RESPONDERS: usize = 4;
 /// A certificate that no decision was about for this long is forgotten when its answer is due.
 const FORGOTTEN: Duration = Duration::from_secs(3600);
-/// A certificate that no decision was about for this long makes room for another one.
+/// If the cache is full, a certificate that no decision was about for this long makes room for another one.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// Asks a responder, within bounds of size and time.
+/// Sends requests to OCSP responders, within bounds of size and time.
 pub trait Ask: Send + Sync {
-    /// The response to a request, DER.
+    /// Sends a request in DER to the responder at a URL, and returns the response, which should be DER, too.
     ///
     /// # Errors
-    /// There is none; the text gives the reason.
+    /// No response comes; the text gives the reason.
     fn ask(&self, url: &str, request: &[u8]) -> Result<Vec<u8>, String>;
 }
 
-/// The answers by certificate.
+/// The cache of OCSP answers by certificate.
 pub struct OcspCache {
     answers: Refreshed<Responders>,
 }
@@ -35,7 +35,7 @@ pub struct OcspCache {
 /// The SHA-256 over a certificate and over its issuer's certificate.
 type Key = ([u8; 32], [u8; 32]);
 
-/// The responders, and how often they are asked.
+/// The client of the responders, the clock, and the longest time between two successful requests about a certificate.
 struct Responders {
     ask: Box<dyn Ask>,
     clock: Arc<dyn Clock>,
@@ -59,7 +59,7 @@ struct CachedStatus {
 }
 
 impl OcspCache {
-    /// A cache that asks by `ask`, each certificate at least every `refresh`.
+    /// A cache that asks by `ask`. It renews the answer about a certificate after `refresh` at the latest.
     ///
     /// # Errors
     /// A thread cannot be made.
@@ -71,7 +71,9 @@ impl OcspCache {
         Ok(Self { answers: Refreshed::start(Responders { ask, clock, refresh })? })
     }
 
-    /// The answer of these responders about a certificate. For a certificate that was not asked about before, it waits until `deadline`.
+    /// The answer of these responders about a certificate. For a certificate that was not asked about before, it waits for the first
+    /// answer, until `deadline` at most. `urls` count at the first call only, and at most four of them, as long as the certificate is
+    /// cached.
     ///
     /// # Errors
     /// There is no answer; the text gives the reason.
@@ -114,7 +116,7 @@ impl OcspCache {
         self.answers.generation()
     }
 
-    /// Renews all answers now.
+    /// Makes the worker threads renew all answers at once. It does not wait for them.
     pub fn ask_now(&self) {
         self.answers.refresh_now();
     }
@@ -203,7 +205,7 @@ impl Source for Responders {
 }
 
 impl Responders {
-    /// Half of the time that is left of an answer, within bounds.
+    /// The pause until the next request: half of the time that is left of an answer, but at least `MIN_REFRESH`, and at most `refresh`.
     fn pause(&self, answer: &OcspAnswer) -> Duration {
         let left = answer.until.seconds().saturating_sub(self.clock.now().seconds());
         let half = Duration::from_secs(u64::try_from(left / 2).unwrap_or(0));

@@ -11,13 +11,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How many values are fetched at once: a server that is silent holds up one worker.
+/// How many worker threads each cache has. A server that is silent holds up one of them.
 const WORKERS: usize = 4;
-/// The time before the second attempt at a fetch that failed. It doubles with each further one.
+/// The time before the second attempt at a fetch that failed. It doubles with each further one, up to `MAX_RETRY`.
 const RETRY: Duration = Duration::from_secs(10);
-/// The longest time between two attempts.
+/// The longest time between two attempts after failures.
 const MAX_RETRY: Duration = Duration::from_secs(600);
-/// The shortest time between two fetches that succeed.
+/// The shortest pause after a fetch that succeeded, except that the cache of CRLs takes up to a tenth off.
 pub const MIN_REFRESH: Duration = Duration::from_secs(2);
 /// How long a worker sleeps that has nothing to fetch; it is woken for a new slot.
 const NOTHING_DUE: Duration = Duration::from_secs(3600);
@@ -42,7 +42,7 @@ pub trait Source: Send + Sync + 'static {
     /// The job for a slot that is due.
     fn job(&self, value: &Self::Value) -> Self::Job;
 
-    /// Fetches, however long it takes. It has no lock.
+    /// Fetches, however long it takes. The worker does not hold the lock meanwhile.
     ///
     /// # Errors
     /// The fetch failed; the text gives the reason.
@@ -71,11 +71,11 @@ pub enum Change {
     Same,
 }
 
-/// A value, and when it is fetched again.
+/// A cached value, and when it is fetched again.
 pub struct Slot<V> {
     /// The value.
     pub value: V,
-    /// When it was last asked for.
+    /// When the value was last asked for by a decision.
     pub asked: Instant,
     error: Option<String>,
     failures: u32,
@@ -104,7 +104,7 @@ impl<V> Slot<V> {
         self.error.as_deref()
     }
 
-    /// Whether a fetch has ended, whether or not it succeeded.
+    /// Whether a fetch has ended since the slot was made, whether or not it succeeded.
     pub const fn is_tried(&self) -> bool {
         self.is_tried
     }
@@ -120,7 +120,8 @@ impl<V> Slot<V> {
         self.due = Instant::now() + pause;
     }
 
-    /// Notes that a fetch failed, and has it repeated later and later. `message` makes the error of the time until then.
+    /// Notes that a fetch failed, and has it repeated after 10 seconds, and after each further failure in succession twice as late, but
+    /// within 10 minutes. `message` makes the text of the error from the time until the next attempt.
     pub fn failed(&mut self, message: impl FnOnce(Duration) -> String) {
         let wait = RETRY.saturating_mul(1 << self.failures.min(6)).min(MAX_RETRY);
         self.failures = self.failures.saturating_add(1);
@@ -177,17 +178,17 @@ impl<S: Source> Refreshed<S> {
         Ok(Self { shared })
     }
 
-    /// What fetches.
+    /// The source that was given to [`Self::start`].
     pub fn source(&self) -> &S {
         &self.shared.source
     }
 
-    /// The slots.
+    /// Locks the slots.
     pub fn lock(&self) -> MutexGuard<'_, Slots<S>> {
         self.shared.lock()
     }
 
-    /// Waits until a fetch has ended, or at most `left`. Spurious wake-ups happen.
+    /// Waits until a fetch has ended, but at most for `left`. The lock is released meanwhile. Spurious wake-ups happen.
     pub fn wait<'g>(
         &self,
         slots: MutexGuard<'g, Slots<S>>,
@@ -206,7 +207,7 @@ impl<S: Source> Refreshed<S> {
         self.shared.generation.load(Ordering::Acquire)
     }
 
-    /// Has everything fetched anew.
+    /// Makes all values due now. It does not wait for the fetches.
     pub fn refresh_now(&self) {
         let now = Instant::now();
         self.shared.lock().by_key.values_mut().for_each(|slot| slot.due = now);

@@ -12,7 +12,7 @@ pub enum Status {
     Passed(Timestamp, Lack),
     /// A certificate is revoked; the text says which one, why and since when.
     Revoked(String),
-    /// A status is not known, and the settings demand it; the text gives the reason.
+    /// A status is not known, and the settings do not accept that; the text gives the reason.
     Unknown(String),
 }
 

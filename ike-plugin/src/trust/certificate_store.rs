@@ -11,7 +11,7 @@ const MAX_ANSWER: u64 = 256 << 10;
 /// The most certificates that are taken from an answer.
 const MAX_PARTS: usize = 32;
 
-/// A client of a certificate store.
+/// A client of one certificate store.
 #[derive(Debug)]
 pub struct CertificateStore {
     agent: ureq::Agent,
@@ -29,10 +29,11 @@ impl CertificateStore {
         Self { agent: config.into(), url: url.to_owned() }
     }
 
-    /// Finds the certificates for a search key, in DER. They are not verified here. It gives up at `deadline`.
+    /// Finds the certificates for a search key, in DER; none if the store has none, or a query cannot express the key. They are neither
+    /// read nor verified here. It gives up at `deadline`.
     ///
     /// # Errors
-    /// The store did not answer in time, or with something else than certificates.
+    /// The store does not answer in time, answers with another HTTP status than 200 or 404, or with too many octets.
     pub fn find(&self, key: &SearchKey, deadline: Instant) -> Result<Vec<Vec<u8>>, String> {
         let Some((attribute, value)) = query(key) else { return Ok(Vec::new()) };
         let value = utf8_percent_encode(&value, NON_ALPHANUMERIC);

@@ -1,4 +1,4 @@
-//! Trust as the operator configured it: anchors, CRLs and OCSP, and the records of our own authority.
+//! Trust as the operator configured it: by anchors, CRLs and OCSP, and by the records of our own authority.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,20 +19,21 @@ use countersign_ca::path::{Certificate, PathSettings, ValidPath, validate};
 
 /// Validates certification paths and finds the status of their certificates.
 pub trait Trust: Send + Sync {
-    /// Validates the path from a peer's certificate to an anchor. `chain` has the certificates that the peer sent, in DER, its own first.
+    /// Validates the path from a peer's certificate to an anchor, at the time `at`. `chain` has the certificates that the peer sent, in
+    /// DER, its own first.
     ///
     /// # Errors
     /// There is no valid path; the text gives the reason.
     fn path(&self, chain: &[Vec<u8>], at: Timestamp) -> Result<ValidPath, String>;
 
-    /// Finds out whether a certificate of the path is revoked. It returns before `deadline`.
+    /// Finds out whether a certificate of the path is revoked. It waits for the network until `deadline` at most.
     fn status(&self, path: &ValidPath, at: Timestamp, deadline: Instant) -> Status;
 
     /// Looks up the certificates that a peer of this identity may have, for daemons that send none. Each comes as a chain in DER, its own
-    /// certificate first. It returns before `deadline`.
+    /// certificate first. It waits for the network until `deadline` at most.
     ///
     /// # Errors
-    /// Nothing can be looked up; the text gives the reason.
+    /// There is nowhere to look, or the look-up fails; the text gives the reason.
     fn look_up(&self, id: &PeerId, deadline: Instant) -> Result<Vec<Vec<Vec<u8>>>, String>;
 
     /// A number that changes whenever the result of [`Trust::path`] or [`Trust::status`] may change: by a new CRL, a revocation, other anchors.
@@ -44,16 +45,18 @@ pub trait Trust: Send + Sync {
     }
 }
 
-/// The most certificates of one identity that are looked up.
+/// The most certificates of one identity that are taken from the authority's records.
 const MAX_FOUND: usize = 16;
 
-/// Trust by anchors, CRLs and OCSP; and where the authorizer runs within the server, by the authority's own records.
+/// Trust by anchors, CRLs and OCSP. If the authorizer runs within the server, the authority's records give the status of the certificates
+/// that its own CAs issued.
 pub struct ConfiguredTrust {
     settings: PathSettings,
     checker: StatusChecker,
     authority: Option<Arc<Authority>>,
-    /// The public keys and names of the CAs whose private keys the authority holds. Everything that these issued and revoked is on record. A root
-    /// whose key is kept elsewhere may have revoked certificates that the authority does not know of.
+    /// The public keys (SubjectPublicKeyInfo in DER) and names of the CAs whose private keys the authority holds. Everything that these
+    /// issued and revoked is on record. A root whose key is kept elsewhere may have revoked certificates that the authority does not know
+    /// of.
     own: Vec<(Vec<u8>, Label)>,
     /// How far the authority's history was read.
     recorded: Mutex<Recorded>,
@@ -61,7 +64,8 @@ pub struct ConfiguredTrust {
     certificates: Option<CertificateStore>,
 }
 
-/// How far the history of a store was read, and how many statuses had changed by then.
+/// How far the history of the authority's store was read (`None` without an authority), and how many statuses have changed from the start
+/// until there.
 struct Recorded {
     mark: Option<Mark>,
     changes: u64,
@@ -92,7 +96,7 @@ impl ConfiguredTrust {
         Self { certificates, ..self }
     }
 
-    /// The certificates of an authority's roots, and those of the CAs below them, in DER.
+    /// Two lists of certificates in DER: the roots above an authority's CAs, without repetitions, and the CAs below these roots.
     ///
     /// # Errors
     /// A certificate cannot be read.
@@ -109,7 +113,7 @@ impl ConfiguredTrust {
         Ok([roots, below])
     }
 
-    /// How many statuses have changed so far. Other entries, such as new certificates, do not change the status of a known one.
+    /// How many statuses have changed since the start. Other entries, such as new certificates, do not change the status of a known one.
     fn status_changes(&self, authority: &Authority) -> u64 {
         let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
         let end = authority.store().mark();

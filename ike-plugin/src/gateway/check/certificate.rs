@@ -16,7 +16,8 @@ use crate::gateway::material::Material;
 const SOON: i64 = 7 * 86_400;
 
 impl Findings<'_> {
-    /// The certificate must contain the gateway's identity, be valid, and have a key that the daemon supports.
+    /// The certificate must contain the gateway's identity, be valid and not revoked, and have a key that may sign and that the daemon
+    /// supports.
     pub(super) fn own_certificate(&mut self, facts: &Facts, material: &Material, now: Timestamp) {
         let id = self.gateway.id.clone();
         if !facts.holds(&id) {
@@ -60,7 +61,8 @@ impl Findings<'_> {
         }
     }
 
-    /// The peer's daemon must be able to verify signatures with the key.
+    /// The peer's daemon must be able to verify signatures by the key. If it authenticates both ends in the same way, its own key must be
+    /// of the same kind.
     pub(super) fn key_for(&mut self, own: &Gateway, facts: &Facts, own_key: KeyKind) {
         let is_rsa = |key| KeyFamily::of(key) == KeyFamily::Rsa;
         if own.daemon.abilities().one_key_family && is_rsa(own_key) != is_rsa(facts.key) {
@@ -169,7 +171,7 @@ impl Findings<'_> {
         Ok(())
     }
 
-    /// Warns of such a common name even without a peer, before a peer refuses it.
+    /// Warns of a common name that a verifier may treat as a DNS name and that a CA above does not permit, before a peer refuses it.
     pub(super) fn own_common_name(&mut self, material: &Material) -> Result<(), GatewayError> {
         if let Some(CommonName { name, ca }) = common_name_outside(material)? {
             self.warning(

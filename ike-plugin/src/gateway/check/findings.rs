@@ -13,13 +13,13 @@ use crate::gateway::limits::{Limit, Part};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// The gateways come up, but not for ever, or not in both directions.
+    /// The gateways connect, but perhaps not for ever, not in both directions, or not as the operator means it.
     Warning,
-    /// The gateways do not come up.
+    /// The gateways do not connect, or a peer comes in that should not.
     Error,
 }
 
-/// An obstacle.
+/// A reason why two gateways do not connect, or not as they should.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Obstacle {
     /// How severe it is.
@@ -28,7 +28,7 @@ pub struct Obstacle {
     pub code: &'static str,
     /// The gateway that has the obstacle.
     pub gateway: String,
-    /// The daemon that would refuse.
+    /// The daemon that has the obstacle or would refuse: the gateway's own, or its peer's.
     pub daemon: Daemon,
     /// A sentence: what was expected, what was found, and what to do.
     pub message: String,
@@ -40,11 +40,13 @@ impl fmt::Display for Obstacle {
     }
 }
 
-/// Collects the obstacles of one gateway for one daemon. Each rule is a method of it, in one of the files beside this one.
+/// Collects the obstacles of one gateway for one daemon. Each rule is a method of it, in one of the files beside this one. In rules about
+/// two gateways, `own` is the one whose daemon would refuse, and the gateway with the obstacle is its peer; `shown` is that peer's
+/// certificate with its CAs.
 pub(super) struct Findings<'g> {
     /// The gateway that has the obstacles.
     pub gateway: &'g Gateway,
-    /// The daemon that would refuse: its own, or its peer's.
+    /// The daemon that has the obstacles or would refuse: the gateway's own, or its peer's.
     pub daemon: Daemon,
     list: Vec<Obstacle>,
 }
@@ -73,18 +75,18 @@ impl<'g> Findings<'g> {
         }
     }
 
-    /// Adds an obstacle with which the gateways do not come up.
+    /// Adds an obstacle of [`Severity::Error`].
     pub fn error(&mut self, code: &'static str, message: String) {
         self.add(Severity::Error, code, message);
     }
 
-    /// Adds an obstacle with which the gateways come up, but not for ever or not in both directions.
+    /// Adds an obstacle of [`Severity::Warning`].
     pub fn warning(&mut self, code: &'static str, message: String) {
         self.add(Severity::Warning, code, message);
     }
 }
 
-/// The program that has a limit, with its version, for messages: the daemon itself, or the daemon with its library in parentheses.
+/// The program that has a limit, with its version, for messages. If that is NSS or OpenSSL, it stands in parentheses after the daemon.
 pub(super) fn program_of(daemon: Daemon, limit: &Limit) -> String {
     match limit.program.part {
         Some(Part::Daemon(_) | Part::Library(Library::Strongswan)) => {

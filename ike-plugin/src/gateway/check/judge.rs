@@ -41,7 +41,7 @@ pub fn alone(
 /// tell whether a CRL or an OCSP responder is behind the tunnel.
 ///
 /// # Errors
-/// A certificate cannot be read.
+/// A certificate of a gateway or of a CA cannot be read.
 pub fn together(
     one: Side<'_>,
     other: Side<'_>,
@@ -76,8 +76,8 @@ pub fn together(
     Ok(list)
 }
 
-/// The obstacles between two gateways with certificates that do not depend on the certificates themselves, in both directions. [`together`] finds
-/// these, too.
+/// The obstacles between two gateways with certificates that come from which of them initiates in aggressive mode, in both directions. They
+/// do not depend on the certificates themselves. [`together`] finds these, too.
 pub fn between(one: &Gateway, other: &Gateway) -> Vec<Obstacle> {
     let mut list = Vec::new();
     for (own, peer) in [(one, other), (other, one)] {

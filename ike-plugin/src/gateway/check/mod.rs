@@ -1,5 +1,5 @@
-//! Predicts whether gateways would come up with each other as they are configured, and reports the obstacles. The rules about a daemon were found by
-//! experiments with it.
+//! Predicts whether gateways would connect to each other as they are configured, and reports the obstacles. The rules about a daemon were
+//! found by experiments with it.
 
 mod addresses;
 mod authorities;

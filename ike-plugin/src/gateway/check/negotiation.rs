@@ -22,7 +22,8 @@ impl Findings<'_> {
         }
     }
 
-    /// The daemon must support each proposal.
+    /// The daemon must support each proposal. In aggressive mode, and for some daemons in every mode, all proposals must have the same
+    /// group. Warns of algorithms that the daemon cannot use for the traffic.
     pub(super) fn proposals(&mut self, proposals: &[Proposal]) {
         let Gateway { daemon, mode, .. } = *self.gateway;
         for proposal in proposals {

@@ -13,7 +13,7 @@ use crate::gateway::limits::{Effect, Feature, limit_of};
 use crate::gateway::material::{Material, NamedCa, next_update};
 
 impl Findings<'_> {
-    /// The gateway must trust a root, and its CRLs must be there and not expired.
+    /// The gateway must trust a root, and its CRLs must be there and not expired. Warns of a CRL that expires within an hour.
     pub(super) fn crls(&mut self, material: &Material, now: Timestamp) -> Result<(), GatewayError> {
         if material.roots.is_empty() {
             self.error("no-root", "it trusts no root, so that it would let nobody in; its chain must end with one, or `trust` name one".to_owned());
@@ -144,7 +144,8 @@ impl Findings<'_> {
         Ok(())
     }
 
-    /// Warns of partitions in the gateway's own certificate, because most of its peers are certified by the same CA.
+    /// Warns if the gateway's own certificate names the CRL of a partition that its daemon does not support, because most of its peers are
+    /// certified by the same CA.
     pub(super) fn own_partitions(&mut self, material: &Material) -> Result<(), GatewayError> {
         let Some(limit) = limit_of(self.gateway.daemon.abilities(), Feature::Partition) else {
             return Ok(());

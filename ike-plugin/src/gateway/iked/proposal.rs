@@ -2,7 +2,7 @@
 
 use crate::gateway::proposal::{Encryption, Proposal};
 
-/// `ikesa`; iked has no AES-GCM with 192 bits in phase 1.
+/// The `ikesa` part of a policy in iked.conf; `None` for AES-GCM with 192 bits, which iked does not have in phase 1.
 pub fn ikesa(proposal: &Proposal) -> Option<String> {
     let (hash, group) = (proposal.hash.bits(), proposal.group.name());
     match proposal.encryption {
@@ -16,7 +16,7 @@ pub fn ikesa(proposal: &Proposal) -> Option<String> {
     }
 }
 
-/// `childsa`.
+/// The `childsa` part of a policy in iked.conf, with the group of phase 1 for perfect forward secrecy.
 pub fn childsa(proposal: &Proposal) -> String {
     let group = proposal.group.name();
     match proposal.encryption {

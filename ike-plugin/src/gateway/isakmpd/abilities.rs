@@ -4,7 +4,7 @@ use crate::gateway::abilities::{Abilities, IKEV1, Library, RSA, StatusSource};
 use crate::gateway::daemon::Daemon;
 use crate::gateway::proposal::Proposal;
 
-/// The longest list of alternative names that isakmpd reads, in octets.
+/// The longest list of subject alternative names that isakmpd reads, in octets of DER.
 const MAX_NAMES: usize = 127;
 
 /// What OpenBSD's isakmpd can do.

@@ -27,7 +27,8 @@ fn licensee(ca: &NamedCa) -> Result<Option<String>, GatewayError> {
     Ok(Some(format!("DN:{}", name.one_line())))
 }
 
-/// The policy. Its licensees are the CAs of the gateway and its peers, or the hash of the pre-shared key.
+/// The text of the policy. Its licensees are the issuer of the gateway's certificate and the CAs beside it that have RSA keys, or the SHA-1
+/// over the pre-shared key.
 pub fn policy(export: &Export<'_>) -> Result<Zeroizing<String>, GatewayError> {
     let mut text = Zeroizing::new(String::from(
         "KeyNote-Version: 2\nComment: written by `countersign export`; changes belong into countersign.toml\nAuthorizer: \"POLICY\"\n",
@@ -83,7 +84,7 @@ pub fn policy(export: &Export<'_>) -> Result<Zeroizing<String>, GatewayError> {
     Ok(text)
 }
 
-/// A condition that holds for each of the proposals, joined by "or". As responder, isakmpd accepts every transform for the traffic that its policy
+/// The condition for each of the proposals, joined by "or". As responder, isakmpd accepts every transform for the traffic that its policy
 /// allows, even if its configuration does not have it.
 fn any_of(export: &Export<'_>, condition: impl Fn(&Proposal, Classic) -> String) -> String {
     let each = export.own.proposals.iter();

@@ -183,7 +183,7 @@ fn connection(
         Mode::Main => "    ikev2=no\n",
         Mode::Aggressive => "    ikev2=no\n    aggressive=yes\n",
     });
-    // If both methods are set, pluto 4.10 announces RSA even if its key is ECDSA.
+    // If `authby` has both methods, pluto 4.10 announces RSA even if its key is ECDSA.
     let authby = match export.certified() {
         None => "secret",
         Some(certified) => match Facts::of(&certified.material.certificate)?.key {

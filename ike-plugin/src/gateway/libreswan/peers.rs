@@ -1,4 +1,4 @@
-//! Which CAs' peers pluto accepts: the value of `rightca`.
+//! The CAs whose peers pluto accepts: the value of `rightca` in ipsec.conf.
 
 use countersign_ca::Identity;
 
@@ -45,8 +45,8 @@ pub fn is_bound_to_issuer(material: &Material) -> Result<bool, GatewayError> {
     Ok(common_ca(material)? == SAME)
 }
 
-/// The value of `rightca` that is above all peers: the root, because pluto follows a peer's chain upwards by names. If there are several roots, no
-/// name fits all peers, and the trust marks in the database decide.
+/// The value of `rightca` that fits all peers: the root above them, because pluto follows a peer's chain upwards by names. If there are
+/// several roots, no name fits all peers, and the trust marks in the database decide.
 fn common_ca(material: &Material) -> Result<String, GatewayError> {
     let [root] = material.roots.as_slice() else { return Ok("%any".to_owned()) };
     by_name(root)

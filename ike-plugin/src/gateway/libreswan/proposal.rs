@@ -3,7 +3,7 @@
 use crate::gateway::daemon::Mode;
 use crate::gateway::proposal::{Encryption, Group, Proposal};
 
-/// `ike=`; `None` in IKEv1 for a counter mode, which came with IKEv2.
+/// The proposal for the setting `ike` of ipsec.conf; `None` for AES-GCM in IKEv1, because that came with IKEv2.
 pub fn ike(proposal: &Proposal, mode: Mode) -> Option<String> {
     if mode != Mode::Ikev2 && !proposal.is_for_v1() {
         return None;
@@ -15,7 +15,7 @@ pub fn ike(proposal: &Proposal, mode: Mode) -> Option<String> {
     })
 }
 
-/// `esp=`; pluto takes the group from phase 1.
+/// The proposal for the setting `esp`. It names no group, because pluto takes that from phase 1.
 pub fn esp(proposal: &Proposal) -> String {
     match proposal.encryption {
         Encryption::Cbc(key) => format!("aes{key}-sha2_{}", proposal.hash.bits()),

@@ -196,7 +196,7 @@ fn sainfo(
     Ok(())
 }
 
-/// The proposals. It is an error if racoon does not support one of them.
+/// The gateway's proposals as numbers of bits. It is an error if racoon does not support one of them.
 fn classic(export: &Export<'_>) -> Result<Vec<Classic>, GatewayError> {
     export.phase_1(&ABILITIES)?;
     Ok(export.own.proposals.iter().filter_map(Proposal::classic).collect())

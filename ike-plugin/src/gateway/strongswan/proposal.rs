@@ -3,12 +3,12 @@
 use crate::gateway::daemon::Mode;
 use crate::gateway::proposal::{Encryption, Proposal};
 
-/// `proposals`; `None` in IKEv1 for a counter mode, which came with IKEv2.
+/// The proposal for the setting `proposals` of swanctl.conf; `None` for AES-GCM in IKEv1, because that came with IKEv2.
 pub fn ike(proposal: &Proposal, mode: Mode) -> Option<String> {
     (mode == Mode::Ikev2 || proposal.is_for_v1()).then(|| proposal.to_string())
 }
 
-/// `esp_proposals`: with the group of phase 1 for perfect forward secrecy.
+/// The proposal for the setting `esp_proposals`, with the group of phase 1 for perfect forward secrecy.
 pub fn esp(proposal: &Proposal) -> String {
     let group = proposal.group.name();
     match proposal.encryption {
