@@ -72,7 +72,7 @@ pub(super) enum Chain {
     Begins,
 }
 
-/// Makes the expression `left symbol right`; `at` is the span of the symbol.
+/// Makes the expression `left symbol right`; `at` is the span of the symbol. An error if the types of the operands do not fit.
 pub(super) fn combine(
     mode: Mode,
     left: Node,
