@@ -11,20 +11,25 @@ pub(super) struct Expression {
 
 #[derive(Debug)]
 pub(super) enum Node {
+    /// The empty string.
     Empty,
+    /// One byte of a set.
     Set(ByteSet),
     /// `^`
     Start,
     /// `$`
     End,
+    /// A group, with its number.
     Group(usize, Box<Node>),
     Concatenation(Vec<Node>),
     Alternation(Vec<Node>),
     Repetition {
         of: Box<Node>,
+        /// The least number of repetitions.
         min: u32,
+        /// The most repetitions; `None` for no bound.
         max: Option<u32>,
-        /// The numbers of the groups inside.
+        /// The numbers of the groups inside `of`.
         groups: std::ops::Range<usize>,
     },
 }
