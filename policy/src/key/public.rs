@@ -14,7 +14,7 @@ const MAX_BITS: usize = 16384;
 /// A public key in canonical form.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PublicKey {
-    /// RSA.
+    /// RSA, with the parameters n and e.
     Rsa(RsaKey),
     /// DSA.
     Dsa(DsaKey),
@@ -26,7 +26,7 @@ pub enum PublicKey {
     Ed25519([u8; 32]),
 }
 
-/// An RSA key (RFC 8017 A.1.1), in DER.
+/// An RSA public key (RFC 8017 A.1.1), in DER.
 ///
 /// ```text
 /// RSAPublicKey ::= SEQUENCE { modulus INTEGER, publicExponent INTEGER }
@@ -49,7 +49,7 @@ impl RsaKey {
     }
 }
 
-/// A DSA key (RFC 2792 §3.1), in DER.
+/// A DSA public key (RFC 2792 §3.1), in DER.
 ///
 /// ```text
 /// SEQUENCE { y INTEGER, p INTEGER, q INTEGER, g INTEGER }
@@ -106,7 +106,8 @@ impl PublicKey {
         }
     }
 
-    /// The bits that are spelled behind the name.
+    /// The octets that a spelling encodes behind the name: DER for RSA and DSA, the uncompressed point for ECDSA, and the 32 octets of an
+    /// Ed25519 key.
     pub fn bits(&self) -> Cow<'_, [u8]> {
         match self {
             Self::Rsa(key) => Cow::Borrowed(&key.der),
@@ -153,7 +154,7 @@ impl PublicKey {
         Ok(Self::EcdsaP256(key.to_encoded_point(false).as_bytes().into()))
     }
 
-    /// A point, which is checked only when a signature is verified with it.
+    /// A key on P-384. Only the form of the point is checked; whether it is on the curve is checked when a signature is verified with it.
     pub(crate) fn ecdsa_p384(point: &[u8]) -> Result<Self, String> {
         match point {
             [4, rest @ ..] if rest.len() == 96 => Ok(Self::EcdsaP384(point.into())),
@@ -172,7 +173,7 @@ impl PublicKey {
     /// The subject's key of an X.509 certificate (RFC 5280 §4.1.2.7).
     ///
     /// # Errors
-    /// It is not a certificate, or its key is of a kind that is not supported.
+    /// It is not a certificate, octets follow it, or its key is malformed or of a kind that is not supported.
     pub fn in_certificate(der: &[u8]) -> Result<Self, String> {
         let (rest, certificate) = X509Certificate::from_der(der).map_err(|e| {
             format!("expected an X.509 certificate in DER, found something else: {e}")
@@ -186,10 +187,10 @@ impl PublicKey {
         Self::from_spki(certificate.public_key().raw)
     }
 
-    /// The key in a SubjectPublicKeyInfo.
+    /// The key in a SubjectPublicKeyInfo, DER.
     ///
     /// # Errors
-    /// It is not a SubjectPublicKeyInfo, or the key is of a kind that is not supported.
+    /// It is not a SubjectPublicKeyInfo, or the key is malformed or of a kind that is not supported.
     pub fn from_spki(der: &[u8]) -> Result<Self, String> {
         let info = spki::SubjectPublicKeyInfoRef::from_der(der)
             .map_err(|e| format!("expected a SubjectPublicKeyInfo, found something else: {e}"))?;
