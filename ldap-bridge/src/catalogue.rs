@@ -39,7 +39,7 @@ pub struct Catalogue {
 /// A certificate, named by its issuing CA and its serial number.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct CertificateId {
-    /// The issuing CA.
+    /// The name of the issuing CA.
     ca: Label,
     serial: Serial,
 }

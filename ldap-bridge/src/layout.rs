@@ -23,9 +23,9 @@ pub struct Layout {
 /// The templates as an operator writes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayoutConfig {
-    /// The DN above all entries; empty for none.
+    /// The DN below which all entries are; empty for the root of the directory.
     pub base: String,
-    /// The name of a CA's entry, with `{ca}`.
+    /// The name of a CA's entry below `base`, with the variable `{ca}`.
     pub ca: String,
     /// The name of the entry of a partition of a CRL, with `{ca}` and `{partition}`.
     pub partition: String,
@@ -70,7 +70,7 @@ impl Layout {
         Ok(layout)
     }
 
-    /// The DN above all entries.
+    /// The DN below which all entries are.
     pub const fn base(&self) -> &Dn {
         &self.base
     }

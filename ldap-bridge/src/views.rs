@@ -23,7 +23,7 @@ pub struct CaView {
 /// A peer, with its certificates of one profile that are in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerView {
-    /// Its account.
+    /// The name of its account.
     pub account: Label,
     /// The profile of its certificates.
     pub profile: Label,

@@ -43,7 +43,7 @@ pub fn format(source: &Source) -> Result<Vec<u8>, Vec<Finding>> {
     Ok(out)
 }
 
-/// The comments between assertions, one block for each paragraph.
+/// The comments in a text between assertions, one block for each paragraph.
 fn comments(text: &[u8]) -> Vec<Vec<u8>> {
     let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).collect();
     lines
@@ -164,7 +164,7 @@ impl Layout {
         Self { out, fresh: false, indent: INDENT }
     }
 
-    /// Everything on one line, except for comments.
+    /// Writes the tokens on one line, with a line break only behind comments and before those that begin a line.
     fn line(mut self, items: &[Item<'_>]) -> Vec<u8> {
         self.tokens(items, None);
         self.out

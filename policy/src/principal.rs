@@ -109,7 +109,7 @@ impl Principal {
     }
 }
 
-/// A label may hold a passphrase (isakmpd's `passphrase:…`).
+/// Wipes the memory of a label, because it may hold a passphrase (isakmpd's `passphrase:…`).
 impl Drop for Identity {
     fn drop(&mut self) {
         if let Self::Opaque(text) = self {

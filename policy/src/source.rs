@@ -22,7 +22,7 @@ const BEFORE: usize = 64 << 10;
 const SECRET: &[u8] = b"passphrase";
 
 impl Source {
-    /// A text with a name.
+    /// Makes a source from a text and the name to show for it.
     pub fn new(name: impl Into<Arc<str>>, text: impl Into<Arc<[u8]>>) -> Self {
         Self { name: name.into(), text: text.into() }
     }
@@ -207,7 +207,7 @@ pub struct Position {
     pub column: usize,
 }
 
-/// How serious a finding is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
     /// The text can be used, but may not mean what its author wanted.
@@ -229,15 +229,15 @@ impl Severity {
 /// An error in a text, or a warning about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// How serious it is.
+    /// Its severity.
     pub severity: Severity,
     /// The rule, such as `undefined-attribute`; empty for an error that no rule of the linter found, such as a syntax error.
     pub code: &'static str,
-    /// The part of the text it is about.
+    /// The part of the text that the finding is about.
     pub span: Span,
     /// The message: for a syntax error, what was expected and what was found.
     pub message: String,
-    /// A hint for the author.
+    /// A hint for the author, if there is one.
     pub hint: Option<String>,
 }
 

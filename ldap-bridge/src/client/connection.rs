@@ -34,7 +34,7 @@ pub enum Security {
     None,
     /// TLS from the start.
     Tls(Arc<ClientConfig>),
-    /// TLS after a StartTLS request.
+    /// TLS after a StartTLS request, on a connection without TLS.
     StartTls(Arc<ClientConfig>),
 }
 

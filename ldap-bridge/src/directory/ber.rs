@@ -18,14 +18,14 @@ const ENVELOPE_DEPTH: usize = 8;
 pub enum Broken {
     /// The next octets are not an LDAP message.
     Malformed,
-    /// The message is too large.
+    /// The message has more octets than [`FrameBounds::octets`].
     TooLarge,
     /// The message is nested too deeply.
     TooDeep,
 }
 
 impl Broken {
-    /// The text for the client.
+    /// The diagnosticMessage for the client.
     pub const fn message(self) -> &'static str {
         match self {
             Self::Malformed => "expected an LDAP message",

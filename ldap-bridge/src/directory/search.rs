@@ -53,7 +53,7 @@ pub struct Begun {
 pub enum Step {
     /// A SearchResultEntry, in chunks.
     Entry(Vec<Bytes>),
-    /// No entry yet. The task yields to others.
+    /// No entry was found in this step. The task should yield to others before the next step.
     Pause,
     /// The search has ended.
     Done(Outcome),
@@ -262,7 +262,7 @@ fn is_subschema(base: &Dn) -> bool {
     SUBSCHEMA.parse::<Dn>().is_ok_and(|subschema| subschema.key() == base.key())
 }
 
-/// A page of results, as a client asks for it.
+/// The page of results that a client asks for (RFC 2696).
 struct Page {
     /// The most entries of a page; `None` if results are not paged.
     size: Option<usize>,

@@ -60,7 +60,7 @@ impl DirectoryHandle {
         *self.0.snapshot.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
     }
 
-    /// The number of entries.
+    /// The number of entries at present, without the root DSE and the subschema.
     pub fn entries(&self) -> usize {
         self.0.snapshot().len()
     }
@@ -80,7 +80,7 @@ impl DirectoryHandle {
 }
 
 impl Directory {
-    /// Listens. There are no entries yet.
+    /// Opens the listeners. The directory has no entries yet.
     ///
     /// # Errors
     /// [`Error::Unavailable`] if an address cannot be used or the key file cannot be read, [`Error::Malformed`] if the certificate or the

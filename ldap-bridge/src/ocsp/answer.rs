@@ -1,4 +1,4 @@
-//! The answer to an OCSP request.
+//! Answers to OCSP requests, as the HTTP server and the metrics use them.
 
 use bytes::Bytes;
 use countersign_ca::Timestamp;
@@ -40,7 +40,7 @@ pub enum Kind {
     Unknown,
     /// The answer is about several certificates.
     Several,
-    /// malformedRequest.
+    /// malformedRequest (RFC 6960 §2.3).
     Malformed,
     /// unauthorized.
     Unauthorized,

@@ -21,7 +21,7 @@ pub struct CachedAnswer {
     pub der: Bytes,
     /// The times of the answer, and its hash.
     pub freshness: Freshness,
-    /// The status that it gives.
+    /// The status of the certificate that the answer gives.
     pub status: CertificateStatus,
     /// Whether it was used since it was signed and since the cache last made room.
     used: AtomicBool,
@@ -55,7 +55,7 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Room for `most` answers.
+    /// A cache with room for `most` answers; 0 caches none.
     pub fn new(most: usize) -> Self {
         Self { most, answers: RwLock::default() }
     }

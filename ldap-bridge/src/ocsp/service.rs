@@ -1,4 +1,4 @@
-//! Answers requests, from the cache or by signing.
+//! The OCSP service: answers requests, from the cache or by signing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use super::response::{self, Content, Single};
 /// The time that the clock may be behind the last journal entry when an answer is signed, because other threads record entries meanwhile.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 
-/// The settings of the service.
+/// The settings of the OCSP service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OcspConfig {
     /// The time from the signature to nextUpdate. It is shorter if the responder's certificate expires before.
@@ -49,7 +49,7 @@ impl std::fmt::Debug for OcspService {
 /// The reason why a request gets an unsigned error.
 #[derive(Debug)]
 enum Refusal {
-    /// The sender must send another request.
+    /// The request is malformed.
     Malformed(String),
     /// It names a CA whose private key this instance does not have, or several CAs.
     Unauthorized(String),
@@ -92,7 +92,7 @@ impl OcspService {
         self.find(&request).ok().flatten()
     }
 
-    /// The present moment.
+    /// The present time, by the authority's clock.
     pub fn now(&self) -> Timestamp {
         self.authority.now()
     }

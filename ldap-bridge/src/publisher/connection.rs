@@ -285,7 +285,7 @@ impl Connection {
         }
     }
 
-    /// Unbinds.
+    /// Unbinds, which closes the connection.
     pub async fn close(mut self) {
         let _ = timeout(self.settings.timeout, self.client.ldap.unbind()).await;
     }

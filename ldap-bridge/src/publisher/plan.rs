@@ -29,7 +29,7 @@ pub struct ExistingEntry {
     pub values: BTreeMap<&'static str, Vec<Bytes>>,
 }
 
-/// The rules of a plan.
+/// The rules by which a plan is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
     /// Whether missing entries are created.
@@ -64,7 +64,7 @@ pub enum Operation {
 pub enum Change {
     /// Adds values.
     Add(String, Vec<Bytes>),
-    /// Deletes these values.
+    /// Deletes these values, of those that the attribute has.
     Delete(String, Vec<Bytes>),
     /// Replaces all values by these.
     Replace(String, Vec<Bytes>),
@@ -80,7 +80,7 @@ pub struct Plan {
 }
 
 impl Operation {
-    /// The name of its entry.
+    /// The name of the entry that it creates or changes.
     pub fn dn(&self) -> &str {
         match self {
             Self::Add { dn, .. } | Self::Modify { dn, .. } => dn,

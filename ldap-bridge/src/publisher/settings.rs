@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 /// The largest password or key file, in bytes.
 const MAX_SECRET: u64 = 64 << 10;
 
-/// The settings as the operator writes them.
+/// The settings of a directory to publish in, as the operator writes them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PublisherConfig {
@@ -81,7 +81,7 @@ fn patience() -> String {
 pub struct PublisherSettings {
     /// The directory's name.
     pub name: String,
-    /// Its servers.
+    /// The URLs of its servers; the first that accepts the bind is used.
     pub urls: Vec<String>,
     /// Whether `ldap:` connections switch to TLS (StartTLS) before anything else.
     pub starttls: bool,

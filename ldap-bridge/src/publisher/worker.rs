@@ -23,7 +23,7 @@ use crate::unbroken::unbroken;
 const DEBOUNCE: Duration = Duration::from_millis(20);
 /// The longest wait after the first failure. It doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// The longest wait after a failure.
+/// The longest wait after any number of failures.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// The state of a directory's publisher.
@@ -98,7 +98,7 @@ impl Publisher {
         let _ = self.desired.send(entries);
     }
 
-    /// The present state.
+    /// The present state of the publisher.
     pub fn status(&self) -> Status {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

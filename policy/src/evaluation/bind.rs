@@ -9,7 +9,7 @@ use crate::syntax::tree::{
     Clause, Licensees, Name, Number, Owner, Principals, Test, TestKind, Text, TextKind, Then, Tree,
 };
 
-/// Local constants, by name.
+/// The values of local constants, by name.
 pub(crate) type Constants = HashMap<Box<[u8]>, Box<[u8]>>;
 
 /// Replaces the names of local constants (RFC 2704 §4.6.2) in a tree by their values. Also returns the constants that a computed name
@@ -23,7 +23,7 @@ pub(crate) fn bind_and_compile(tree: Tree) -> (Tree, Constants) {
     bind_with(tree, Compile::Now)
 }
 
-/// When regular expressions that are literals are compiled.
+/// The time at which regular expressions that are literals are compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Compile {
     /// While the assertion is loaded.

@@ -6,13 +6,13 @@ use crate::syntax::tree::Operator;
 
 /// A type of number in conditions.
 pub trait Arithmetic: Copy {
-    /// `left operator right`.
+    /// Computes `self operator right`.
     ///
     /// # Errors
     /// Division by zero, or a result outside the type.
     fn compute(self, operator: Operator, right: Self) -> Result<Self, Fault>;
 
-    /// `-self`.
+    /// Computes `-self`.
     ///
     /// # Errors
     /// A result outside the type.

@@ -1,4 +1,4 @@
-//! How a trace shows values, names and positions.
+//! The form in which a trace shows values, names and positions.
 
 use crate::evaluation::Fault;
 use crate::principal::Principal;

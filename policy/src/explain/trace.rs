@@ -18,7 +18,7 @@ pub struct Trace {
     pub dropped: Vec<DroppedTrace>,
 }
 
-/// One assertion.
+/// One assertion in an explanation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AssertionTrace {
     /// File and line of its beginning, as `file:line`.
@@ -37,12 +37,12 @@ pub struct AssertionTrace {
     pub clauses: Option<Vec<ClauseTrace>>,
 }
 
-/// A licensees expression.
+/// A licensees expression, or a part of one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LicenseesTrace {
     /// The form: `principal`, `all of`, `any of`, a threshold such as `2 of`, `everybody` for a missing field, `nobody` for an empty one.
     pub kind: String,
-    /// Its value.
+    /// Its value, a compliance value.
     pub value: String,
     /// The principal's name; `None` unless the kind is `principal`, and for one that cannot be computed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,7 +54,7 @@ pub struct LicenseesTrace {
     pub parts: Vec<LicenseesTrace>,
 }
 
-/// A clause.
+/// A clause that was evaluated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ClauseTrace {
     /// The line it begins on, counted from 1.
@@ -63,16 +63,16 @@ pub struct ClauseTrace {
     pub text: String,
     /// The outcome of its test: `true`, `false`, or the run-time error that made it false.
     pub outcome: String,
-    /// Its value.
+    /// Its value, a compliance value; `_MIN_TRUST` unless its test is true.
     pub value: String,
     /// The comparisons of its test that were evaluated.
     pub comparisons: Vec<ComparisonTrace>,
-    /// The nested clauses.
+    /// The clauses in its braces that were evaluated; none if its test is not true.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clauses: Vec<ClauseTrace>,
 }
 
-/// A comparison.
+/// A comparison that was evaluated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ComparisonTrace {
     /// Its source on one line, shortened.

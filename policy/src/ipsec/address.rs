@@ -15,9 +15,9 @@ pub enum AddressError {
     /// The prefix has more bits than an address of its family.
     #[error("a prefix of {length} bits, but `{address}` has only {bits}")]
     Prefix {
-        /// The address.
+        /// The address that was given.
         address: IpAddr,
-        /// The prefix length found.
+        /// The length of the prefix that was given, in bits.
         length: u8,
         /// The number of bits of an address of this family.
         bits: u8,

@@ -20,7 +20,7 @@ use crate::syntax::tree::{
 /// Why a certificate gives no assertion.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
-    /// It cannot be parsed.
+    /// The certificate cannot be parsed.
     #[error("expected an X.509 certificate in DER, found something else: {0}")]
     Malformed(String),
     /// Its key, or the issuer's, is malformed or of a kind that is not supported.

@@ -38,7 +38,7 @@ pub struct Phase1 {
     pub identity: Selector,
     /// The address from which the peer's IKE messages come.
     pub remote_address: IpAddr,
-    /// The address at which they arrive.
+    /// The address of this host at which the peer's IKE messages arrive.
     pub local_address: IpAddr,
     /// The time of the question.
     pub moment: Moment,
@@ -77,9 +77,9 @@ pub struct Proposal {
 pub struct Esp {
     /// Encryption and authentication.
     pub algorithms: EspAlgorithms,
-    /// Key length in bits, if it is negotiated.
+    /// The key length in bits, if it is negotiated.
     pub key_length: Option<u16>,
-    /// Rounds, if they are negotiated.
+    /// The number of rounds of the cipher, if it is negotiated.
     pub key_rounds: Option<u16>,
     /// The terms that all protocols have.
     pub terms: Terms,
@@ -92,9 +92,9 @@ pub struct Ah {
     pub hash: Option<AhHash>,
     /// The algorithm that authenticates; `None` gives an empty attribute.
     pub integrity: Option<Integrity>,
-    /// Key length in bits, if it is negotiated.
+    /// The key length in bits, if it is negotiated.
     pub key_length: Option<u16>,
-    /// Rounds, if they are negotiated.
+    /// The number of rounds of the algorithm, if it is negotiated.
     pub key_rounds: Option<u16>,
     /// The terms that all protocols have.
     pub terms: Terms,

@@ -12,7 +12,7 @@ pub const MAX_PASSPHRASE: usize = 4096;
 /// Why a passphrase gives no requesters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PassphraseError {
-    /// It is empty.
+    /// The passphrase is empty.
     #[error("the passphrase is empty; a pre-shared key has at least one byte")]
     Empty,
     /// It is longer than [`MAX_PASSPHRASE`]; with its length in bytes.

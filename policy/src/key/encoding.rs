@@ -2,7 +2,7 @@
 
 use data_encoding::{BASE64, HEXLOWER, HEXLOWER_PERMISSIVE};
 
-/// How bits are written as text (RFC 2792 §3).
+/// The form in which the octets of a key or a signature are written as text (RFC 2792 §3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
     /// Hexadecimal digits.

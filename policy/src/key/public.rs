@@ -1,5 +1,5 @@
-//! Public keys in the spellings of KeyNote: RFC 2792 for RSA and DSA, `x509-` of the reference implementation, and names of our
-//! own for ECDSA and Ed25519 (policy/README.md).
+//! Public keys in the spellings of KeyNote: RFC 2792 for RSA and DSA (but modulus before exponent, as in the reference implementation and
+//! PKCS #1, against RFC 2792 §3.2), `x509-` of the reference implementation, and names of our own for ECDSA and Ed25519 (policy/README.md).
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ const MAX_BITS: usize = 16384;
 /// A public key in canonical form.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PublicKey {
-    /// RSA, with the parameters n and e.
+    /// RSA.
     Rsa(RsaKey),
     /// DSA.
     Dsa(DsaKey),
@@ -22,7 +22,7 @@ pub enum PublicKey {
     EcdsaP256(Box<[u8]>),
     /// ECDSA on P-384: the point, uncompressed.
     EcdsaP384(Box<[u8]>),
-    /// Ed25519 (RFC 8032 §5.1.5).
+    /// Ed25519: the 32 octets of the key (RFC 8032 §5.1.5).
     Ed25519([u8; 32]),
 }
 
@@ -76,13 +76,13 @@ pub(crate) struct RsaDer<'a> {
 
 #[derive(Sequence)]
 pub(crate) struct DsaDer<'a> {
-    /// The public value.
+    /// The public value y.
     pub y: UintRef<'a>,
-    /// The prime modulus.
+    /// The prime modulus p.
     pub p: UintRef<'a>,
-    /// The order of the subgroup.
+    /// The order q of the subgroup.
     pub q: UintRef<'a>,
-    /// The generator.
+    /// The generator g of the subgroup.
     pub g: UintRef<'a>,
 }
 

@@ -11,7 +11,7 @@ pub struct RegexError {
     pub offset: usize,
     /// What was expected and what was found.
     pub message: String,
-    /// A hint for the author.
+    /// A hint for the author, if there is one.
     pub hint: Option<String>,
 }
 

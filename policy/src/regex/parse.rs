@@ -5,7 +5,7 @@ use super::syntax::{ByteSet, Expression, Node};
 
 /// The highest bound in braces (`RE_DUP_MAX`): the least value that POSIX allows for it.
 const MAX_REPEAT: u32 = 255;
-/// How deep groups may nest.
+/// The deepest nesting of groups.
 const MAX_DEPTH: usize = 100;
 /// The most nodes of an expression, with bounded repetitions written out.
 const MAX_SIZE: usize = 20_000;

@@ -68,7 +68,7 @@ impl ByteSet {
 }
 
 impl Node {
-    /// The number of nodes with bounded repetitions written out.
+    /// The number of nodes of this tree, with bounded repetitions written out.
     pub fn size(&self) -> usize {
         match self {
             Self::Empty | Self::Set(_) | Self::Start | Self::End => 1,

@@ -33,12 +33,12 @@ pub struct Question<'q> {
     pub values: &'q ComplianceValues,
 }
 
-/// An answer.
+/// The answer to a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answer<'q> {
     /// The position of the value in the order; 0 is `_MIN_TRUST`.
     pub position: usize,
-    /// The value.
+    /// The compliance value.
     pub value: &'q [u8],
 }
 
@@ -206,7 +206,7 @@ impl<'q, O: Observer> Propagation<'q, O> {
         true
     }
 
-    /// The principal with this id.
+    /// The principal with this id, which may be one that only this question has.
     fn principal(&self, id: PrincipalId) -> Option<&Principal> {
         let known = self.set.principals.get(id as usize);
         known.or_else(|| {

@@ -49,7 +49,7 @@ impl PolicySetBuilder {
         self
     }
 
-    /// Adds a policy file: trusted, unsigned or not.
+    /// Adds a policy file. Its assertions are trusted, whether they are signed or not; signatures are not verified.
     ///
     /// # Errors
     /// Its syntax errors, or else the malformed keys that its assertions name. None of its assertions is added then, because half a policy
@@ -83,7 +83,7 @@ impl PolicySetBuilder {
         self
     }
 
-    /// Adds signed credentials that are separated by blank lines.
+    /// Adds signed credentials that are separated by empty lines.
     pub fn credentials(&mut self, source: &Source) -> &mut Self {
         self.credentials
             .extend(split(source.text()).into_iter().map(|part| (source.clone(), part)));
@@ -165,7 +165,7 @@ fn slot(slots: &mut HashMap<Box<[u8]>, u8>, name: &[u8]) -> u8 {
     next
 }
 
-/// The source of an assertion.
+/// The origin of an assertion, which decides whether it is trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Origin {
     /// Policy, which the operator trusts.
@@ -263,7 +263,7 @@ fn load(assertion: Assertion, origin: Origin) -> Result<Candidate, DropReason> {
     Ok(Candidate { loaded, conditions })
 }
 
-/// The authorizer and the licensees.
+/// The expressions of an assertion that name principals: the licensees, then the authorizer.
 fn named(tree: &Tree) -> Vec<&Text> {
     let mut named = match &tree.licensees {
         Some(Licensees::Principals(principals)) => principals.texts(),

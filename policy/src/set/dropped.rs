@@ -13,7 +13,7 @@ pub struct Dropped {
     pub source: Source,
     /// Its span in the text.
     pub span: Span,
-    /// The reason.
+    /// The reason why it is not part of the set.
     pub reason: DropReason,
 }
 

@@ -206,8 +206,8 @@ impl Connector {
         self.graph.computed_licensees.retain(|unknown| lives(unknown.assertion));
     }
 
-    /// Which assertions a chain of delegation from `POLICY` reaches; `None` if a licensee on such a chain is computed, so that it
-    /// may be any principal.
+    /// For each assertion, whether a chain of delegation from `POLICY` reaches it. `None` if a licensee on such a chain is computed, so
+    /// that it may be any principal.
     fn alive(&self) -> Option<Vec<bool>> {
         let mut made: Vec<Vec<AssertionId>> = vec![Vec::new(); self.principals.len()];
         for (assertion, authorizer) in (0..).zip(&self.graph.authorizers) {

@@ -133,7 +133,7 @@ mod tests {
         assert!(!verify_rsa(&key, &digest, &[]) && !verify_rsa(&key, &digest, &[1; 129]));
     }
 
-    /// A key of order 1 would verify anything.
+    /// A DSA key whose y has order 1 would verify any signature.
     #[test]
     fn degenerate_dsa_is_refused() {
         let integer = |value: &BigUint| {

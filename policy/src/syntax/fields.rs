@@ -9,7 +9,7 @@ pub(super) const MAX_FINDINGS: usize = 100;
 /// A field of an assertion, as a part of its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RawField {
-    /// Which field it is.
+    /// The kind of field.
     pub field: Field,
     /// Its label, with the colon.
     pub label: Span,
@@ -98,7 +98,7 @@ pub fn fields(text: &[u8], part: Span) -> Result<Vec<RawField>, Vec<Finding>> {
     if findings.is_empty() { Ok(found) } else { Err(findings) }
 }
 
-/// The lines with their spans, both without the newline.
+/// The lines of a part of a text, each with its span, both without the newline.
 fn lines(text: &[u8], part: Span) -> impl Iterator<Item = (Span, &[u8])> {
     let mut at = part.start();
     let within = text.get(part.range()).unwrap_or_default();

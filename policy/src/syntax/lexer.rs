@@ -59,7 +59,7 @@ fn shorten(bytes: &[u8]) -> &[u8] {
     bytes.get(..SHOWN).unwrap_or(bytes)
 }
 
-/// The operators and brackets, longest first.
+/// The operators and brackets. Those of two characters come first, because the first one that fits is read.
 const SYMBOLS: [&str; 27] = [
     "->", "==", "!=", "<=", ">=", "~=", "&&", "||", "<", ">", "!", "+", "-", "*", "/", "%", "^",
     "@", "&", "$", ".", "(", ")", "{", "}", ";", ",",
@@ -106,7 +106,7 @@ impl<'t> Lexer<'t> {
         found
     }
 
-    /// The next token.
+    /// Reads the next token.
     ///
     /// # Errors
     /// A byte that cannot begin a token, a string that does not end, or a newline, CR or NUL in a string.

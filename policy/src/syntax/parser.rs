@@ -9,7 +9,7 @@ use crate::syntax::typing::{
     Chain, Mode, Node, Parsed, Value, as_test, as_text, combine, principals, unary,
 };
 
-/// How deep parentheses, braces and prefix operators may nest.
+/// The deepest nesting of parentheses, braces and prefix operators.
 pub const MAX_DEPTH: usize = 64;
 
 /// Parses `<AuthID>`, RFC 2704 §4.6.3: one string expression.

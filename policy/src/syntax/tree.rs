@@ -156,12 +156,12 @@ pub enum TextKind {
     Concatenation(Vec<Text>),
 }
 
-/// An attribute's name, and where its value comes from.
+/// An attribute's name, and the source of its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name {
     /// The name as written.
     pub text: Box<[u8]>,
-    /// Where the value comes from.
+    /// The source of the value.
     pub owner: Owner,
     /// The hash of the name, for the lookup in an action attribute set.
     pub(crate) hash: u64,
@@ -175,7 +175,7 @@ pub(crate) const SLOTS: u8 = 48;
 /// The slot of an attribute that is not cached but looked up each time.
 pub(crate) const NO_SLOT: u8 = u8::MAX;
 
-/// Where an attribute's value comes from (RFC 2704 §3).
+/// The source of an attribute's value (RFC 2704 §3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
     /// The action attribute set.
