@@ -44,7 +44,7 @@ struct CertificateId {
     serial: Serial,
 }
 
-/// The account and the profile of a certificate. Each pair has an entry of its own.
+/// The account and the profile of a certificate. The certificates of each such pair are published together.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Owner {
     account: Label,
@@ -214,7 +214,8 @@ impl Catalogue {
             && self.is_published(&record.ca, &record.account, record.not_after)
     }
 
-    /// Whether the name of the certificate's account now belongs to another account. The entry of that name must then not have the certificate.
+    /// Whether the name of the certificate's account now belongs to another account. The entry of that name must then not have the
+    /// certificate.
     fn is_anothers(&self, record: &CertificateRecord) -> Result<bool> {
         let now = self.authority.store().incarnation(&record.account)?;
         Ok(now.is_some_and(|account| !account.precedes(record.offset)))

@@ -1,5 +1,5 @@
-//! Distinguished names as text (RFC 4514): parsed, compared, built and written. Values are inserted as values and never as text, so that no value
-//! can change the structure of a DN.
+//! Distinguished names as text (RFC 4514): parsed, compared, built and written. Values are inserted as values and never as text, so that no
+//! value can change the structure of a DN.
 
 use std::fmt;
 use std::str::FromStr;
@@ -144,8 +144,8 @@ impl fmt::Display for Rdn {
     }
 }
 
-/// Parses a DN by RFC 4514 §3: attribute types as names or object identifiers, values with `\` escapes or as `#` and a string's BER in hexadecimal.
-/// Spaces around `,`, `+` and `=` are accepted, because people write them; RFC 4514 §2.4 leaves that open.
+/// Parses a DN by RFC 4514 §3: attribute types as names or object identifiers, values with `\` escapes or as `#` and a string's BER in
+/// hexadecimal. Spaces around `,`, `+` and `=` are accepted, because people write them; RFC 4514 §2.4 leaves that open.
 impl FromStr for Dn {
     type Err = Error;
 

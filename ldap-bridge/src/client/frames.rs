@@ -1,5 +1,6 @@
-//! Checks the messages of a directory (RFC 4511 §4.1.1) before the LDAP library parses them: their size, their structure, and whether they answer an
-//! open request. A message that passes has exactly the structure of the expected answer, so that none is nested deeper or larger than that.
+//! Checks the messages of a directory (RFC 4511 §4.1.1) before the LDAP library parses them: their size, their structure, and whether they
+//! answer an open request. A message that passes has exactly the structure of the expected answer, so that none is nested deeper or larger
+//! than that.
 
 use std::cell::Cell;
 use std::collections::HashMap;

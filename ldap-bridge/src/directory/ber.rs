@@ -1,5 +1,5 @@
-//! LDAP messages in BER (RFC 4511 §4.1.1, §5.1): requests are taken out of the stream within bounds, and answers are written without copying large
-//! values.
+//! LDAP messages in BER (RFC 4511 §4.1.1, §5.1): requests are taken out of the stream within bounds, and answers are written without
+//! copying large values.
 //!
 //! The library `ldap3_proto` decodes the operation of a request. Controls are read here, because the library loses their criticality.
 

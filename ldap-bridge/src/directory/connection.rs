@@ -300,7 +300,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         } else if self.transport == Transport::Tls {
             Outcome::new(Code::OperationsError, "TLS is on already")
         } else if !self.input.is_empty() {
-            // RFC 4511 §4.14.1: a client sends nothing between the request and its answer. Such octets would be read as if they had been encrypted.
+            // RFC 4511 §4.14.1: a client sends nothing between the request and its answer. Such octets would be read as if they had been
+            // encrypted.
             Outcome::new(Code::OperationsError, "other requests stand behind this one")
         } else {
             Outcome::new(Code::Success, "")
@@ -411,8 +412,8 @@ async fn ended(slot: Option<&ConnectionSlot>) {
     }
 }
 
-/// Writes to a client. Each part must be accepted within `patience`, and the whole at a lowest speed, so that a client that reads nothing, or one
-/// octet at a time, does not block the connection for ever.
+/// Writes to a client. Each part must be accepted within `patience`, and the whole at a lowest speed, so that a client that reads nothing,
+/// or one octet at a time, does not block the connection for ever.
 async fn write<S: AsyncWrite + Unpin>(
     stream: &mut S,
     octets: &[u8],

@@ -44,8 +44,8 @@ pub struct Search {
 pub struct Begun {
     /// The search.
     pub search: Search,
-    /// The encoded SearchResultEntry of the root DSE or of the subschema, in chunks, if the search is for one of them and its filter matches.
-    /// No other entry follows.
+    /// The encoded SearchResultEntry of the root DSE or of the subschema, in chunks, if the search is for one of them and its filter
+    /// matches. No other entry follows.
     pub entry: Option<Vec<Bytes>>,
 }
 

@@ -1,5 +1,5 @@
-//! The entries of the directory at one moment. They are sorted so that a subtree is a range, and encoded once, so that a large CRL is sent to many
-//! clients without being copied.
+//! The entries of the directory at one moment. They are sorted so that a subtree is a range, and encoded once, so that a large CRL is sent
+//! to many clients without being copied.
 
 use std::collections::HashMap;
 
@@ -217,7 +217,8 @@ impl Encoded {
     }
 }
 
-/// The keys of the RDNs from the root down, each followed by the octet 1. No key contains this octet, because control characters are escaped in it.
+/// The keys of the RDNs from the root down, each followed by the octet 1. No key contains this octet, because control characters are
+/// escaped in it.
 fn path_of(dn: &Dn) -> String {
     dn.rdns().iter().rev().fold(String::new(), |path, rdn| path + &rdn.key() + "\u{1}")
 }

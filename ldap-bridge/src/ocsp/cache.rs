@@ -87,7 +87,8 @@ impl Cache {
         answers.retain(|_, kept| kept.ca != *ca);
     }
 
-    /// The answers that are in use and must be renewed, because a quarter of their validity is over. Unused answers are dropped when half of it is over.
+    /// The answers that are in use and must be renewed, because a quarter of their validity is over. Unused answers are dropped when half
+    /// of it is over.
     pub fn due(&self, now: Timestamp) -> Vec<(Box<[u8]>, Arc<CachedAnswer>)> {
         let mut answers = self.answers.write().unwrap_or_else(PoisonError::into_inner);
         answers.retain(|_, kept| kept.used.load(Ordering::Relaxed) || !kept.is_past(2, now));

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use der::asn1::{AnyRef, ContextSpecific, ObjectIdentifier, OctetStringRef};
 use der::{Decode, Reader, Sequence, SliceReader, Tag, TagNumber, Tagged};
 
-/// The largest request that is decoded, in octets. A request about [`MAX_CERTIFICATES`] certificates takes 8 KiB; a signature with certificates may
-/// follow.
+/// The largest request that is decoded, in octets. A request about [`MAX_CERTIFICATES`] certificates takes 8 KiB; a signature with
+/// certificates may follow.
 pub const MAX_REQUEST: usize = 64 * 1024;
 
 /// The most certificates that one request may ask about.
@@ -74,7 +74,8 @@ pub struct CertId<'a> {
     pub issuer_name_hash: &'a [u8],
     /// The hash of the issuer's public key.
     pub issuer_key_hash: &'a [u8],
-    /// The content octets of the INTEGER as they arrived. strongSwan before 5.9.12 may omit the leading zero that makes the number positive.
+    /// The content octets of the INTEGER as they arrived. strongSwan before 5.9.12 may omit the leading zero that makes the number
+    /// positive.
     pub serial: &'a [u8],
 }
 

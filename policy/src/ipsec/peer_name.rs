@@ -1,8 +1,9 @@
 //! Checks the names of peers that a policy author writes as licensees: whether they are spelled as IKE daemons spell requesters, and
 //! if not, which spelling is correct.
 //!
-//! Names are compared octet by octet (RFC 2704 §5.2), so a licensee that is not spelled as by [`distinguished_name`](super::distinguished_name)
-//! or [`passphrase`](super::passphrase) never equals a requester. Messages never contain a pre-shared key or its hash.
+//! Names are compared octet by octet (RFC 2704 §5.2), so a licensee that is not spelled as by
+//! [`distinguished_name`](super::distinguished_name) or [`passphrase`](super::passphrase) never equals a requester. Messages never contain
+//! a pre-shared key or its hash.
 
 use super::name::{MAX_TYPE, short_name, type_of};
 use super::requesters::MAX_PASSPHRASE;
