@@ -1,5 +1,5 @@
-//! The entries to be published, which follow the authority's records. After a first reading, only changes in the history of the store are read, so
-//! that nothing is read twice and no change is missed.
+//! The entries to be published, which follow the authority's records. After a first reading, only changes in the history of the store are
+//! read, so that an update costs little and no change is missed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,13 +17,14 @@ use crate::layout::Layout;
 use crate::tree;
 use crate::views::{CaView, PeerView};
 
-/// How many certificates are read at a time while the catalogue is built.
+/// The most certificates that are read at a time while the catalogue is built.
 const PAGE: usize = 1000;
 
-/// The entries to be published, and how far in the store's history they are.
+/// The entries to be published, and the position in the store's history up to which they include all changes.
 pub struct Catalogue {
     authority: Arc<Authority>,
     layout: Layout,
+    /// The most certificates of peers that are published; 0 publishes none.
     limit: usize,
     mark: Mark,
     peers: BTreeMap<Owner, Peer>,
@@ -31,33 +32,38 @@ pub struct Catalogue {
     ends: BTreeSet<(Timestamp, CertificateId)>,
     /// The owner and the notAfter of each certificate.
     owners: BTreeMap<CertificateId, (Owner, Timestamp)>,
+    /// How many times since the start the limit has left a certificate out.
     left_out: u64,
 }
 
-/// What names a certificate.
+/// A certificate, named by its issuing CA and its serial number.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct CertificateId {
-    /// The issuing CA.
+    /// The name of the issuing CA.
     ca: Label,
     serial: Serial,
 }
 
-/// Whose entry a certificate belongs to.
+/// The account and the profile of a certificate. The certificates of each such pair are published together.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Owner {
     account: Label,
     profile: Label,
 }
 
+/// The entry of a peer: its published certificates of one account and profile.
 struct Peer {
-    /// Which account of this name it is: a name may be given again. `None` if the account no longer existed.
+    /// The account that the entry was made for, told from others that had its name before or after. `None` if there was no account of this
+    /// name then.
     incarnation: Option<Incarnation>,
+    /// The first identity of the account, without its kind.
     id: String,
     certificates: BTreeMap<CertificateId, Bytes>,
 }
 
 impl Catalogue {
-    /// Reads all certificates that are in use. `limit` is the most certificates of peers that are published; 0 publishes none.
+    /// Reads all certificates that are in use: neither expired nor revoked, and public. `limit` is the most certificates of peers that are
+    /// published; 0 publishes none.
     ///
     /// # Errors
     /// Those of the store.
@@ -88,17 +94,18 @@ impl Catalogue {
         Ok(catalogue)
     }
 
-    /// How far in the history it is.
+    /// The position in the store's history up to which changes were read.
     pub const fn mark(&self) -> Mark {
         self.mark
     }
 
-    /// The number of peers' certificates that are published, and of those that the limit leaves out.
+    /// The number of peers' certificates that are published now, and how many times since the start the limit has left one out.
     pub fn counts(&self) -> (usize, u64) {
         (self.owners.len(), self.left_out)
     }
 
-    /// Reads the changes since the last call. True if an entry to be published has changed.
+    /// Reads the changes since the last call, and removes certificates that have expired. True if an entry to be published may have
+    /// changed.
     ///
     /// # Errors
     /// Those of the store.
@@ -116,7 +123,7 @@ impl Catalogue {
         }
     }
 
-    /// All entries to be published, each behind the entry above it.
+    /// All entries to be published. Each comes after the entry above it.
     ///
     /// # Errors
     /// Those of the store, and of names that no entry can have.
@@ -207,7 +214,8 @@ impl Catalogue {
             && self.is_published(&record.ca, &record.account, record.not_after)
     }
 
-    /// Whether the name of the certificate's account now belongs to another account. The entry of that name must then not have the certificate.
+    /// Whether the name of the certificate's account now belongs to another account. The entry of that name must then not have the
+    /// certificate.
     fn is_anothers(&self, record: &CertificateRecord) -> Result<bool> {
         let now = self.authority.store().incarnation(&record.account)?;
         Ok(now.is_some_and(|account| !account.precedes(record.offset)))
@@ -255,7 +263,8 @@ impl Catalogue {
         Ok(true)
     }
 
-    /// Ensures that there is an entry for an account. If an earlier account of the same name had one, its certificates are removed.
+    /// Ensures that there is an entry for an account and profile. If it is that of an earlier account of the same name, its certificates
+    /// are removed.
     fn own(&mut self, owner: &Owner) -> Result<()> {
         let incarnation = self.authority.store().incarnation(&owner.account)?;
         let known = self.peers.get(owner);
@@ -296,7 +305,7 @@ impl Catalogue {
         dropped
     }
 
-    /// The first identity of an account, or its name if the account no longer exists.
+    /// The first identity of an account, without its kind; or the account's name if it no longer exists or has no identity.
     fn first_identity(&self, account: &Label) -> Result<String> {
         let known = self.authority.store().account(account)?;
         Ok(match known.and_then(|account| account.identities.into_iter().next()) {

@@ -1,5 +1,5 @@
-//! Distinguished names as text (RFC 4514): parsed, compared, built and written. Values are inserted as values and never as text, so that no value
-//! can change the structure of a DN.
+//! Distinguished names as text (RFC 4514): parsed, compared, built and written. Values are inserted as values and never as text, so that no
+//! value can change the structure of a DN.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,10 +11,10 @@ use crate::error::{Error, Result};
 
 /// The longest DN that is parsed, in bytes.
 const MAX_BYTES: usize = 8192;
-/// The most RDNs of a DN that is parsed, and the most attributes of an RDN.
+/// The most RDNs of a DN that is parsed, and the most attributes of each RDN.
 const MAX_PARTS: usize = 64;
 
-/// Attribute types in DNs: short name, other name, object identifier (RFC 4519, RFC 4524, RFC 2985).
+/// Attribute types in DNs: short name, other name, object identifier (RFC 4519, RFC 4524, RFC 2985). Names are in lower case.
 const TYPES: [(&str, &str, &str); 17] = [
     ("cn", "commonname", "2.5.4.3"),
     ("sn", "surname", "2.5.4.4"),
@@ -46,9 +46,10 @@ pub struct Rdn(Vec<Ava>);
 /// An attribute of an RDN.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ava {
-    /// The type: its short name in lower case, or its dotted object identifier if it has none.
+    /// The type: its short name in lower case, if it is known here; otherwise the name or the dotted object identifier as written, in lower
+    /// case.
     pub kind: String,
-    /// The value.
+    /// The value, without escapes.
     pub value: String,
 }
 
@@ -63,7 +64,7 @@ impl Dn {
         self.0.is_empty()
     }
 
-    /// The DN above; `None` for the empty one.
+    /// The DN of the entry above; `None` for the empty DN.
     pub fn parent(&self) -> Option<Self> {
         self.0.split_first().map(|(_, above)| Self(above.to_vec()))
     }
@@ -79,14 +80,14 @@ impl Dn {
         Self(self.0.iter().chain(&base.0).cloned().collect())
     }
 
-    /// This DN with each `{name}` in its values replaced by the value that `value_of` gives. Other names stay.
+    /// This DN with each `{name}` in its values replaced by the value that `value_of` gives. A `{name}` for which it gives none stays.
     pub fn filled(&self, value_of: &dyn Fn(&str) -> Option<String>) -> Self {
         let ava = |ava: &Ava| Ava { kind: ava.kind.clone(), value: fill(&ava.value, value_of) };
         Self(self.0.iter().map(|rdn| Rdn(rdn.0.iter().map(ava).collect())).collect())
     }
 
-    /// A text that is the same for all DNs that a directory treats as equal. Case and repeated spaces make no difference (caseIgnoreMatch, RFC 4517
-    /// §4.2.11), nor does the order within an RDN.
+    /// A text that is the same for all DNs that a directory treats as equal. Case, outer spaces and repeated spaces make no difference
+    /// (caseIgnoreMatch, RFC 4517 §4.2.11), nor does the order within an RDN.
     pub fn key(&self) -> String {
         let keys: Vec<String> = self.0.iter().map(Rdn::key).collect();
         keys.join(",")
@@ -106,7 +107,7 @@ impl Rdn {
         &self.0
     }
 
-    /// The same as [`Dn::key`] for this RDN.
+    /// A text that is the same for all RDNs that a directory treats as equal, as in [`Dn::key`].
     pub fn key(&self) -> String {
         let mut keys: Vec<String> = self
             .0
@@ -143,8 +144,8 @@ impl fmt::Display for Rdn {
     }
 }
 
-/// Parses a DN by RFC 4514 §3: attribute types as names or object identifiers, values with `\` escapes or as `#` and a string's BER in hexadecimal.
-/// Spaces around `,`, `+` and `=` are accepted, because people write them; RFC 4514 §2.4 leaves that open.
+/// Parses a DN by RFC 4514 §3: attribute types as names or object identifiers, values with `\` escapes or as `#` and a string's BER in
+/// hexadecimal. Spaces around `,`, `+` and `=` are accepted, because people write them; RFC 4514 §2.4 leaves that open.
 impl FromStr for Dn {
     type Err = Error;
 

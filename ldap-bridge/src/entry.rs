@@ -9,7 +9,7 @@ use crate::dn::Dn;
 pub struct Entry {
     /// Its name.
     pub dn: Dn,
-    /// Its object classes, the structural one first.
+    /// Its object classes, the structural one first, without `top`.
     pub classes: Vec<&'static str>,
     /// Its attributes besides `objectClass`. Each occurs once, with at least one value.
     pub attributes: Vec<Attribute>,
@@ -35,14 +35,14 @@ impl Attribute {
         is_binary(self.name)
     }
 
-    /// Its attribute description on the wire: with `;binary` if its type demands that.
+    /// Its attribute description in messages: its type, with `;binary` if the type demands that.
     pub fn description(&self) -> String {
         if self.is_binary() { format!("{};binary", self.name) } else { self.name.to_owned() }
     }
 }
 
 impl Entry {
-    /// The values of an attribute. The case of the type makes no difference.
+    /// The values of an attribute; none if the entry does not have it. The case of the type makes no difference.
     pub fn values(&self, name: &str) -> &[Bytes] {
         self.attributes
             .iter()
@@ -51,17 +51,17 @@ impl Entry {
     }
 }
 
-/// RFC 4523 §2.2.
+/// The certificates of a CA (RFC 4523 §4.2).
 pub const CA_CERTIFICATE: &str = "cACertificate";
-/// RFC 4523 §2.1.
+/// The certificates of a peer (RFC 4523 §4.1).
 pub const USER_CERTIFICATE: &str = "userCertificate";
-/// RFC 4523 §2.4.
+/// A CRL (RFC 4523 §4.4).
 pub const CERTIFICATE_REVOCATION_LIST: &str = "certificateRevocationList";
-/// RFC 4523 §2.5.
+/// A CRL that lists certificates of CAs (RFC 4523 §4.5).
 pub const AUTHORITY_REVOCATION_LIST: &str = "authorityRevocationList";
-/// RFC 4523 §2.6.
+/// A delta CRL (RFC 4523 §4.6).
 pub const DELTA_REVOCATION_LIST: &str = "deltaRevocationList";
-/// RFC 4523 §2.3.
+/// The certificate that a CA has from another CA, as a CertificatePair (RFC 4523 §4.3).
 pub const CROSS_CERTIFICATE_PAIR: &str = "crossCertificatePair";
 
 /// The attributes of RFC 4523 that hold DER and need `;binary`.

@@ -6,7 +6,7 @@ pub enum Error {
     /// The operator, or the client that sent it, must change the input.
     #[error("{0}")]
     Malformed(String),
-    /// A directory has refused an operation. Its administrator can allow it.
+    /// A directory or the authority has refused an operation. Its administrator can allow it.
     #[error("{0}")]
     Denied(String),
     /// The operation may succeed later.

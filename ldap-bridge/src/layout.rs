@@ -9,22 +9,23 @@ use crate::entry::{CA_CERTIFICATE, CERTIFICATE_REVOCATION_LIST, DELTA_REVOCATION
 use crate::error::{Error, Result};
 use crate::views::PeerView;
 
-/// The templates for the names of entries, relative to `base`. `{…}` in a value is a variable.
+/// The templates for the names of entries, relative to `base`. `{…}` in a value is a variable, which an entry's own value replaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     base: Dn,
     ca: Dn,
     partition: Dn,
     peer: Dn,
+    /// Templates for the peers of single profiles; `None` publishes no entries for the profile.
     peers: BTreeMap<Label, Option<Dn>>,
 }
 
 /// The templates as an operator writes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayoutConfig {
-    /// The DN above all entries; empty for none.
+    /// The DN below which all entries are; empty for the root of the directory.
     pub base: String,
-    /// The name of a CA's entry, with `{ca}`.
+    /// The name of a CA's entry below `base`, with the variable `{ca}`.
     pub ca: String,
     /// The name of the entry of a partition of a CRL, with `{ca}` and `{partition}`.
     pub partition: String,
@@ -69,7 +70,7 @@ impl Layout {
         Ok(layout)
     }
 
-    /// The DN above all entries.
+    /// The DN below which all entries are.
     pub const fn base(&self) -> &Dn {
         &self.base
     }
@@ -98,23 +99,23 @@ impl Layout {
         Some(self.placed(template, &values))
     }
 
-    /// The URL of a CA's CRL for certificates (RFC 4516), with `{ca}`. It names the attribute: IKE daemons fetch nothing
-    /// otherwise.
+    /// The URL of a CA's CRL for its certificates (RFC 4516), in which the variable `{ca}` is left. `server` is the beginning, such as
+    /// `ldap://host`. The URL names the attribute: IKE daemons fetch nothing otherwise.
     pub fn crl_url(&self, server: &str) -> String {
         url(server, &self.ca.below(&self.base), CERTIFICATE_REVOCATION_LIST)
     }
 
-    /// The URL of a partition's CRL, with `{ca}` and `{partition}`.
+    /// The URL of a partition's CRL, in which the variables `{ca}` and `{partition}` are left.
     pub fn partition_url(&self, server: &str) -> String {
         url(server, &self.partition.below(&self.base), CERTIFICATE_REVOCATION_LIST)
     }
 
-    /// The URL of a CA's delta CRL, with `{ca}`.
+    /// The URL of a CA's delta CRL, in which the variable `{ca}` is left.
     pub fn delta_url(&self, server: &str) -> String {
         url(server, &self.ca.below(&self.base), DELTA_REVOCATION_LIST)
     }
 
-    /// The URL of a CA's certificate, with `{ca}`.
+    /// The URL of a CA's certificate, in which the variable `{ca}` is left.
     pub fn ca_url(&self, server: &str) -> String {
         url(server, &self.ca.below(&self.base), CA_CERTIFICATE)
     }

@@ -1,5 +1,5 @@
-//! Publishes the certificates and CRLs of the authority: in directories of others by LDAP, in a built-in read-only directory, and by OCSP. It also
-//! has the LDAP client of the authorizer, and the slots that bound the connections of clients.
+//! Publishes the certificates and CRLs of the authority: in directories of others by LDAP, in a built-in read-only directory, and by OCSP.
+//! It also has the LDAP client of the authorizer, and the slots that bound the connections of clients.
 //!
 //! It only reads the authority's records, and decides nothing.
 

@@ -1,4 +1,5 @@
-//! The numbers of LDAP on the wire (RFC 4511), by name: for the directory, which answers, and for the client, which looks through answers.
+//! The numbers in LDAP messages (RFC 4511), by name: for the built-in directory, which answers, and for the client, which checks the
+//! answers of other directories.
 
 /// The tags of elements in BER.
 pub mod tag {
@@ -14,7 +15,7 @@ pub mod tag {
     pub const SEQUENCE: u8 = 0x30;
     /// SET OF.
     pub const SET: u8 = 0x31;
-    /// The bit of a tag whose content is elements.
+    /// The bit that is set in a tag if the content consists of elements.
     pub const CONSTRUCTED: u8 = 0x20;
 
     /// BindRequest, `[APPLICATION 0]` (RFC 4511 §4.2).
@@ -106,7 +107,7 @@ pub mod oid {
     pub const NOTICE_OF_DISCONNECTION: &str = "1.3.6.1.4.1.1466.20036";
 }
 
-/// Result codes that are looked at (RFC 4511 §4.1.9, appendix A).
+/// The result codes that this program distinguishes (RFC 4511 §4.1.9, appendix A).
 pub mod result {
     /// success.
     pub const SUCCESS: u32 = 0;
@@ -117,9 +118,9 @@ pub mod result {
 /// The length octets of an element, which follow its tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Length {
-    /// How many length octets there are, 1 to 5.
+    /// The number of length octets, 1 to 5.
     pub octets: usize,
-    /// How many octets the content has.
+    /// The number of octets of the content.
     pub content: usize,
 }
 

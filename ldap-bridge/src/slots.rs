@@ -1,7 +1,7 @@
 //! Slots for connections: a bound on all connections of a listener, and on those of one address (an IPv6 /64 counts as one).
 //!
-//! If there is no free slot, a connection that is idle is ended to make room, so that a client that opens many connections and sends nothing cannot
-//! keep others out.
+//! If there is no free slot, another connection that is idle, or makes the server wait, is ended to make room, so that a client that opens
+//! many connections and sends nothing cannot keep others out.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 
 use countersign_ca::Network;
 
-/// What a connection is doing.
+/// The activity of a connection, which decides whether it may be ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Activity {
-    /// It waits for a request, or for the rest of one.
+    /// The server waits for the next request. In LDAP, it may also wait for the rest of one.
     Idle,
-    /// It waits for the client to send the rest of a request, or to read an answer.
+    /// The server waits for the client to send the rest of a request, or to read an answer.
     Waiting,
     /// The server works on a request.
     Working,
@@ -29,7 +29,7 @@ pub enum Activity {
 /// Why a connection gets no slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Full {
-    /// The address has used up its share, and none of its connections is idle.
+    /// The address has the most connections that one address may have, and none of them is idle.
     Address,
     /// All slots are taken, and no connection may be ended.
     All,
@@ -38,24 +38,28 @@ pub enum Full {
 /// The slots of a listener.
 pub struct ConnectionSlots {
     most: usize,
+    /// The most connections of one address.
     most_of_one: usize,
     began: Instant,
     state: Mutex<SlotTable>,
 }
 
+/// The connections that have slots, by number.
 #[derive(Default)]
 struct SlotTable {
     connections: HashMap<u64, Arc<Connection>>,
+    /// The number of connections of each address (an IPv6 /64 is one).
     of_one: HashMap<Network, usize>,
     next: u64,
+    /// The number of connections that were ended to make room.
     ended: u64,
 }
 
-/// A connection, as it is shared by the list and by the connection's own task.
+/// The state of a connection, which the table of slots and the connection's own task share.
 struct Connection {
     network: Network,
     activity: AtomicU8,
-    /// The time of the last change of activity, in milliseconds since the list was made.
+    /// The time when the activity was last noted, in milliseconds since the slots were made.
     since: AtomicU64,
     is_ended: AtomicBool,
     waker: Mutex<Option<Waker>>,
@@ -87,8 +91,9 @@ impl SlotTable {
         Some(connection)
     }
 
-    /// Ends one of the connections that may be ended: an idle one before others, of the address with the most connections, and of these the one that
-    /// has waited longest. False if there is none.
+    /// Ends one of the connections that `may_end` allows; it gets a connection and the number of connections of its address. An idle one is
+    /// ended before others, then one of the address with the most connections, then the one whose activity was noted first. False if there
+    /// is none.
     fn end_one(&mut self, may_end: impl Fn(&Connection, usize) -> bool) -> bool {
         let rank = |(number, connection): (&u64, &Arc<Connection>)| {
             let count = self.of_one.get(&connection.network).copied().unwrap_or_default();
@@ -106,14 +111,15 @@ impl SlotTable {
 }
 
 impl ConnectionSlots {
-    /// Slots for at most `most` connections, and `most_of_one` of one address.
+    /// Slots for at most `most` connections, and at most `most_of_one` of one address.
     pub fn new(most: usize, most_of_one: usize) -> Arc<Self> {
         let began = Instant::now();
         Arc::new(Self { most, most_of_one, began, state: Mutex::default() })
     }
 
-    /// Takes a slot for a connection from this address. If the address has used up its share, one of its own idle connections is ended; if all slots
-    /// are taken, one of any address is.
+    /// Takes a slot for a connection from this address. If the address already has its most, one of its own idle connections is ended. If
+    /// all slots are taken, one of any address is ended: an idle one, or else one that makes the server wait, of an address with more
+    /// connections.
     ///
     /// # Errors
     /// [`Full`] if no connection may be ended.
@@ -177,7 +183,7 @@ impl ConnectionSlots {
         self.lock().connections.len()
     }
 
-    /// The number of connections that were ended to make room.
+    /// The number of connections that were ended since the start to make room for others.
     pub fn given_up(&self) -> u64 {
         self.lock().ended
     }
@@ -199,13 +205,14 @@ pub struct ConnectionSlot {
 }
 
 impl ConnectionSlot {
-    /// Notes what the connection is doing now.
+    /// Notes the present activity of the connection.
     pub fn note(&self, activity: Activity) {
         self.connection.since.store(self.slots.now(), Ordering::Relaxed);
         self.connection.activity.store(activity as u8, Ordering::Relaxed);
     }
 
-    /// Whether the connection must end to make room. If not, the task is woken when it must.
+    /// Whether the connection must end, to make room or because it was idle for too long. If not, the task of `context` is woken when it
+    /// must.
     pub fn is_ended(&self, context: &Context<'_>) -> bool {
         if !self.connection.is_ended.load(Ordering::Acquire) {
             let mut waker = self.connection.waker.lock().unwrap_or_else(PoisonError::into_inner);
@@ -218,7 +225,7 @@ impl ConnectionSlot {
         self.connection.is_ended.load(Ordering::Acquire)
     }
 
-    /// Waits until the connection must end to make room.
+    /// Waits until the connection must end, to make room or because it was idle for too long.
     pub async fn ended(&self) {
         poll_fn(|context| match self.is_ended(context) {
             true => Poll::Ready(()),

@@ -14,10 +14,11 @@ use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::views::{CaView, PeerView};
 
-/// All entries to be published, each behind the entry above it.
+/// All entries to be published. Each comes after the entry above it.
 ///
 /// # Errors
-/// [`Error::Malformed`] when a name cannot be given to an entry.
+/// [`Error::Malformed`] if an entry cannot have its name, or one above it, in this schema; [`Error::Internal`] if a certificate cannot be
+/// encoded.
 pub fn entries<'a>(
     layout: &Layout,
     cas: &[CaView],
@@ -64,7 +65,7 @@ pub fn entries<'a>(
     Ok(all)
 }
 
-/// The entry of a CA: `pkiCA` and `deltaCRL` (RFC 4523 §3.1, §3.4), with a structural class that demands no attribute but the name.
+/// The entry of a CA: `pkiCA` and `deltaCRL` (RFC 4523 §5.2, §5.4), with a structural class that demands no attribute but the name.
 fn ca_entry(layout: &Layout, ca: &CaView) -> Result<Entry> {
     let dn = layout.ca(&ca.name);
     let mut classes = vec!["applicationProcess", "pkiCA"];
@@ -88,7 +89,7 @@ fn ca_entry(layout: &Layout, ca: &CaView) -> Result<Entry> {
     Ok(Entry { dn, classes, attributes })
 }
 
-/// The entry of a partition of a CRL: a `cRLDistributionPoint` (RFC 4523 §3.3).
+/// The entry of a partition of a CRL: a `cRLDistributionPoint` (RFC 4523 §5.3).
 fn partition_entry(layout: &Layout, ca: &CaView, number: u16, crl: &Bytes) -> Result<Entry> {
     let dn = layout.partition(&ca.name, &number.to_string());
     let mut attributes = naming(&dn)?;
@@ -96,7 +97,7 @@ fn partition_entry(layout: &Layout, ca: &CaView, number: u16, crl: &Bytes) -> Re
     Ok(Entry { dn, classes: vec!["cRLDistributionPoint"], attributes })
 }
 
-/// The entry of a peer: `pkiUser` (RFC 4523 §3.2), with a structural class that fits the type of the name.
+/// The entry of a peer: `pkiUser` (RFC 4523 §5.1), with a structural class that fits the type of the name.
 fn peer_entry(dn: Dn, certificates: &[Bytes]) -> Result<Entry> {
     let named_by = |kind| {
         let first = dn.rdns().first().map_or(&[][..], Rdn::attributes);
@@ -146,7 +147,7 @@ fn container(dn: &Dn) -> Result<Entry> {
     Ok(Entry { dn: dn.clone(), classes, attributes })
 }
 
-/// The attributes of an entry that its RDN names.
+/// The attributes that the RDN of an entry contains, which the entry must have.
 fn naming(dn: &Dn) -> Result<Vec<Attribute>> {
     let first = dn.rdns().first().map_or(&[][..], Rdn::attributes);
     first
@@ -168,6 +169,8 @@ fn naming(dn: &Dn) -> Result<Vec<Attribute>> {
 /// The attribute types that may name an entry, in the spelling of the schema.
 const NAMES: [&str; 9] = ["cn", "o", "ou", "dc", "c", "l", "st", "uid", "serialNumber"];
 
+/// Encodes the certificate of a CA as the issuedToThisCA of a CertificatePair, DER.
+///
 /// ```text
 /// CertificatePair ::= SEQUENCE {
 ///     issuedToThisCA [0] Certificate OPTIONAL,

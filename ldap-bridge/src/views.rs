@@ -1,4 +1,4 @@
-//! What is published about CAs and peers, independent of a directory.
+//! The published data of CAs and peers, independent of the names of entries.
 
 use bytes::Bytes;
 use countersign_ca::record::Label;
@@ -12,22 +12,22 @@ pub struct CaView {
     pub is_root: bool,
     /// Its certificate, DER.
     pub certificate: Bytes,
-    /// Its full CRL.
+    /// Its full CRL, DER; `None` if it has none.
     pub crl: Option<Bytes>,
-    /// Its delta CRL.
+    /// Its delta CRL, DER; `None` if it has none.
     pub delta: Option<Bytes>,
-    /// The CRLs of its partitions, by number.
+    /// The CRLs of its partitions, DER, each with the partition's number.
     pub partitions: Vec<(u16, Bytes)>,
 }
 
-/// A peer, with its certificates that are in use.
+/// A peer, with its certificates of one profile that are in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerView {
-    /// Its account.
+    /// The name of its account.
     pub account: Label,
     /// The profile of its certificates.
     pub profile: Label,
-    /// Its first identity, without the kind.
+    /// Its first identity, without the kind; or the name of its account if there is none.
     pub id: String,
     /// Its certificates, DER.
     pub certificates: Vec<Bytes>,

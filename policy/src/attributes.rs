@@ -11,13 +11,13 @@ pub const MAX_VALUE: usize = 1 << 16;
 /// The most attributes in a set.
 pub const MAX_ATTRIBUTES: usize = 1 << 12;
 
-/// The most bytes that all names and values may take together; replaced values count too.
+/// The number of bytes that all names and values may take together before a further value is set; replaced values count too.
 const MAX_BYTES: usize = 1 << 28;
 
 /// Why an attribute is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AttributeError {
-    /// RFC 2704 §3: letters, digits and underscores, not beginning with a digit.
+    /// The name is not letters, digits and underscores, beginning with a letter or an underscore (RFC 2704 §3).
     #[error(
         "`{0}` is not an attribute name: it begins with a letter and goes on with letters, digits and underscores"
     )]
@@ -31,14 +31,14 @@ pub enum AttributeError {
     /// The name or the value is too long.
     #[error("attribute `{name}` has {length} bytes; at most {limit} are taken")]
     TooLong {
-        /// The beginning of the name.
+        /// The first 64 bytes of the name.
         name: String,
-        /// Its length, in bytes.
+        /// The length of the name or the value, whichever is too long, in bytes.
         length: usize,
         /// The longest that is allowed, in bytes.
         limit: usize,
     },
-    /// The set is full.
+    /// The set already has the most attributes or bytes that it may have.
     #[error("more than {MAX_ATTRIBUTES} attributes, or {MAX_BYTES} bytes of them")]
     TooMany,
 }
@@ -51,6 +51,7 @@ pub struct AttributeSet {
     table: HashTable<u32>,
 }
 
+/// An attribute: the hash of its name, and the ranges (start, end) of its name and its value in `AttributeSet::bytes`.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     hash: u64,
@@ -64,7 +65,7 @@ impl AttributeSet {
         Self::default()
     }
 
-    /// An empty set with room for `attributes` names and values of `bytes` together.
+    /// An empty set with room for `attributes` attributes, whose names and values have `bytes` bytes together.
     pub fn with_capacity(attributes: usize, bytes: usize) -> Self {
         let room = attributes.min(MAX_ATTRIBUTES);
         Self {
@@ -107,7 +108,7 @@ impl AttributeSet {
         Ok(())
     }
 
-    /// The value of an attribute.
+    /// The value of an attribute; `None` if it was not set.
     pub fn value(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
         let name = name.as_ref();
         self.value_hashed(hash(name), name)
@@ -118,12 +119,12 @@ impl AttributeSet {
         self.entries.iter().map(|entry| (self.slice(entry.name), self.slice(entry.value)))
     }
 
-    /// How many names have a value.
+    /// The number of attributes that are set.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether no name has a value.
+    /// Whether no attribute is set.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

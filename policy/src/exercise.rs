@@ -1,5 +1,5 @@
-//! Runs everything that the crate does with text on one input, for the fuzzer and for the test of its seeds. It panics only if
-//! the crate has a fault.
+//! Runs everything that the crate does with text on one input, for the fuzzer and for the test of the fuzzer's first inputs. It panics only
+//! if the crate has a fault.
 
 use crate::lint::{Options, lint};
 use crate::syntax::{Assertion, parse_file, split};
@@ -61,7 +61,8 @@ fn ask(source: &Source, values: &ComplianceValues) {
     }
 }
 
-/// Only parses, and shows the errors, so that a fuzzer can run it often.
+/// Only parses the text, and prints the assertions or renders the errors. It does less than [`everything`], so that a fuzzer can run it
+/// more often.
 pub fn parse(text: &[u8]) {
     let source = Source::new("fuzz", text);
     match parse_file(&source) {

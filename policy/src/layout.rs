@@ -10,11 +10,12 @@ use crate::syntax::fields::RawField;
 use crate::syntax::lexer::{Lexeme, Lexer, Token};
 use crate::syntax::{Field, split};
 
-/// The width above which lines are broken, where that is possible.
+/// The width above which lines are broken, where that is possible, in bytes.
 const WIDTH: usize = 80;
+/// The spaces by which a line is indented more than the line it belongs to.
 const INDENT: usize = 4;
 
-/// Formats a whole file.
+/// Formats a whole file of assertions.
 ///
 /// # Errors
 /// The syntax errors of the file; a file with errors is not formatted.
@@ -42,7 +43,7 @@ pub fn format(source: &Source) -> Result<Vec<u8>, Vec<Finding>> {
     Ok(out)
 }
 
-/// The comments between assertions, one block for each paragraph.
+/// The comments in a text between assertions, one block for each paragraph.
 fn comments(text: &[u8]) -> Vec<Vec<u8>> {
     let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).collect();
     lines
@@ -101,7 +102,7 @@ fn verbatim(content: &[u8]) -> Vec<u8> {
 struct Item<'t> {
     lexeme: Lexeme,
     text: &'t [u8],
-    /// Whether it was not the first on its line.
+    /// Whether another token, or the label of the field, precedes it on its line.
     trails: bool,
 }
 
@@ -114,12 +115,12 @@ impl Item<'_> {
         self.lexeme.token == Token::Comment
     }
 
-    /// Whether a line may be broken behind it.
+    /// Whether the layout may begin a new line behind it.
     fn may_break(&self) -> bool {
         self.is("&&") || self.is("||") || self.is(",")
     }
 
-    /// Whether it ends an operand.
+    /// Whether it ends an operand, so that a `-` behind it subtracts and is not a sign.
     fn ends_operand(&self) -> bool {
         matches!(
             self.lexeme.token,
@@ -154,6 +155,7 @@ struct Layout {
     out: Vec<u8>,
     /// Whether the next token begins a line.
     fresh: bool,
+    /// The spaces at the beginning of a new line.
     indent: usize,
 }
 
@@ -162,7 +164,7 @@ impl Layout {
         Self { out, fresh: false, indent: INDENT }
     }
 
-    /// Everything on one line, except for comments.
+    /// Writes the tokens on one line, with a line break only behind comments and before those that begin a line.
     fn line(mut self, items: &[Item<'_>]) -> Vec<u8> {
         self.tokens(items, None);
         self.out
@@ -273,7 +275,7 @@ impl Layout {
     }
 }
 
-/// The least depth in parentheses down to which lines must be broken so that all fit; `None` if no depth suffices.
+/// The least depth of parentheses down to which lines must be broken so that all of them fit, up to 3; 4 if that does not suffice.
 fn depth_to_break(items: &[Item<'_>], indent: usize) -> usize {
     let deepest = 4;
     (0..deepest).find(|breaks| widest(items, indent, *breaks) <= WIDTH).unwrap_or(deepest)
@@ -294,7 +296,7 @@ fn widest(items: &[Item<'_>], indent: usize, breaks: usize) -> usize {
     widest
 }
 
-/// The number of tokens up to the end of a statement: a clause, `test -> {`, `};`, or a comment on its own line.
+/// The number of items up to the end of a statement: a clause, `test -> {`, `};`, or a comment that is the first item.
 fn statement(items: &[Item<'_>]) -> usize {
     if items.first().is_some_and(Item::is_comment) {
         return 1;
@@ -308,7 +310,7 @@ fn statement(items: &[Item<'_>]) -> usize {
     end + usize::from(trailing)
 }
 
-/// The width of the tokens on one line.
+/// The width of the tokens if they are on one line, in bytes, with a space for each. The text of comments does not count.
 fn width(items: &[Item<'_>]) -> usize {
     let comment = |item: &&Item<'_>| !item.is_comment();
     items.iter().filter(comment).map(|item| item.text.len()).sum::<usize>() + items.len()

@@ -1,5 +1,5 @@
-//! Principals (RFC 2704 §4.5, §5.2): opaque labels, and keys that can sign. Two labels are equal if their bytes are; two keys
-//! are equal if they are the same key, however each is spelled.
+//! Principals (RFC 2704 §4.5, §5.2): opaque labels, binary identifiers (RFC 2792 §3.3), and keys that can sign. Two labels are equal if
+//! their bytes are; two keys are equal if they are the same key, however each is spelled.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +12,7 @@ use crate::key::{Encoding, PublicKey};
 /// The longest spelling of a key, in bytes.
 pub const MAX_KEY: usize = 1 << 16;
 
-/// The prefixes, up to the colon, of labels that hold a pre-shared key or its hash.
+/// The beginning of labels that hold a pre-shared key or its hash, such as `passphrase:` and `passphrase-sha1-hex:`.
 const SECRET: &[u8] = b"passphrase";
 
 /// A malformed key of a known algorithm.
@@ -30,16 +30,16 @@ pub struct Principal(Arc<Identity>);
 #[derive(PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Identity {
     Opaque(Box<[u8]>),
-    /// RFC 2792 §2.3
+    /// A binary identifier (RFC 2792 §2.3): its decoded octets. It cannot sign.
     Binary(Box<[u8]>),
     Key(PublicKey),
 }
 
 impl Principal {
-    /// Reads a spelling. A spelling that does not name a known algorithm is an opaque label.
+    /// Reads the spelling of a principal. A spelling that does not begin with a known algorithm, such as `rsa-hex:`, is an opaque label.
     ///
     /// # Errors
-    /// The algorithm is known, and the rest is not a key of that algorithm.
+    /// The algorithm is known, and the rest is not a key of that algorithm, or the spelling is longer than [`MAX_KEY`].
     pub fn parse(text: &[u8]) -> Result<Self, PrincipalError> {
         let Some((kind, encoding, bits)) = known_algorithm(text) else {
             return Ok(Self::opaque(text));
@@ -95,7 +95,7 @@ impl Principal {
         }
     }
 
-    /// The canonical spelling: a label unchanged, a key in lower-case hexadecimal digits.
+    /// The canonical spelling: a label unchanged; a key or a binary identifier as `<algorithm>-hex:` and lower-case hexadecimal digits.
     pub fn text(&self) -> Cow<'_, [u8]> {
         match &*self.0 {
             Identity::Opaque(text) => Cow::Borrowed(text),
@@ -109,7 +109,7 @@ impl Principal {
     }
 }
 
-/// A label may hold a passphrase (isakmpd's `passphrase:…`).
+/// Wipes the memory of a label, because it may hold a passphrase (isakmpd's `passphrase:…`).
 impl Drop for Identity {
     fn drop(&mut self) {
         if let Self::Opaque(text) = self {

@@ -32,10 +32,10 @@ pub struct Requesters {
 }
 
 impl Requesters {
-    /// Requesters from their spellings.
+    /// Reads requesters from their spellings, such as `ed25519-hex:…` or `DN:/CN=gw7`.
     ///
     /// # Errors
-    /// There is no requester, there are too many, one is `POLICY`, or one is a malformed key of a known algorithm.
+    /// There is no requester, there are more than [`MAX_REQUESTERS`], one is `POLICY`, or one is a malformed key of a known algorithm.
     pub fn new<T: AsRef<[u8]>>(texts: impl IntoIterator<Item = T>) -> Result<Self, RequesterError> {
         let mut requesters = Self { principals: Vec::new(), joined: Zeroizing::new(Vec::new()) };
         for text in texts {

@@ -1,4 +1,5 @@
-//! A text with its name, and findings in it: each is shown with file, line, column, the line with a caret, and a hint.
+//! A text with its name, and findings in it: each is shown with file, line, column, the line with carets below the place, and the hint if
+//! it has one.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -14,13 +15,14 @@ pub struct Source {
 
 /// The longest part of a source line that a finding shows, in bytes.
 const SHOWN: usize = 120;
-/// How far before the shown part a secret may begin, in bytes.
+/// How far before the shown part the search for secrets begins, in bytes. A secret that begins earlier is not found.
 const BEFORE: usize = 64 << 10;
-/// The prefixes of principals that are pre-shared keys or their hashes.
+/// The beginning, in any case, of principals that are pre-shared keys or their hashes: `passphrase:`, `passphrase-md5-hex:`,
+/// `passphrase-sha1-hex:`.
 const SECRET: &[u8] = b"passphrase";
 
 impl Source {
-    /// A text with a name.
+    /// Makes a source from a text and the name to show for it.
     pub fn new(name: impl Into<Arc<str>>, text: impl Into<Arc<[u8]>>) -> Self {
         Self { name: name.into(), text: text.into() }
     }
@@ -35,12 +37,12 @@ impl Source {
         &self.text
     }
 
-    /// The bytes of a span; empty if the span is of another source.
+    /// The bytes of a span of this text; empty if the span ends behind the text.
     pub fn slice(&self, span: Span) -> &[u8] {
         self.text.get(span.range()).unwrap_or_default()
     }
 
-    /// Line and column of a byte offset.
+    /// Line and column of a byte offset. An offset behind the end counts as the end.
     pub fn position(&self, offset: usize) -> Position {
         let before = self.text.get(..offset).unwrap_or(&self.text);
         let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
@@ -48,7 +50,7 @@ impl Source {
         Position { line, column: columns(before.get(start..).unwrap_or_default()) + 1 }
     }
 
-    /// A finding as text for a person, ending with a newline. Pre-shared keys in the line are replaced:
+    /// A finding as text for a person, ending with a newline. Pre-shared keys and their hashes in the line are replaced by `…`:
     ///
     /// ```text
     /// error: expected `;`, found `}`
@@ -90,7 +92,7 @@ impl Source {
         out
     }
 
-    /// At most [`SHOWN`] bytes of the line around an offset.
+    /// The range of the bytes to show of the line that has this offset: at most [`SHOWN`], and at most half as many before the offset.
     fn shown_line(&self, offset: usize) -> Range<usize> {
         let offset = offset.min(self.text.len());
         let (before, after) = self.text.split_at_checked(offset).unwrap_or((&self.text, &[]));
@@ -100,7 +102,7 @@ impl Source {
         start..(offset + length).min(start + SHOWN)
     }
 
-    /// A part of the text, printable, with `…` for each secret.
+    /// A part of the text, printable, with `…` in place of each secret.
     fn without_secrets(&self, part: Range<usize>) -> String {
         let from = part.start.saturating_sub(BEFORE);
         let part = part.start..part.end.min(self.text.len());
@@ -120,8 +122,8 @@ impl Source {
     }
 }
 
-/// The ranges of pre-shared keys and their hashes in a text: from behind `passphrase:` and the other prefixes to the end of the
-/// string or line.
+/// The ranges of pre-shared keys and their hashes in a text: from behind the colon of a prefix ([`SECRET`]) to the closing quote or the end
+/// of the line. A quote or newline behind a backslash does not end them.
 fn secrets(text: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -152,7 +154,7 @@ fn secrets(text: &[u8]) -> Vec<Range<usize>> {
     found
 }
 
-/// A text that may be the name of a principal, as a message may show it: shortened, and without a pre-shared key.
+/// A text that may be the name of a principal, as a message may show it: at most its first `most` bytes, and without a pre-shared key.
 pub(crate) fn discreet(text: &[u8], most: usize) -> String {
     let secret = secrets(text).first().map(|secret| secret.start);
     let shown = text.get(..secret.unwrap_or(text.len()).min(most)).unwrap_or(text);
@@ -160,7 +162,7 @@ pub(crate) fn discreet(text: &[u8], most: usize) -> String {
     format!("{}{rest}", printable(shown))
 }
 
-/// A part of a [`Source`], in bytes.
+/// A part of a [`Source`], as byte offsets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, PartialOrd, Ord)]
 pub struct Span {
     start: u32,
@@ -168,7 +170,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// The bytes from `start` up to but not including `end`.
+    /// The bytes from `start` up to but not including `end`; none if `end` is below `start`.
     pub fn new(start: usize, end: usize) -> Self {
         let narrow = |offset| u32::try_from(offset).unwrap_or(u32::MAX);
         Self { start: narrow(start), end: narrow(end.max(start)) }
@@ -199,18 +201,18 @@ impl Span {
 /// A position in a text, as editors count: line and column from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
-    /// The line.
+    /// The line, counted from 1.
     pub line: usize,
-    /// The column.
+    /// The column, in characters, counted from 1.
     pub column: usize,
 }
 
-/// How serious a finding is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
     /// The text can be used, but may not mean what its author wanted.
     Warning,
-    /// The text cannot be used.
+    /// The text cannot be used, or has less effect than it seems to have.
     Error,
 }
 
@@ -224,23 +226,23 @@ impl Severity {
     }
 }
 
-/// Something found in a text.
+/// An error in a text, or a warning about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// How serious it is.
+    /// Its severity.
     pub severity: Severity,
-    /// The rule, such as `undefined-attribute`; empty for syntax.
+    /// The rule, such as `undefined-attribute`; empty for an error that no rule of the linter found, such as a syntax error.
     pub code: &'static str,
-    /// The part of the text it is about.
+    /// The part of the text that the finding is about.
     pub span: Span,
-    /// What was expected and what was found.
+    /// The message: for a syntax error, what was expected and what was found.
     pub message: String,
-    /// A hint for the author.
+    /// A hint for the author, if there is one.
     pub hint: Option<String>,
 }
 
 impl Finding {
-    /// A syntax error.
+    /// An error without a rule, such as a syntax error.
     pub fn error(span: Span, message: impl Into<String>) -> Self {
         Self { severity: Severity::Error, code: "", span, message: message.into(), hint: None }
     }
@@ -258,7 +260,8 @@ impl Finding {
     }
 }
 
-/// Bytes as they may be shown on a terminal: one character for each byte outside ASCII.
+/// Bytes, read as UTF-8, as they may be shown on a terminal. A tab becomes a space. Octets that are not UTF-8, control characters, and
+/// invisible or direction-changing characters become U+FFFD.
 pub fn printable(bytes: &[u8]) -> String {
     let shown = String::from_utf8_lossy(bytes);
     shown

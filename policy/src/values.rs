@@ -14,27 +14,29 @@ pub enum ValuesError {
     /// The list is empty.
     #[error("expected at least one compliance value, found none")]
     Empty,
-    /// A value appears twice.
+    /// This value appears more than once.
     #[error("compliance value `{0}` stands in the order twice")]
     Twice(String),
-    /// There are too many values.
+    /// There are more than [`MAX_VALUES`] values. The number is `MAX_VALUES` + 1, because the rest are not counted.
     #[error("expected at most {MAX_VALUES} compliance values, found {0}")]
     TooMany(usize),
 }
 
-/// An ordered set of compliance values.
+/// A set of compliance values, ordered from the least trust to the most.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComplianceValues {
     names: Vec<Box<[u8]>>,
+    /// All values, separated by commas.
     joined: Vec<u8>,
+    /// The position of each value; `None` if there are at most [`FEW`] values.
     index: Option<HashMap<Box<[u8]>, usize>>,
 }
 
 impl ComplianceValues {
-    /// Values in ascending order: the first is `_MIN_TRUST`, the last is `_MAX_TRUST`.
+    /// Makes a set of values that are given in ascending order: the first is `_MIN_TRUST`, the last is `_MAX_TRUST`.
     ///
     /// # Errors
-    /// There is no value, there are too many, or one appears twice.
+    /// There is no value, there are more than [`MAX_VALUES`], or one appears twice.
     pub fn new<V: AsRef<[u8]>>(values: impl IntoIterator<Item = V>) -> Result<Self, ValuesError> {
         let names: Vec<Box<[u8]>> =
             values.into_iter().take(MAX_VALUES + 1).map(|value| value.as_ref().into()).collect();
@@ -61,7 +63,7 @@ impl ComplianceValues {
         Self { names, joined: b"false,true".to_vec(), index: None }
     }
 
-    /// The position of a value.
+    /// The position of a value, counted from 0; `None` if the set does not have it.
     pub fn position(&self, name: &[u8]) -> Option<usize> {
         match &self.index {
             Some(index) => index.get(name).copied(),
@@ -69,7 +71,7 @@ impl ComplianceValues {
         }
     }
 
-    /// The value at a position.
+    /// The value at a position; empty if there is none.
     pub fn name(&self, position: usize) -> &[u8] {
         self.names.get(position).map_or(&[], |name| name)
     }

@@ -1,5 +1,5 @@
-//! Connections to directories of others. The ldap3 library is connected through a pair of sockets of our own, so that the answers of a directory are
-//! checked ([`Frames`]) before the library parses them, with TLS as well.
+//! Connections to directories of others. The library ldap3 does not have the connection to the directory, but one end of a pair of local
+//! sockets. So the answers of a directory are checked ([`Frames`]) before the library parses them, with TLS as well.
 
 use std::io;
 use std::os::unix::net::UnixStream as StdUnixStream;
@@ -21,36 +21,38 @@ use crate::protocol::result;
 /// The StartTLS request (RFC 4511 §4.14.1) as message 1.
 const START_TLS: &[u8] = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037";
 
-/// How many octets are read at a time.
+/// The octets for which a buffer has room at first.
 const CHUNK: usize = 16 << 10;
 
 /// The bounds of the answer to StartTLS.
 const SHORT: Bounds = Bounds { frame: 4096, elements: 16, octets: 4096, entries: 0 };
 
-/// How a server is reached.
+/// The security of the connection to a server.
 #[derive(Clone)]
 pub enum Security {
     /// Without TLS.
     None,
     /// TLS from the start.
     Tls(Arc<ClientConfig>),
-    /// TLS after a StartTLS request.
+    /// TLS after a StartTLS request, on a connection without TLS.
     StartTls(Arc<ClientConfig>),
 }
 
-/// A connection. Dropping it ends its tasks.
+/// A connection to a directory. Dropping it ends its tasks.
 pub struct Connection {
-    /// The handle for operations.
+    /// The library's handle for operations.
     pub ldap: Ldap,
+    /// The error by which the connection has ended, if it has.
     fault: Arc<Mutex<Option<String>>>,
     tasks: [JoinHandle<()>; 2],
 }
 
 impl Connection {
-    /// Connects to `host`, which may be an address in brackets. The caller bounds the time.
+    /// Connects to `host`, a name or an address (IPv6 may be in brackets), and starts TLS; it does not bind. The caller bounds the time.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], in words.
+    /// [`Error::Unavailable`] if the server cannot be reached, or TLS fails; [`Error::Malformed`] if `host` cannot be a name in a TLS
+    /// certificate.
     pub async fn open(host: &str, port: u16, security: &Security, bounds: Bounds) -> Result<Self> {
         let failed = |e: io::Error| Error::Unavailable(e.to_string());
         let name = host.trim_start_matches('[').trim_end_matches(']');
@@ -85,12 +87,13 @@ impl Connection {
         Ok(Self { ldap, fault, tasks: [pump, driver] })
     }
 
-    /// The reason why an answer of the directory was rejected, if the connection has ended by that.
+    /// The reason why the connection has ended, if an answer of the directory was rejected or the connection failed.
     pub fn fault(&self) -> Option<String> {
         self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The text for an error of an operation: the reason why an answer was rejected, if there is one, or else the error itself.
+    /// The text for an error of an operation: the reason why the connection has ended ([`Self::fault`]), if there is one, or else the error
+    /// itself.
     pub fn reason(&self, error: impl std::fmt::Display) -> String {
         match self.fault() {
             Some(fault) => format!("the directory's answer is not taken: {fault}"),
@@ -105,7 +108,8 @@ impl Drop for Connection {
     }
 }
 
-/// Requests TLS. Octets behind the answer are an error, because they would be read as if they had arrived under TLS.
+/// Requests StartTLS, and reads the answer. Octets behind the answer are an error, because they would be read as if they had arrived under
+/// TLS.
 async fn start_tls(stream: &mut TcpStream) -> Result<()> {
     let failed = |e: io::Error| Error::Unavailable(e.to_string());
     let wrong = |why: String| Error::Unavailable(format!("StartTLS: {why}"));
@@ -130,7 +134,7 @@ async fn start_tls(stream: &mut TcpStream) -> Result<()> {
     }
 }
 
-/// Runs [`carry`], and notes the reason if it fails.
+/// Runs [`carry`], and stores the error in `fault` if it fails.
 async fn pump<S: AsyncRead + AsyncWrite>(
     directory: S,
     library: UnixStream,
@@ -185,7 +189,7 @@ async fn carry<S: AsyncRead + AsyncWrite>(
 /// The TLS configuration that trusts the platform's CAs.
 ///
 /// # Errors
-/// [`Error::Internal`].
+/// [`Error::Internal`] if the cryptographic library does not support TLS.
 pub fn platform_tls() -> Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -196,7 +200,8 @@ pub fn platform_tls() -> Result<Arc<ClientConfig>> {
     Ok(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
 }
 
-/// Reads `ldap://host:port` or `ldaps://host:port`: the host, the port, and whether TLS begins at once. `None` if it is neither.
+/// Divides `ldap://host:port` or `ldaps://host:port` into the host (with brackets, if it has them), the port (389 or 636 if it is missing),
+/// and whether TLS begins at once. `None` if it is neither.
 #[must_use]
 pub fn address(url: &str) -> Option<(&str, u16, bool)> {
     let (authority, usual, is_tls) =

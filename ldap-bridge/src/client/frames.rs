@@ -1,5 +1,6 @@
-//! Checks the messages of a directory (RFC 4511 §4.1.1) before the LDAP library parses them: their size, their structure, and whether they answer an
-//! open request. A message that passes has exactly the structure of the expected answer, so that none is nested deeper or larger than that.
+//! Checks the messages of a directory (RFC 4511 §4.1.1) before the LDAP library parses them: their size, their structure, and whether they
+//! answer an open request. A message that passes has exactly the structure of the expected answer, so that none is nested deeper or larger
+//! than that.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -13,7 +14,7 @@ use crate::protocol::{Length, oid, tag};
 pub struct Bounds {
     /// The largest message, in octets.
     pub frame: usize,
-    /// The most elements of a message.
+    /// The most BER elements of a message.
     pub elements: usize,
     /// The most octets of all messages that answer one search.
     pub octets: usize,
@@ -30,33 +31,35 @@ const MAX_OPEN: usize = 1024;
 /// The scope of a search for one entry (RFC 4511 §4.5.1.2).
 const BASE_OBJECT: u32 = 0;
 
-/// An open request, by its messageID.
+/// A request that is not answered completely yet, and the rest of its bounds.
 struct Asked {
     /// The tag of the response that ends it.
     ends: u8,
-    /// How many octets may still arrive.
+    /// The octets of answers that may still arrive.
     octets: usize,
-    /// How many entries and references may still arrive.
+    /// The entries and references that may still arrive.
     entries: usize,
 }
 
 /// Checks the messages of a directory against the open requests.
 pub struct Frames {
     bounds: Bounds,
+    /// The open requests, by their messageID.
     asked: HashMap<u32, Asked>,
 }
 
 impl Frames {
-    /// No request is open yet.
+    /// A checker without open requests.
     #[must_use]
     pub fn new(bounds: Bounds) -> Self {
         Self { bounds, asked: HashMap::new() }
     }
 
-    /// Takes the next message to the directory out of `buffer`, and notes its request. `None` if the message is not complete yet.
+    /// Takes the next message to the directory out of `buffer`, and records it as an open request if it has an answer. `None` if the
+    /// message is not complete yet.
     ///
     /// # Errors
-    /// The message is malformed.
+    /// The message is malformed, or too many requests are open.
     pub fn ask(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, String> {
         let Some(length) = whole(buffer, usize::MAX)? else { return Ok(None) };
         let frame = buffer.split_to(length).freeze();
@@ -64,7 +67,7 @@ impl Frames {
         let mut message = Reader::of(&frame, &left)?;
         let id = message.number(tag::INTEGER)?;
         let (request, mut content) = message.any()?;
-        // An operation that is not known here has the tag of its answer behind its own.
+        // The answer to an operation that is not known here is assumed to have the next tag, as LDAP numbers its operations.
         let ends = tag::response_to(request).unwrap_or(request.wrapping_add(1));
         let single = Asked { ends, octets: self.bounds.frame, entries: 0 };
         let asked = match request {
@@ -95,6 +98,8 @@ impl Frames {
         Ok(Some(frame))
     }
 
+    /// Checks the structure of a whole message, and whether it answers an open request. The last answer to a request closes it.
+    ///
     /// ```text
     /// LDAPMessage ::= SEQUENCE {
     ///      messageID       MessageID,
@@ -143,7 +148,7 @@ impl Frames {
     }
 }
 
-/// The result code of a message that [`Frames::answer`] has accepted.
+/// The result code of a response that [`Frames::answer`] has accepted; `None` if it cannot be read.
 pub fn result_code(frame: &[u8]) -> Option<u32> {
     let left = Cell::new(8);
     let mut message = Reader::of(frame, &left).ok()?;
@@ -151,6 +156,8 @@ pub fn result_code(frame: &[u8]) -> Option<u32> {
     message.any().ok()?.1.number(tag::ENUMERATED).ok()
 }
 
+/// Checks the content of a SearchResultEntry.
+///
 /// ```text
 /// SearchResultEntry ::= [APPLICATION 4] SEQUENCE {
 ///      objectName      LDAPDN,
@@ -176,7 +183,7 @@ fn entry(content: &mut Reader<'_>) -> Result<(), String> {
     content.end()
 }
 
-/// A reference: URIs (RFC 4511 §4.5.3).
+/// Checks a list of URIs: the content of a SearchResultReference (RFC 4511 §4.5.3) or of a referral.
 fn texts(content: &mut Reader<'_>) -> Result<(), String> {
     while !content.is_at_end() {
         content.text(tag::OCTET_STRING)?;
@@ -184,6 +191,8 @@ fn texts(content: &mut Reader<'_>) -> Result<(), String> {
     Ok(())
 }
 
+/// Checks the content of a response with an LDAPResult.
+///
 /// ```text
 /// LDAPResult ::= SEQUENCE {
 ///      resultCode         ENUMERATED { … },
@@ -208,6 +217,8 @@ fn result(content: &mut Reader<'_>) -> Result<(), String> {
     Ok(())
 }
 
+/// Checks the next control of a list.
+///
 /// ```text
 /// Control ::= SEQUENCE {
 ///      controlType             LDAPOID,
@@ -234,7 +245,7 @@ fn control(list: &mut Reader<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// The length of the message at the beginning of `buffer`; `None` if the message is not complete yet.
+/// The length in octets, with the header, of the message at the beginning of `buffer`; `None` if the message is not complete yet.
 fn whole(buffer: &[u8], most: usize) -> Result<Option<usize>, String> {
     let [found, rest @ ..] = buffer else { return Ok(None) };
     if *found != tag::SEQUENCE {
@@ -253,9 +264,10 @@ fn length(behind_tag: &[u8]) -> Result<Option<Length>, String> {
         .map_err(|_| "expected a definite length of at most four octets".to_owned())
 }
 
-/// Reads BER elements one after the other, and counts them against a bound.
+/// A reader of BER elements one after the other, which counts them against a bound.
 struct Reader<'a> {
     rest: &'a [u8],
+    /// The elements of the message that may still be read, shared with the readers of other parts of it.
     left: &'a Cell<usize>,
 }
 

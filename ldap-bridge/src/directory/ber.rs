@@ -1,5 +1,5 @@
-//! LDAP messages in BER (RFC 4511 §4.1.1, §5.1): requests are taken out of the stream within bounds, and answers are written without copying large
-//! values.
+//! LDAP messages in BER (RFC 4511 §4.1.1, §5.1): requests are taken out of the stream within bounds, and answers are written without
+//! copying large values.
 //!
 //! The library `ldap3_proto` decodes the operation of a request. Controls are read here, because the library loses their criticality.
 
@@ -10,22 +10,22 @@ use tokio_util::codec::Decoder;
 
 use crate::protocol::{Length, tag};
 
-/// The deepest nesting of a request apart from its filter.
+/// The deepest nesting of BER elements in a request, apart from its filter.
 const ENVELOPE_DEPTH: usize = 8;
 
-/// Why the rest of a stream cannot be read.
+/// The reason why the rest of a stream of requests cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Broken {
     /// The next octets are not an LDAP message.
     Malformed,
-    /// The message is too large.
+    /// The message has more octets than [`FrameBounds::octets`].
     TooLarge,
     /// The message is nested too deeply.
     TooDeep,
 }
 
 impl Broken {
-    /// The text for the client.
+    /// The diagnosticMessage for the client.
     pub const fn message(self) -> &'static str {
         match self {
             Self::Malformed => "expected an LDAP message",
@@ -40,7 +40,7 @@ impl Broken {
 pub struct FrameBounds {
     /// The largest message, in octets.
     pub octets: usize,
-    /// The deepest filter.
+    /// The deepest nesting of a filter.
     pub filter_depth: usize,
 }
 
@@ -51,19 +51,20 @@ pub struct Control {
     pub oid: String,
     /// Whether the operation must fail if the control is unknown.
     pub is_critical: bool,
-    /// Its value.
+    /// Its value; `None` without one.
     pub value: Option<Bytes>,
 }
 
-/// A request, taken out of the stream.
+/// A request, taken out of the stream: its operation is not decoded yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
-    /// The message's identifier.
+    /// The messageID.
     pub id: i32,
     /// The tag of the operation.
     pub tag: u8,
     /// The controls.
     pub controls: Vec<Control>,
+    /// The encoded operation, with its tag.
     operation: Bytes,
 }
 
@@ -128,7 +129,7 @@ impl Frame {
         Some(op)
     }
 
-    /// The message that an abandon request names; `None` for any other request.
+    /// The messageID that an abandon request names; `None` for any other request.
     pub fn abandons(&self) -> Option<i32> {
         match (self.tag, self.operation()) {
             (tag::ABANDON_REQUEST, Some(LdapOp::AbandonRequest(id))) => Some(id),
@@ -137,9 +138,10 @@ impl Frame {
     }
 }
 
-/// Replaces the parts of a search's filter whose values are not UTF-8. Such a part is Undefined here (RFC 4511 §4.5.1.7): the attribute either has no
-/// matching rule in this directory, such as `userCertificate`, or its values are text, and this is not. It is replaced by another part that is
-/// Undefined: the presence of an unknown attribute.
+/// Encodes a search again, with the parts of its filter replaced whose values are not UTF-8. `None` for another operation, and for a
+/// malformed search. Such a part is Undefined here (RFC 4511 §4.5.1.7): the attribute either has no matching rule in this directory, such
+/// as `userCertificate`, or its values are text, and this is not. It is replaced by another part that is Undefined: the presence of an
+/// unknown attribute.
 fn legible_search(operation: &Bytes) -> Option<Vec<u8>> {
     let search = Element::read(operation).filter(|search| search.tag == tag::SEARCH_REQUEST)?;
     let (mut content, mut rest) = (Vec::new(), search.value);
@@ -155,7 +157,8 @@ fn legible_search(operation: &Bytes) -> Option<Vec<u8>> {
     rest.is_empty().then(|| element(tag::SEARCH_REQUEST, &content))
 }
 
-/// Replaces such parts within a part of a filter. It recurses; the depth of the request was bounded before.
+/// Encodes a part of a filter (tag and content) again, with the parts replaced whose values are not UTF-8. It recurses; the depth of the
+/// request was bounded before.
 fn legible(kind: u8, content: &Bytes) -> Option<Vec<u8>> {
     match kind {
         // and, or, not
@@ -173,7 +176,7 @@ fn legible(kind: u8, content: &Bytes) -> Option<Vec<u8>> {
     }
 }
 
-/// Whether all values in a part of a filter are UTF-8.
+/// Whether all values in a part of a filter (tag and content) are UTF-8; `None` if it is malformed.
 fn is_legible(kind: u8, content: &Bytes) -> Option<bool> {
     if kind & tag::CONSTRUCTED == 0 {
         return Some(std::str::from_utf8(content).is_ok());
@@ -189,7 +192,7 @@ fn is_legible(kind: u8, content: &Bytes) -> Option<bool> {
     Some(true)
 }
 
-/// The length of the message at the beginning of `buffer`; `None` if its header is not complete yet.
+/// The length in octets, with the header, of the message at the beginning of `buffer`; `None` if its header is not complete yet.
 fn frame_length(buffer: &[u8], most: usize) -> Result<Option<usize>, Broken> {
     let [first, rest @ ..] = buffer else { return Ok(None) };
     if *first != tag::SEQUENCE {
@@ -201,7 +204,8 @@ fn frame_length(buffer: &[u8], most: usize) -> Result<Option<usize>, Broken> {
     if whole > most { Err(Broken::TooLarge) } else { Ok(Some(whole)) }
 }
 
-/// The nesting of constructed elements, counted up to one more than `enough`. It does not recurse, because an attacker chooses the depth.
+/// The depth to which constructed elements are nested, counted up to one more than `enough`. It does not recurse, because an attacker
+/// chooses the depth.
 fn nesting(content: &[u8], enough: usize) -> usize {
     let mut ends: Vec<usize> = Vec::new();
     let (mut at, mut deepest) = (0usize, 0);
@@ -227,9 +231,9 @@ fn nesting(content: &[u8], enough: usize) -> usize {
 /// Tag and length of an element.
 struct Header {
     kind: u8,
-    /// How many octets tag and length have.
+    /// The number of octets of tag and length.
     octets: usize,
-    /// How many octets the content has.
+    /// The number of octets of the content.
     content: usize,
 }
 
@@ -255,6 +259,8 @@ impl Element {
     }
 }
 
+/// Reads the controls of a request, the content of its `[0]` element. `None` if they are malformed.
+///
 /// ```text
 /// Control ::= SEQUENCE {
 ///      controlType             LDAPOID,
@@ -288,7 +294,7 @@ fn controls(list: &Bytes) -> Option<Vec<Control>> {
     Some(controls)
 }
 
-/// The size and the cookie in the value of a paged results control (RFC 2696 §2).
+/// The size and the cookie in the value of a paged results control (RFC 2696 §2); `None` if it is malformed.
 pub fn paged_value(value: &Bytes) -> Option<(i64, Bytes)> {
     let sequence = Element::read(value).filter(|sequence| sequence.tag == tag::SEQUENCE)?;
     let size = Element::read(&sequence.value).filter(|size| size.tag == tag::INTEGER)?;
@@ -299,7 +305,7 @@ pub fn paged_value(value: &Bytes) -> Option<(i64, Bytes)> {
     Some((i64::from_be_bytes(octets.ok()?), cookie.value))
 }
 
-/// Writes tag and length of an element.
+/// Writes tag and length of an element to the end of `out`.
 pub fn put_header(out: &mut BytesMut, tag: u8, length: usize) {
     out.put_u8(tag);
     let octets = (length as u64).to_be_bytes();
@@ -315,7 +321,7 @@ pub fn put_header(out: &mut BytesMut, tag: u8, length: usize) {
     }
 }
 
-/// How many octets tag and length take for a content of this length.
+/// The number of octets of tag and length for a content of this length.
 pub const fn header_length(length: usize) -> usize {
     if length < 0x80 {
         2

@@ -1,4 +1,4 @@
-//! One client's connection. Requests are answered one after the other, within limits of size and time.
+//! A client's connection to the built-in directory. Requests are answered one after the other, within limits of size and time.
 
 use std::io;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub enum Transport {
     Tls,
 }
 
-/// How serving a connection ends.
+/// The way in which the serving of a connection ends without an error.
 pub enum Ending<S> {
     /// The connection is closed.
     Closed,
@@ -46,16 +46,20 @@ pub enum Ending<S> {
     StartTls(S),
 }
 
-/// A connection.
+/// A client's connection.
 pub struct Connection<S> {
     stream: S,
     shared: Arc<Shared>,
+    /// The connection's slot; `None` for one that gets only a notice of disconnection.
     slot: Option<Arc<ConnectionSlot>>,
     transport: Transport,
+    /// Octets that have arrived and are not read yet.
     input: BytesMut,
+    /// Responses that are not written yet.
     output: BytesMut,
 }
 
+/// The next event on a connection.
 enum Next {
     Frame(Frame),
     Broken(Broken),
@@ -101,7 +105,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             };
             match frame.tag {
                 tag::UNBIND_REQUEST => return Ok(Ending::Closed),
-                // The operation that it names is over, or it would not be read yet.
+                // The operation that it names is over, or not read yet: during a search, `is_abandoned` looks for abandon requests.
                 tag::ABANDON_REQUEST => {}
                 tag::EXTENDED_REQUEST if self.wants_tls(&frame) => {
                     if self.start_tls(&frame).await? {
@@ -113,7 +117,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         }
     }
 
-    /// Sends a notice of disconnection (RFC 4511 §4.4.1).
+    /// Sends a notice of disconnection (RFC 4511 §4.4.1), with the reason.
     ///
     /// # Errors
     /// The stream fails.
@@ -124,7 +128,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         self.flush().await
     }
 
-    /// Reads the next request, within the time limits.
+    /// Waits for the next request or the end of the connection. At the end of a time limit it sends a notice, and the connection counts as
+    /// closed.
     async fn next(&mut self) -> io::Result<Next> {
         let limits = &self.shared.limits;
         let (idle, whole) = (limits.idle, limits.request_time);
@@ -224,7 +229,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         self.respond_with(&id, tag::SEARCH_RESULT_DONE, &outcome, &[], &controls).await
     }
 
-    /// Whether an abandon request for this operation has already arrived. At most about one message is read ahead.
+    /// Whether an abandon request for the operation with this messageID has already arrived. At most about one message is read ahead.
     async fn is_abandoned(&mut self, id: i32) -> io::Result<bool> {
         let bounds = self.shared.limits.frames();
         if self.input.len() < bounds.octets {
@@ -295,7 +300,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         } else if self.transport == Transport::Tls {
             Outcome::new(Code::OperationsError, "TLS is on already")
         } else if !self.input.is_empty() {
-            // RFC 4511 §4.14.1: a client sends nothing between the request and its answer. Such octets would be read as if they had been encrypted.
+            // RFC 4511 §4.14.1: a client sends nothing between the request and its answer. Such octets would be read as if they had been
+            // encrypted.
             Outcome::new(Code::OperationsError, "other requests stand behind this one")
         } else {
             Outcome::new(Code::Success, "")
@@ -328,6 +334,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         self.respond_with(id, response, outcome, more, &[]).await
     }
 
+    /// Sends a response: a message with this messageID (an encoded INTEGER), whose operation has the tag `response` and holds the result,
+    /// followed by the elements `more`; `controls` is the encoded list, or empty.
+    ///
     /// ```text
     /// LDAPResult ::= SEQUENCE {
     ///      resultCode         ENUMERATED { … },
@@ -395,7 +404,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     }
 }
 
-/// Waits until the connection must end to make room. A connection without a slot waits for ever.
+/// Waits until the connection must end to make room for others. Without a slot this never completes.
 async fn ended(slot: Option<&ConnectionSlot>) {
     match slot {
         Some(slot) => slot.ended().await,
@@ -403,8 +412,8 @@ async fn ended(slot: Option<&ConnectionSlot>) {
     }
 }
 
-/// Writes to a client. Each part must be accepted within `patience`, and the whole at a lowest speed, so that a client that reads nothing, or one
-/// octet at a time, does not block the connection for ever.
+/// Writes to a client. Each part must be accepted within `patience`, and the whole at a lowest speed, so that a client that reads nothing,
+/// or one octet at a time, does not block the connection for ever.
 async fn write<S: AsyncWrite + Unpin>(
     stream: &mut S,
     octets: &[u8],

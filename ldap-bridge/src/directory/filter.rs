@@ -7,7 +7,8 @@ use super::schema::{Matching, attribute_type, object_class};
 use super::snapshot::{Encoded, Node};
 use crate::dn::{Dn, prepared};
 
-/// Whether an entry matches a filter; `None` is Undefined. It recurses; the caller bounds the depth by [`size`].
+/// Whether an entry matches a filter; `None` is the truth value Undefined. It recurses; the caller first checks the depth that [`size`]
+/// returns.
 pub fn matches(filter: &LdapFilter, node: &Node) -> Option<bool> {
     match filter {
         LdapFilter::And(all) => fold(all.iter().map(|one| matches(one, node)), false),
@@ -28,12 +29,12 @@ pub fn matches(filter: &LdapFilter, node: &Node) -> Option<bool> {
     }
 }
 
-/// How large a filter is.
+/// The size of a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
-    /// How many parts it has.
+    /// The number of its parts, with the parts of substring filters that are neither initial nor final.
     pub parts: usize,
-    /// How deep they are nested.
+    /// The depth to which the parts are nested; 1 for a single part.
     pub depth: usize,
 }
 
@@ -56,7 +57,8 @@ pub fn size(filter: &LdapFilter) -> Size {
     Size { parts: count, depth: deepest }
 }
 
-/// Whether a value of the attribute equals the assertion; `None` if the attribute has no equality rule here.
+/// Whether a value of the attribute equals the assertion; `None` if the attribute has no equality rule here, or the assertion is no known
+/// object class or no DN where one is needed.
 pub fn equals(attribute: &Encoded, assertion: &str) -> Option<bool> {
     let texts = attribute.values.iter().filter_map(text);
     match attribute.kind.matching {
@@ -91,7 +93,8 @@ fn fold(values: impl Iterator<Item = Option<bool>>, decisive: bool) -> Option<bo
     result
 }
 
-/// Evaluates a test on an attribute. It is Undefined for an unknown attribute, and false for one that the entry does not have.
+/// Evaluates a test on an attribute. It is Undefined for an unknown attribute, and false for one that the entry does not have, or Undefined
+/// if that has no matching rule.
 fn any_value(
     node: &Node,
     description: &str,

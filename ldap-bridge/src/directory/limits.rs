@@ -1,13 +1,13 @@
-//! The limits for each client of the directory.
+//! The limits of the built-in directory, for all clients and for each.
 
 use std::time::Duration;
 
 use super::ber::FrameBounds;
 
-/// The limits for each client.
+/// The limits of the built-in directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// The most connections at once.
+    /// The most connections at once, of all clients.
     pub max_connections: usize,
     /// The most connections at once from one IPv4 address or one IPv6 /64.
     pub max_connections_per_address: usize,
@@ -15,7 +15,7 @@ pub struct Limits {
     pub max_request: usize,
     /// The deepest nesting of a filter.
     pub max_filter_depth: usize,
-    /// The most parts of a filter.
+    /// The most parts of a filter: `and`, `or` and `not`, each test, and each inner part of a substring test.
     pub max_filter_nodes: usize,
     /// The most attributes that a search may name.
     pub max_attributes: usize,
@@ -23,13 +23,13 @@ pub struct Limits {
     pub max_entries: usize,
     /// The most entries that one search may look at.
     pub max_looked_at: usize,
-    /// How long one search may take.
+    /// The longest time for one search.
     pub search_time: Duration,
-    /// How long a connection may be idle.
+    /// The longest time between two requests of a connection.
     pub idle: Duration,
-    /// How long a client may take to send one request, and for a TLS handshake.
+    /// The longest time in which a client must send the rest of a request after its beginning, and for a TLS handshake.
     pub request_time: Duration,
-    /// How long a client may take to read a part of an answer.
+    /// The longest time in which a client must accept a part of an answer.
     pub write: Duration,
 }
 
@@ -53,7 +53,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The bounds of a request in the stream.
+    /// The bounds within which requests are taken out of the stream.
     pub(super) const fn frames(&self) -> FrameBounds {
         FrameBounds { octets: self.max_request, filter_depth: self.max_filter_depth }
     }

@@ -15,7 +15,7 @@ pub struct AttributeType {
     pub name: &'static str,
     /// Its object identifier.
     pub oid: &'static str,
-    /// Its matching rule.
+    /// The rule by which filters and compare requests match its values.
     pub matching: Matching,
     /// Whether it is operational: returned only if the client asks for it.
     pub is_operational: bool,
@@ -30,7 +30,7 @@ pub enum Matching {
     ObjectIdentifier,
     /// distinguishedNameMatch.
     DistinguishedName,
-    /// None. A filter on the attribute is Undefined.
+    /// None. A filter on the attribute is Undefined, except for its presence.
     None,
 }
 
@@ -110,14 +110,14 @@ pub fn attribute_type(description: &str) -> Option<&'static AttributeType> {
     (!is_binary || BINARY.contains(&found.name)).then_some(found)
 }
 
-/// The object identifier of an object class, which may be given by name or by object identifier.
+/// The object identifier of an object class, which may be given by name or by object identifier; `None` if the class is unknown.
 pub fn object_class(name: &str) -> Option<&'static str> {
     let found =
         CLASSES.iter().find(|(known, oid, _)| *oid == name || known.eq_ignore_ascii_case(name));
     found.map(|(_, oid, _)| *oid)
 }
 
-/// The attributes of the root DSE.
+/// The attributes of the root DSE. With TLS, it offers StartTLS.
 pub fn root_dse(naming_contexts: &[String], has_tls: bool) -> Vec<Attribute> {
     let mut extensions = vec![oid::WHO_AM_I];
     extensions.extend(has_tls.then_some(oid::START_TLS));
@@ -171,7 +171,7 @@ pub fn subschema() -> Vec<Attribute> {
     ]
 }
 
-/// RFC 4523 §2: Certificate, Certificate Pair, Certificate List.
+/// The syntax of a binary attribute type (RFC 4523 §2): Certificate, Certificate Pair or Certificate List.
 fn binary_syntax(name: &str) -> &'static str {
     match name {
         "userCertificate" | "cACertificate" => "1.3.6.1.4.1.1466.115.121.1.8",

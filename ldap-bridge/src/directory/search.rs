@@ -1,4 +1,4 @@
-//! One search (RFC 4511 §4.5), in steps, so that a long one does not keep others waiting.
+//! One search (RFC 4511 §4.5), in steps, so that a long one does not delay other connections.
 
 use std::time::{Duration, Instant};
 
@@ -13,34 +13,39 @@ use super::snapshot::{Node, Snapshot};
 use crate::dn::Dn;
 use crate::protocol::{oid, tag};
 
-/// How many entries a step looks at.
+/// The most entries that a step looks at.
 const STEP: usize = 256;
 
 /// A search that has begun.
 pub struct Search {
+    /// The messageID, encoded.
     id: Vec<u8>,
+    /// The positions of the entries that are not looked at yet.
     range: std::ops::Range<usize>,
     /// The number of RDNs of the entries that may match; `None` for any number.
     depth: Option<usize>,
     filter: LdapFilter,
     types_only: bool,
     wanted: Wanted,
+    /// The entries that may still be returned.
     left: usize,
     /// The result code if more entries match than may be returned.
     over: Code,
+    /// The size of a page; `None` if the client does not page, or its size limit is below that.
     page: Option<usize>,
     looked_at: usize,
     max_looked_at: usize,
     deadline: Instant,
+    /// The path of the last entry that was returned: the cookie of the next page.
     last_path: String,
 }
 
-/// A search that has begun, and its first entry, if it is a special one.
+/// A search that has begun, and its only entry if it is for one outside the tree.
 pub struct Begun {
     /// The search.
     pub search: Search,
-    /// The encoded SearchResultEntry of the root DSE or of the subschema, in chunks, if the search is for one of them and its filter matches.
-    /// No other entry follows.
+    /// The encoded SearchResultEntry of the root DSE or of the subschema, in chunks, if the search is for one of them and its filter
+    /// matches. No other entry follows.
     pub entry: Option<Vec<Bytes>>,
 }
 
@@ -48,7 +53,7 @@ pub struct Begun {
 pub enum Step {
     /// A SearchResultEntry, in chunks.
     Entry(Vec<Bytes>),
-    /// No entry yet. The task yields to others.
+    /// No entry was found in this step. The task should yield to others before the next step.
     Pause,
     /// The search has ended.
     Done(Outcome),
@@ -59,11 +64,11 @@ pub enum Step {
 pub struct Outcome {
     /// The result code.
     pub code: Code,
-    /// matchedDN: the nearest entry above, if the object does not exist.
+    /// matchedDN: the name of the nearest entry above, if the object does not exist; otherwise empty.
     pub matched: String,
     /// diagnosticMessage: a text for people.
     pub message: String,
-    /// The cookie of the next page, if results are paged; empty at the end.
+    /// The cookie of the next page, if results are paged: the path of the last entry; empty at the end.
     pub cookie: Option<Vec<u8>>,
 }
 
@@ -82,7 +87,7 @@ pub struct Apart {
     pub subschema: Node,
 }
 
-/// The attributes that a client asks for (RFC 4511 §4.5.1.8).
+/// The attributes that a client asks for (RFC 4511 §4.5.1.8): all user attributes, all operational ones, or some by name.
 struct Wanted {
     user: bool,
     operational: bool,
@@ -93,7 +98,7 @@ impl Search {
     /// Begins a search. A base search of the root DSE or the subschema entry finds the entry at once.
     ///
     /// # Errors
-    /// The outcome, if the search is refused or its base does not exist.
+    /// The outcome to send, if the search is refused or its base does not exist.
     pub fn begin(
         frame: &Frame,
         request: LdapSearchRequest,
@@ -154,7 +159,7 @@ impl Search {
         Ok(Begun { search, entry: None })
     }
 
-    /// Looks at a bounded number of entries.
+    /// Looks at up to [`STEP`] further entries, until one matches. The caller keeps `snapshot` the same for the whole search.
     pub fn step(&mut self, snapshot: &Snapshot) -> Step {
         for _ in 0..STEP {
             let Some(node) = self.range.next().and_then(|at| snapshot.node(at)) else {
@@ -257,15 +262,15 @@ fn is_subschema(base: &Dn) -> bool {
     SUBSCHEMA.parse::<Dn>().is_ok_and(|subschema| subschema.key() == base.key())
 }
 
-/// A page of results, as a client asks for it.
+/// The page of results that a client asks for (RFC 2696).
 struct Page {
     /// The most entries of a page; `None` if results are not paged.
     size: Option<usize>,
-    /// The path of the last entry of the page before; `None` for the first page.
+    /// The cookie of the page before, the path of its last entry; `None` for the first page.
     start: Option<String>,
 }
 
-/// The page that a request asks for.
+/// The page that a request asks for. An error if its control cannot be read.
 fn page_of(frame: &Frame, limits: &Limits) -> Result<Page, Outcome> {
     let Some(control) = frame.controls.iter().find(|control| control.oid == oid::PAGED_RESULTS)
     else {

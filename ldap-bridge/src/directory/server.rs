@@ -25,21 +25,21 @@ use crate::dn::Dn;
 use crate::error::{Error, Result};
 use crate::slots::{ConnectionSlot, ConnectionSlots};
 
-/// How long the server tries to tell a client that its connection ends to make room for others.
+/// The time in which the server tries to tell a client that its connection ends to make room for others.
 const FAREWELL: Duration = Duration::from_millis(200);
 
 /// The settings of the directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DirectoryConfig {
-    /// The address on which it listens for LDAP.
+    /// The address on which it listens for LDAP; `None` if it does not.
     pub listen: Option<SocketAddr>,
-    /// The address on which it listens for LDAPS. This needs `tls`.
+    /// The address on which it listens for LDAPS, which needs `tls`; `None` if it does not.
     pub tls_listen: Option<SocketAddr>,
-    /// The certificate for LDAPS and StartTLS.
+    /// The certificate for LDAPS and StartTLS; `None` for no TLS.
     pub tls: Option<TlsFiles>,
-    /// The DNs above all entries, which the root DSE names.
+    /// The DNs above all entries, which the root DSE lists; empty ones are left out.
     pub naming_contexts: Vec<Dn>,
-    /// The limits for each client.
+    /// The limits for all clients and for each.
     pub limits: Limits,
 }
 
@@ -60,30 +60,31 @@ impl DirectoryHandle {
         *self.0.snapshot.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
     }
 
-    /// The number of entries.
+    /// The number of entries at present, without the root DSE and the subschema.
     pub fn entries(&self) -> usize {
         self.0.snapshot().len()
     }
 
-    /// The counters.
+    /// The counters of connections and searches.
     pub fn counts(&self) -> &Counts {
         &self.0.counts
     }
 
-    /// Reads the TLS certificate again.
+    /// Reads the TLS certificate and its key again; without TLS it does nothing.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if the files cannot be used. The old certificate stays in use.
+    /// [`Error::Malformed`] or [`Error::Unavailable`] if the files cannot be used. The old certificate stays in use.
     pub fn reload_tls(&self) -> Result<()> {
         self.0.tls.as_ref().map_or(Ok(()), Tls::reload)
     }
 }
 
 impl Directory {
-    /// Listens. There are no entries yet.
+    /// Opens the listeners. The directory has no entries yet.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when an address is taken, [`Error::Malformed`] when the certificate cannot be used.
+    /// [`Error::Unavailable`] if an address cannot be used or the key file cannot be read, [`Error::Malformed`] if the certificate or the
+    /// key cannot be used.
     pub async fn bind(config: DirectoryConfig) -> Result<Self> {
         let tls = config.tls.map(Tls::open).transpose()?;
         if config.tls_listen.is_some() && tls.is_none() {
@@ -119,12 +120,12 @@ impl Directory {
         })
     }
 
-    /// The address on which it listens for LDAP.
+    /// The address on which it listens for LDAP; `None` if it does not.
     pub fn address(&self) -> Option<SocketAddr> {
         self.listener.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
-    /// The address on which it listens for LDAPS.
+    /// The address on which it listens for LDAPS; `None` if it does not.
     pub fn tls_address(&self) -> Option<SocketAddr> {
         self.tls_listener.as_ref().and_then(|listener| listener.local_addr().ok())
     }
@@ -176,13 +177,13 @@ async fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>> {
     })
 }
 
-/// The next connection of a listener. Without a listener, it never completes.
+/// The next connection of a listener; `None` after an error, which is logged. Without a listener, it never completes.
 async fn accept(listener: Option<&TcpListener>) -> Option<(TcpStream, SocketAddr)> {
     let Some(listener) = listener else { return std::future::pending().await };
     match listener.accept().await {
         Ok(accepted) => Some(accepted),
         Err(e) => {
-            // Such as no file descriptor left, which passes.
+            // For instance, no file descriptor may be left, which passes.
             tracing::error!("the LDAP directory: {e}");
             tokio::time::sleep(Duration::from_millis(50)).await;
             None

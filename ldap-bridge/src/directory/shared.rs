@@ -18,17 +18,17 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Accepted connections.
+    /// The number of connections that got a slot.
     pub fn connections(&self) -> u64 {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// Searches.
+    /// The number of search requests.
     pub fn searches(&self) -> u64 {
         self.searches.load(Ordering::Relaxed)
     }
 
-    /// Connections that were refused or ended by the server: there were too many, or the client sent something malformed.
+    /// The number of connections that were refused or ended by the server: there were too many, or the client sent something malformed.
     pub fn turned_away(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
@@ -46,13 +46,13 @@ impl Counts {
     }
 }
 
-/// The shared state.
+/// The state that all connections of the directory share.
 pub(super) struct Shared {
-    /// The bounds on clients and their requests.
+    /// The limits of clients and their requests.
     pub limits: Limits,
     /// The entries outside the tree: the root DSE and the subschema.
     pub apart: Apart,
-    /// The TLS of LDAPS and StartTLS, if there is a certificate.
+    /// The TLS of LDAPS and StartTLS; `None` without a certificate.
     pub tls: Option<Tls>,
     /// The entries. An update replaces the snapshot as a whole.
     pub snapshot: RwLock<Arc<Snapshot>>,

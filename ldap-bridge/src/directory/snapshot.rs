@@ -1,5 +1,5 @@
-//! The entries of the directory at one moment. They are sorted so that a subtree is a range, and encoded once, so that a large CRL is sent to many
-//! clients without being copied.
+//! The entries of the directory at one moment. They are sorted so that a subtree is a range, and encoded once, so that a large CRL is sent
+//! to many clients without being copied.
 
 use std::collections::HashMap;
 
@@ -14,10 +14,12 @@ use crate::protocol::tag;
 /// Values of fewer octets are copied into one chunk with what precedes them.
 const LARGE: usize = 512;
 
-/// The entries at one moment. It is never changed, but replaced as a whole.
+/// The entries of the directory at one moment. A snapshot is never changed, but replaced as a whole.
 #[derive(Debug, Default)]
 pub struct Snapshot {
+    /// The entries, ordered by their path.
     nodes: Vec<Node>,
+    /// The position of each entry in `nodes`, by its path.
     places: HashMap<String, usize>,
 }
 
@@ -31,7 +33,7 @@ pub struct Node {
     attributes: Vec<Encoded>,
 }
 
-/// An attribute, encoded as a PartialAttribute (RFC 4511 §4.1.7) with and without its values.
+/// An attribute, encoded as a PartialAttribute (RFC 4511 §4.1.7), once with its values, in chunks, and once without.
 #[derive(Debug)]
 pub struct Encoded {
     /// Its type.
@@ -43,7 +45,8 @@ pub struct Encoded {
 }
 
 impl Snapshot {
-    /// Encodes entries. Attributes that the schema does not have are left out, with a warning.
+    /// Encodes entries. Attributes that the schema does not have are left out, with a warning; of entries with the same name only one
+    /// stays.
     pub fn new(entries: &[Entry]) -> Self {
         let mut nodes: Vec<Node> = entries.iter().map(Node::new).collect();
         nodes.sort_by(|a, b| a.path.cmp(&b.path));
@@ -57,17 +60,17 @@ impl Snapshot {
         self.nodes.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no entries.
     pub const fn is_empty(&self) -> bool {
         self.nodes.is_empty()
     }
 
-    /// The position of an entry.
+    /// The position of the entry with this name; `None` if there is none.
     pub fn place(&self, dn: &Dn) -> Option<usize> {
         self.places.get(&path_of(dn)).copied()
     }
 
-    /// The entry at a position.
+    /// The entry at a position; `None` behind the last one.
     pub fn node(&self, place: usize) -> Option<&Node> {
         self.nodes.get(place)
     }
@@ -79,12 +82,12 @@ impl Snapshot {
         place.saturating_add(self.nodes.get(place..).unwrap_or_default().partition_point(below))
     }
 
-    /// The first position whose path sorts behind `path`.
+    /// The position of the first entry whose path sorts behind `path`.
     pub fn behind(&self, path: &str) -> usize {
         self.nodes.partition_point(|node| node.path.as_str() <= path)
     }
 
-    /// The nearest entry above a name.
+    /// The nearest entry above a name; `None` if there is none.
     pub fn matched(&self, dn: &Dn) -> Option<&Node> {
         std::iter::successors(dn.parent(), Dn::parent)
             .find_map(|above| self.place(&above))
@@ -118,7 +121,7 @@ impl Node {
         &self.dn
     }
 
-    /// The path by which entries are sorted.
+    /// The path by which entries are ordered: the keys of its RDNs from the root down.
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -128,12 +131,13 @@ impl Node {
         self.depth
     }
 
-    /// The attribute of this type.
+    /// The attribute of this type; `None` if the entry does not have it.
     pub fn attribute(&self, kind: &AttributeType) -> Option<&Encoded> {
         self.attributes.iter().find(|attribute| attribute.kind == kind)
     }
 
-    /// A SearchResultEntry in chunks. Large values are chunks of their own, which are shared and not copied.
+    /// A message with a SearchResultEntry in chunks; `id` is the encoded messageID. Large values are chunks of their own, which are shared
+    /// and not copied.
     ///
     /// ```text
     /// SearchResultEntry ::= [APPLICATION 4] SEQUENCE {
@@ -213,7 +217,8 @@ impl Encoded {
     }
 }
 
-/// The keys of the RDNs from the root down, each followed by the octet 1. No key contains this octet, because control characters are escaped in it.
+/// The keys of the RDNs from the root down, each followed by the octet 1. No key contains this octet, because control characters are
+/// escaped in it.
 fn path_of(dn: &Dn) -> String {
     dn.rdns().iter().rev().fold(String::new(), |path, rdn| path + &rdn.key() + "\u{1}")
 }

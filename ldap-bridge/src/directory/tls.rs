@@ -14,16 +14,16 @@ use crate::error::{Error, Result};
 /// The largest key file, in bytes.
 const MAX_KEY: u64 = 64 << 10;
 
-/// The files with the certificate chain and the key, PEM.
+/// The files with the directory's certificate chain and its private key, PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
     /// The certificate, followed by those of the CAs above it.
     pub certificate: PathBuf,
-    /// The private key. Only its owner may be able to read the file.
+    /// The private key. The file must be readable by its owner only.
     pub key: PathBuf,
 }
 
-/// The certificate in use. It can be replaced while clients are served.
+/// The certificate and key in use. They can be replaced while clients are served.
 pub struct Tls {
     files: TlsFiles,
     current: RwLock<Arc<ServerConfig>>,
@@ -33,7 +33,8 @@ impl Tls {
     /// Reads the files.
     ///
     /// # Errors
-    /// [`Error::Malformed`] that names the file and what is wrong with it.
+    /// [`Error::Malformed`], which names the file and the fault in it; [`Error::Unavailable`] if the key file is missing, too large or not
+    /// text, or if others can read it.
     pub fn open(files: TlsFiles) -> Result<Self> {
         let current = RwLock::new(Arc::new(load(&files)?));
         Ok(Self { files, current })
@@ -49,7 +50,7 @@ impl Tls {
         Ok(())
     }
 
-    /// An acceptor of connections with the present certificate.
+    /// An acceptor of TLS connections with the present certificate.
     pub fn acceptor(&self) -> TlsAcceptor {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         TlsAcceptor::from(Arc::clone(&current))

@@ -1,9 +1,9 @@
-//! The answer to an OCSP request.
+//! Answers to OCSP requests, as the HTTP server and the metrics use them.
 
 use bytes::Bytes;
 use countersign_ca::Timestamp;
 
-/// An answer.
+/// An answer to an OCSP request, with its data for HTTP and metrics.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The OCSPResponse, DER.
@@ -21,26 +21,26 @@ pub struct Answer {
 pub struct Freshness {
     /// thisUpdate. Like notBefore of a certificate, it is before the time of the signature, because clocks differ.
     pub this_update: Timestamp,
-    /// When it was signed.
+    /// producedAt: the time of the signature.
     pub signed: Timestamp,
     /// nextUpdate.
     pub next_update: Timestamp,
-    /// SHA-256 over the DER.
+    /// SHA-256 over the DER of the OCSPResponse.
     pub sha256: [u8; 32],
 }
 
-/// The kinds of answers, for counting.
+/// The kinds of answers, for counting. The last four are unsigned errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// One certificate is good.
     Good,
     /// One certificate is revoked or on hold.
     Revoked,
-    /// The serial number of one certificate was never issued.
+    /// The serial number of one certificate was never issued, whether the answer says unknown or revoked.
     Unknown,
     /// The answer is about several certificates.
     Several,
-    /// malformedRequest.
+    /// malformedRequest (RFC 6960 §2.3).
     Malformed,
     /// unauthorized.
     Unauthorized,

@@ -1,4 +1,4 @@
-//! A bounded cache of signed answers by CertID. Answers that are not in use are dropped first.
+//! A bounded cache of signed answers by CertID. Answers that were not used lately are dropped first.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,11 +19,11 @@ pub struct CachedAnswer {
     pub serial: Serial,
     /// The OCSPResponse, DER.
     pub der: Bytes,
-    /// When the answer counts.
+    /// The times of the answer, and its hash.
     pub freshness: Freshness,
-    /// The status that it gives.
+    /// The status of the certificate that the answer gives.
     pub status: CertificateStatus,
-    /// Whether it was used since it was signed, and since the cache was last cleared of unused answers.
+    /// Whether it was used since it was signed and since the cache last made room.
     used: AtomicBool,
 }
 
@@ -39,7 +39,8 @@ impl CachedAnswer {
         Self { ca, serial, der, freshness, status, used: AtomicBool::new(false) }
     }
 
-    /// Whether the fraction `1 / divisor` of its validity is over. It is also true if the clock is before the signature.
+    /// Whether the fraction `1 / divisor` of the time from its signature to nextUpdate is over. It is also true if the clock is before the
+    /// signature.
     fn is_past(&self, divisor: u32, now: Timestamp) -> bool {
         let Freshness { signed, next_update, .. } = self.freshness;
         let life = next_update.since(signed);
@@ -54,12 +55,13 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Room for `most` answers.
+    /// A cache with room for `most` answers; 0 caches none.
     pub fn new(most: usize) -> Self {
         Self { most, answers: RwLock::default() }
     }
 
-    /// The answer to this CertID, unless half of its validity is over. The caller must check that the status is still the same.
+    /// The answer to this CertID (DER), unless half of its validity is over; `None` also if there is none. The caller must check that the
+    /// status is still the same.
     pub fn find(&self, cert_id: &[u8], now: Timestamp) -> Option<Arc<CachedAnswer>> {
         let answers = self.answers.read().unwrap_or_else(PoisonError::into_inner);
         let kept = answers.get(cert_id).filter(|kept| !kept.is_past(2, now))?;
@@ -67,7 +69,7 @@ impl Cache {
         Some(Arc::clone(kept))
     }
 
-    /// Adds an answer, or replaces the old one.
+    /// Adds an answer to this CertID (DER), or replaces the old one. If the cache is full, others are dropped.
     pub fn keep(&self, cert_id: &[u8], kept: CachedAnswer) {
         if self.most == 0 {
             return;
@@ -85,7 +87,8 @@ impl Cache {
         answers.retain(|_, kept| kept.ca != *ca);
     }
 
-    /// The answers that are in use and must be renewed, because a quarter of their validity is over. Unused answers are dropped when half of it is over.
+    /// The answers that are in use and must be renewed, because a quarter of their validity is over. Unused answers are dropped when half
+    /// of it is over.
     pub fn due(&self, now: Timestamp) -> Vec<(Box<[u8]>, Arc<CachedAnswer>)> {
         let mut answers = self.answers.write().unwrap_or_else(PoisonError::into_inner);
         answers.retain(|_, kept| kept.used.load(Ordering::Relaxed) || !kept.is_past(2, now));

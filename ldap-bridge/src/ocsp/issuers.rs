@@ -20,11 +20,13 @@ fn hashes() -> [(ObjectIdentifier, &'static Algorithm); 2] {
     [(SHA1, &digest::SHA1_FOR_LEGACY_USE_ONLY), (oid::SHA256, &digest::SHA256)]
 }
 
-/// The CAs whose keys are here, by their hashes.
+/// The CAs whose private keys this instance has, by the hash of their name followed by that of their public key. Each has an entry for each
+/// hash algorithm.
 pub struct Issuers(HashMap<Vec<u8>, Label>);
 
 impl Issuers {
-    /// Hashes the names and keys of these CAs.
+    /// Hashes the names and public keys of those of these CAs whose private keys this instance has. An error if a certificate cannot be
+    /// read.
     pub fn of<'a>(cas: impl Iterator<Item = &'a CaInfo>) -> Result<Self, Error> {
         let mut found = HashMap::new();
         for ca in cas.filter(|ca| ca.can_sign) {
@@ -40,7 +42,8 @@ impl Issuers {
         Ok(Self(found))
     }
 
-    /// The CA that a CertID names; `None` if its key is not here.
+    /// The CA that a CertID names; `None` if this instance does not have its private key, or the hash algorithm is another. An error if a
+    /// hash has the wrong length.
     pub fn find(&self, cert_id: &CertId<'_>) -> Result<Option<&Label>, Malformed> {
         let Some((_, hash)) = hashes().into_iter().find(|(oid, _)| *oid == cert_id.hash_algorithm)
         else {

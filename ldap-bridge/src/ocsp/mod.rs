@@ -2,12 +2,13 @@
 //!
 //! The service answers one request at a time, synchronously; HTTP is elsewhere. A delegated responder of the CA signs
 //! ([`countersign_ca::authority::Responder`]). An answer about one issued certificate is cached until half of its validity is over, and
-//! [`OcspService::refresh`] renews it before that. Each look-up compares the cached status with the present one, so that a change appears in the very
-//! next answer.
+//! [`OcspService::refresh`] renews it before that. Each look-up compares the cached status with the present one, so that a change appears
+//! in the very next answer.
 //!
-//! Unsigned errors answer a request that exceeds a bound or has an unknown critical extension (`malformedRequest`); a request about a CA whose key is not
-//! here (`unauthorized`, RFC 5019 §2.2.3); and a request about several CAs, because an answer has one signer, which belongs to one CA (RFC 6960
-//! §4.2.2.2; also `unauthorized`). Signatures on requests are ignored, because the status is public.
+//! Unsigned errors answer a request that exceeds a bound or has an unknown critical extension (`malformedRequest`); a request about a CA
+//! whose private key this instance does not have (`unauthorized`, RFC 5019 §2.2.3); and a request about several CAs, because an answer has
+//! one signer, which belongs to one CA (RFC 6960 §4.2.2.2; also `unauthorized`). Signatures on requests are ignored, because the status is
+//! public.
 
 mod answer;
 mod cache;

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use der::asn1::{AnyRef, ContextSpecific, ObjectIdentifier, OctetStringRef};
 use der::{Decode, Reader, Sequence, SliceReader, Tag, TagNumber, Tagged};
 
-/// The largest request that is decoded, in octets. A request about [`MAX_CERTIFICATES`] certificates takes 8 KiB; a signature with certificates may
-/// follow.
+/// The largest request that is decoded, in octets. A request about [`MAX_CERTIFICATES`] certificates takes 8 KiB; a signature with
+/// certificates may follow.
 pub const MAX_REQUEST: usize = 64 * 1024;
 
 /// The most certificates that one request may ask about.
@@ -21,16 +21,16 @@ pub const NONCE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.
 /// id-pkix-ocsp-response, RFC 6960 §4.4.3.
 const ACCEPTABLE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1.4");
 
-/// The longest nonce (RFC 9654 §2.1).
+/// The longest nonce, in octets (RFC 9654 §2.1).
 const MAX_NONCE: usize = 128;
 
 /// The longest serial number, in octets: 20, and a leading zero (RFC 5280 §4.1.2.2).
 const MAX_SERIAL: usize = 21;
 
-/// The most extensions of one list.
+/// The most extensions of one list, and the most types of acceptable responses.
 const MAX_EXTENSIONS: usize = 16;
 
-/// The request is malformed.
+/// The request is malformed; the text gives the reason.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Malformed(pub String);
@@ -45,15 +45,17 @@ fn malformed<T>(why: impl Into<String>) -> Result<T, Malformed> {
     Err(Malformed(why.into()))
 }
 
-/// A request.
+/// An OCSP request, decoded.
 #[derive(Debug)]
 pub struct Request<'a> {
-    /// The certificates, at least one.
+    /// The certificates that are asked about, 1 to [`MAX_CERTIFICATES`].
     pub certificates: Vec<CertId<'a>>,
-    /// The content of the nonce's extnValue, which the answer repeats.
+    /// The content of the nonce's extnValue (the DER of an OCTET STRING), which the answer repeats; `None` without a nonce.
     pub nonce: Option<&'a [u8]>,
 }
 
+/// The name of a certificate in a request: its issuer by two hashes, and its serial number.
+///
 /// ```text
 /// CertID ::= SEQUENCE {
 ///     hashAlgorithm           AlgorithmIdentifier,
@@ -72,10 +74,13 @@ pub struct CertId<'a> {
     pub issuer_name_hash: &'a [u8],
     /// The hash of the issuer's public key.
     pub issuer_key_hash: &'a [u8],
-    /// The content octets of the INTEGER as they arrived. strongSwan before 5.9.12 may omit the leading zero that makes the number positive.
+    /// The content octets of the INTEGER as they arrived. strongSwan before 5.9.12 may omit the leading zero that makes the number
+    /// positive.
     pub serial: &'a [u8],
 }
 
+/// An OCSP request as it is encoded. The signature is not used.
+///
 /// ```text
 /// OCSPRequest ::= SEQUENCE {
 ///     tbsRequest              TBSRequest,
@@ -89,6 +94,8 @@ struct OcspRequest<'a> {
     _optional_signature: Option<AnyRef<'a>>,
 }
 
+/// The part of an OCSP request that a signature covers.
+///
 /// ```text
 /// TBSRequest ::= SEQUENCE {
 ///     version             [0] EXPLICIT Version DEFAULT v1,
@@ -108,6 +115,8 @@ struct TbsRequest<'a> {
     request_extensions: Option<AnyRef<'a>>,
 }
 
+/// An algorithm, with parameters that are absent or NULL for a hash.
+///
 /// ```text
 /// AlgorithmIdentifier  ::=  SEQUENCE  {
 ///      algorithm               OBJECT IDENTIFIER,
@@ -120,6 +129,8 @@ struct AlgorithmIdentifier<'a> {
     parameters: Option<AnyRef<'a>>,
 }
 
+/// An extension of a request or of an element of its list.
+///
 /// ```text
 /// Extension  ::=  SEQUENCE  {
 ///      extnID      OBJECT IDENTIFIER,
@@ -136,7 +147,7 @@ struct Extension<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Decodes an OCSPRequest in DER. A signature is ignored.
+    /// Decodes an OCSPRequest in DER. Its signature and the name of the requestor are ignored.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, Malformed> {
         if bytes.len() > MAX_REQUEST {
             return malformed(format!("expected at most {MAX_REQUEST} octets"));
@@ -205,7 +216,7 @@ impl<'a> CertId<'a> {
     }
 }
 
-/// Reads the extensions of the request; gives the nonce, if there is one.
+/// Reads the extensions of the request; returns the content of the nonce's extnValue, if there is one.
 fn request_extensions(extensions: AnyRef<'_>) -> Result<Option<&[u8]>, Malformed> {
     let mut nonce = None;
     for extension in extension_list(extensions)? {
@@ -227,6 +238,8 @@ fn request_extensions(extensions: AnyRef<'_>) -> Result<Option<&[u8]>, Malformed
     Ok(nonce)
 }
 
+/// Refuses a list of acceptable types of responses that does not contain the basic type.
+///
 /// ```text
 /// AcceptableResponses ::= SEQUENCE OF OBJECT IDENTIFIER
 /// ```

@@ -23,19 +23,20 @@ const ARCHIVE_CUTOFF: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5
 /// id-pkix-ocsp-extended-revoke, RFC 6960 §4.4.8.
 const EXTENDED_REVOKE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1.9");
 
-/// The content of an answer.
+/// The content of a signed answer.
 pub struct Content<'a> {
-    /// When the answer was signed.
+    /// producedAt: the time of the signature.
     pub produced_at: Timestamp,
-    /// From when on the statuses are known to be right.
+    /// thisUpdate: a time at which the statuses are known to be right.
     pub this_update: Timestamp,
-    /// When newer information is available at the latest.
+    /// nextUpdate: the time by which newer information is available.
     pub next_update: Timestamp,
-    /// The archive cutoff, if answers contain one.
+    /// The archive cutoff (RFC 6960 §4.4.4): certificates that expired before this time may not be reported as revoked. `None` leaves it
+    /// out.
     pub archive_cutoff: Option<Timestamp>,
-    /// Whether serial numbers that were never issued are reported as revoked.
+    /// Whether serial numbers that were never issued are reported as revoked, and not as unknown.
     pub extended_revoked: bool,
-    /// The content of the nonce's extnValue, as it arrived.
+    /// The content of the nonce's extnValue, as it arrived in the request; `None` without a nonce.
     pub nonce: Option<&'a [u8]>,
     /// The certificates, each with its status.
     pub singles: Vec<Single<'a>>,
@@ -49,6 +50,8 @@ pub struct Single<'a> {
     pub status: &'a CertificateStatus,
 }
 
+/// An OCSP response as it is encoded. Errors have no `response_bytes`.
+///
 /// ```text
 /// OCSPResponse ::= SEQUENCE {
 ///    responseStatus         OCSPResponseStatus,
@@ -62,6 +65,8 @@ struct OcspResponse<'a> {
     response_bytes: Option<ResponseBytes<'a>>,
 }
 
+/// The type of a signed response, always id-pkix-ocsp-basic here, and the response in DER.
+///
 /// ```text
 /// ResponseBytes ::=       SEQUENCE {
 ///     responseType   OBJECT IDENTIFIER,
@@ -74,6 +79,8 @@ struct ResponseBytes<'a> {
     response: OctetStringRef<'a>,
 }
 
+/// A signed response, with the certificate of the responder.
+///
 /// ```text
 /// BasicOCSPResponse       ::= SEQUENCE {
 ///    tbsResponseData      ResponseData,
@@ -91,6 +98,8 @@ struct BasicOcspResponse<'a> {
     certs: Option<Vec<AnyRef<'a>>>,
 }
 
+/// The signed part of a response.
+///
 /// ```text
 /// ResponseData ::= SEQUENCE {
 ///    version              [0] EXPLICIT Version DEFAULT v1,
@@ -109,6 +118,8 @@ struct ResponseData<'a> {
     response_extensions: Option<Extensions>,
 }
 
+/// The status of one certificate, and the times between which it counts.
+///
 /// ```text
 /// SingleResponse ::= SEQUENCE {
 ///    certID                       CertID,
@@ -209,7 +220,7 @@ impl Content<'_> {
     }
 }
 
-/// An unsigned answer with an error.
+/// An unsigned answer with an error, DER: malformedRequest, tryLater, unauthorized, or for any other kind internalError.
 pub fn error(kind: Kind) -> Bytes {
     // OCSPResponse { responseStatus } is five octets, of which only the last differs.
     let status: &'static [u8] = match kind {

@@ -1,4 +1,4 @@
-//! Answers requests, from the cache or by signing.
+//! The OCSP service: answers requests, from the cache or by signing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,18 +15,18 @@ use super::issuers::Issuers;
 use super::request::{CertId, Malformed, Request};
 use super::response::{self, Content, Single};
 
-/// How far the clock may be behind the last journal entry, because other threads record entries meanwhile.
+/// The time that the clock may be behind the last journal entry when an answer is signed, because other threads record entries meanwhile.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 
-/// The settings of the service.
+/// The settings of the OCSP service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OcspConfig {
-    /// The time from thisUpdate to nextUpdate. It is shorter if the responder's certificate expires before.
+    /// The time from the signature to nextUpdate. It is shorter if the responder's certificate expires before.
     pub validity: Duration,
     /// Whether serial numbers that were never issued are answered `revoked` and not `unknown` (RFC 6960 §2.2, §4.4.8).
     pub extended_revoked: bool,
-    /// How long after a certificate's expiry its revocation is reported, if answers are to contain an archive cutoff (RFC 6960 §4.4.4). In fact it is
-    /// reported without end.
+    /// The time after a certificate's expiry for which its revocation is reported, if answers are to contain an archive cutoff (RFC 6960
+    /// §4.4.4). In fact it is reported without end.
     pub archive_cutoff: Option<Duration>,
     /// The most answers in the cache. Each takes about a kilobyte, with RSA two or three.
     pub max_cached: usize,
@@ -46,12 +46,12 @@ impl std::fmt::Debug for OcspService {
     }
 }
 
-/// Why a request gets no status.
+/// The reason why a request gets an unsigned error.
 #[derive(Debug)]
 enum Refusal {
-    /// The sender must send another request.
+    /// The request is malformed.
     Malformed(String),
-    /// This service may not answer it.
+    /// It names a CA whose private key this instance does not have, or several CAs.
     Unauthorized(String),
     /// The authority failed.
     Failed(Error),
@@ -70,7 +70,7 @@ impl From<Error> for Refusal {
 }
 
 impl OcspService {
-    /// A service for every CA whose key is here.
+    /// A service for every CA whose private key this instance has.
     ///
     /// # Errors
     /// [`Error::Internal`] if the certificate of a CA cannot be read.
@@ -85,20 +85,20 @@ impl OcspService {
         self.try_answer(request).unwrap_or_else(|refusal| refused(&refusal))
     }
 
-    /// The cached answer to a request, if there is one and it is still true. Otherwise the caller must use [`Self::answer`]. It does not sign, and only
-    /// looks the status up.
+    /// The cached answer to a request, if there is one and its status is still the present one. Otherwise the caller must use
+    /// [`Self::answer`]. It does not sign, and only looks the status up.
     pub fn kept(&self, request: &[u8]) -> Option<Answer> {
         let request = Request::decode(request).ok()?;
         self.find(&request).ok().flatten()
     }
 
-    /// The present moment.
+    /// The present time, by the authority's clock.
     pub fn now(&self) -> Timestamp {
         self.authority.now()
     }
 
-    /// Renews cached answers that are in use and will expire soon, and replaces responders' certificates that will expire or are revoked. The caller
-    /// calls it every few seconds.
+    /// Renews cached answers that are in use when a quarter of their validity is over, and replaces responders' certificates that will
+    /// expire or are revoked. The caller calls it every few seconds.
     pub fn refresh(&self) {
         self.open_responders(|_| true);
         for (cert_id, kept) in self.cache.due(self.authority.now()) {
@@ -118,7 +118,8 @@ impl OcspService {
         }
     }
 
-    /// Makes a responder for every CA that has none yet. The caller calls it before the first request, so that no request waits for it.
+    /// Makes an OCSP responder (a key and its certificate) for every CA that has none yet. The caller calls it before the first request, so
+    /// that no request waits for it.
     pub fn prepare(&self) {
         self.open_responders(|ca| !self.authority.has_responder(&ca.name));
     }
@@ -192,13 +193,13 @@ impl OcspService {
         found.ok_or_else(|| Refusal::Malformed("no certificate is asked about".into()))
     }
 
-    /// The status of any serial number.
+    /// The status of a serial number of this CA, also of one that was never issued.
     fn status(&self, ca: &Label, serial: &Serial) -> Result<Status, Error> {
         let is = self.authority.certificate_status(ca, serial)?;
         Ok(Status { serial: Some(*serial), is })
     }
 
-    /// Signs an answer, and caches it if it may answer other requests, too.
+    /// Signs an answer, and caches it if it may answer other requests, too: it is about one issued certificate, and has no nonce.
     fn signed(
         &self,
         ca: &Label,

@@ -1,4 +1,5 @@
-//! A connection to a directory: reads the entries that matter here, and applies operations. Each step has a time limit, and each answer a bound.
+//! A connection to a directory: reads the entries with certificates and CRLs, and applies operations. Each step has a time limit, and each
+//! answer a bound.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -16,41 +17,41 @@ use crate::entry::{BINARY, Entry};
 use crate::error::{Error, Result};
 use crate::protocol::result;
 
-/// The page size while everything is read.
+/// The entries of a page while everything is read.
 const PAGE: i32 = 500;
-/// How much larger than the published values a value in the directory may be, in octets.
+/// The octets that a message of the directory may have in addition to four times the largest published value.
 const MAX_VALUE: usize = 16 << 20;
-/// The most elements of a message. An entry with a thousand certificates has some thousand elements.
+/// The most BER elements of a message. An entry with a thousand certificates has some thousand elements.
 const MAX_ELEMENTS: usize = 100_000;
-/// The most entries of one answer.
+/// The most entries of the answer to one search.
 const MAX_ENTRIES: usize = 1_000_000;
-/// How many octets an entry counts in addition to its values.
+/// The octets that an entry counts in addition to its values. Each value and class counts a quarter of them in addition.
 const ENTRY: usize = 256;
-/// The longest time for reading everything.
+/// The longest time for reading all entries below the base.
 const WHOLE: Duration = Duration::from_secs(600);
 /// The default of slapd's `sockbuf_max_incoming_auth`, in octets. slapd closes a connection on which a larger message arrives.
 const SLAPD_LIMIT: usize = 4 << 20;
 
-/// The filter for entries that matter here.
+/// The filter for entries that may have certificates and CRLs: those of CAs, of peers, and of partitions of CRLs.
 const FILTER: &str = "(|(objectClass=pkiCA)(objectClass=pkiUser)(objectClass=certificationAuthority)(objectClass=cRLDistributionPoint))";
 
-/// An open connection.
+/// An open connection, on which the bind has succeeded.
 pub struct Connection {
     client: client::Connection,
-    /// The most octets that are read at a time.
+    /// The most octets of entries in one [`Self::read_all`].
     most: usize,
     settings: PublisherSettings,
     url: String,
 }
 
-/// The directory's answer to an operation: it was applied, or refused for a reason.
+/// The directory's answer to an operation: it was applied, or refused for the reason in the text.
 pub type Applied = std::result::Result<(), String>;
 
 impl Connection {
-    /// Connects to the first server that accepts the bind.
+    /// Connects to the first server that accepts the bind. The bounds of answers follow from the size of the desired entries.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], with the reason for each server; [`Error::Denied`] if the last one refused the bind.
+    /// [`Error::Unavailable`], with the reason for each server; [`Error::Denied`] if the last one that did not time out refused the bind.
     pub async fn open(settings: &PublisherSettings, desired: &[Entry]) -> Result<Self> {
         let bounds = bounds(settings, desired);
         let mut failures = Vec::new();
@@ -115,7 +116,8 @@ impl Connection {
         &self.url
     }
 
-    /// Reads all entries below `base` that matter here, and the entries of these names.
+    /// Reads all entries below `base` that may have certificates and CRLs, and the entries of these names. They are returned by
+    /// [`Dn::key`].
     ///
     /// # Errors
     /// [`Error::Unavailable`] if the connection fails or the answer is too large; [`Error::Denied`] if reading is refused.
@@ -176,7 +178,7 @@ impl Connection {
         Ok(found)
     }
 
-    /// Reads the entries of these names, as far as they exist.
+    /// Reads the entries of these names, as far as they exist. They are returned by [`Dn::key`].
     ///
     /// # Errors
     /// Those of [`Self::read_all`].
@@ -202,7 +204,7 @@ impl Connection {
                         found.insert(dn.key(), found_entry(SearchEntry::construct(entry)));
                     }
                 }
-                // It may exist, where we may not see it.
+                // The entry may exist, but the directory may hide it from this client.
                 result::NO_SUCH_OBJECT => {}
                 rc => {
                     return Err(Error::Denied(format!(
@@ -275,7 +277,7 @@ impl Connection {
         }
     }
 
-    /// The error with the reason why an answer was rejected, if the connection has ended by that.
+    /// Replaces the text of [`Error::Unavailable`] by the reason why the connection has ended, if it has.
     fn explained(&self, error: Error) -> Error {
         match error {
             Error::Unavailable(why) => Error::Unavailable(self.client.reason(why)),
@@ -283,7 +285,7 @@ impl Connection {
         }
     }
 
-    /// Unbinds.
+    /// Unbinds, which closes the connection.
     pub async fn close(mut self) {
         let _ = timeout(self.settings.timeout, self.client.ldap.unbind()).await;
     }
@@ -351,7 +353,7 @@ fn failed(error: LdapError) -> Error {
     }
 }
 
-/// The text for a result code (RFC 4511 appendix A), with what the administrator can do.
+/// The text for a result code (RFC 4511 appendix A) and the directory's own message, with a hint for the administrator.
 fn explain(rc: u32, text: &str) -> String {
     let (name, hint) = match rc {
         1 => ("operationsError", ""),

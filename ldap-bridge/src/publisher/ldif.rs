@@ -7,7 +7,7 @@ use super::plan::{Change, Operation};
 /// The longest line, in octets; longer ones are folded (RFC 2849, note 2 on the syntax).
 const WIDTH: usize = 76;
 
-/// The operations as change records.
+/// The operations as change records, in their order.
 pub fn ldif(operations: &[Operation]) -> String {
     let mut text = String::new();
     for operation in operations {
@@ -42,7 +42,7 @@ fn lines(text: &mut String, name: &str, values: &[Bytes]) {
     values.iter().for_each(|value| line(text, name, value));
 }
 
-/// Writes a line. A value that is not a SAFE-STRING is written in Base64; a long line is folded.
+/// Writes an attribute and its value as a line. A value that is not a SAFE-STRING is written in Base64; a long line is folded.
 fn line(text: &mut String, name: &str, value: &[u8]) {
     let is_safe = value.iter().all(|octet| matches!(octet, 0x20..=0x7e))
         && !matches!(value.first(), Some(b' ' | b':' | b'<'))

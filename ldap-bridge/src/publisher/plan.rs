@@ -1,8 +1,8 @@
 //! Computes the operations that give a directory the desired entries. It does no I/O.
 //!
-//! Only our own values are changed: certificates and CRLs whose issuer is one of our CAs, certificates of our CAs, and unreadable values in entries that
-//! only this program writes. Everything else is left unchanged. Entries are never deleted, because an entry without certificates does no harm,
-//! and others may have added attributes to it.
+//! Only values of this program's own are changed: certificates and CRLs whose issuer is one of its CAs, certificates of its CAs, and
+//! unreadable values in entries that only this program writes. Everything else is left unchanged. Entries are never deleted, because an
+//! entry without certificates does no harm, and others may have added attributes to it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -18,7 +18,7 @@ use crate::entry::{
     CROSS_CERTIFICATE_PAIR, DELTA_REVOCATION_LIST, Entry, USER_CERTIFICATE, is_binary,
 };
 
-/// An entry as it was found in a directory, with the attributes that matter here.
+/// An entry as it was found in a directory, with its certificates and CRLs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExistingEntry {
     /// Its name in the directory's spelling.
@@ -29,14 +29,14 @@ pub struct ExistingEntry {
     pub values: BTreeMap<&'static str, Vec<Bytes>>,
 }
 
-/// The rules of a plan.
+/// The rules by which a plan is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
     /// Whether missing entries are created.
     pub create_missing: bool,
     /// Whether revoked and expired certificates of peers are removed.
     pub remove_certificates: bool,
-    /// The subjects of our CAs, DER.
+    /// The subjects of this program's CAs, DER.
     pub owners: BTreeSet<Vec<u8>>,
 }
 
@@ -45,32 +45,32 @@ pub struct Rules {
 pub enum Operation {
     /// Creates an entry.
     Add {
-        /// Its name.
+        /// The name of the entry, by RFC 4514.
         dn: String,
-        /// Its attributes by attribute description, `objectClass` first.
+        /// Its attribute descriptions and values, `objectClass` first.
         attributes: Vec<(String, Vec<Bytes>)>,
     },
     /// Changes an entry.
     Modify {
-        /// Its name.
+        /// The name of the entry, in the directory's spelling.
         dn: String,
         /// The changes, which the directory makes atomically.
         changes: Vec<Change>,
     },
 }
 
-/// A change of one attribute, by its attribute description.
+/// A change of one attribute: its attribute description, and values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// Adds values.
     Add(String, Vec<Bytes>),
-    /// Deletes these values.
+    /// Deletes these values, of those that the attribute has.
     Delete(String, Vec<Bytes>),
     /// Replaces all values by these.
     Replace(String, Vec<Bytes>),
 }
 
-/// The operations in order, and the obstacles.
+/// The operations that are needed, in order, and the obstacles.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The operations.
@@ -80,7 +80,7 @@ pub struct Plan {
 }
 
 impl Operation {
-    /// The name of its entry.
+    /// The name of the entry that it creates or changes.
     pub fn dn(&self) -> &str {
         match self {
             Self::Add { dn, .. } | Self::Modify { dn, .. } => dn,
@@ -106,7 +106,8 @@ impl Change {
     }
 }
 
-/// Compares the desired entries with those that were found, by [`Dn::key`]. An entry that was found and is not desired loses our values.
+/// Compares the desired entries with those that were found, which are given by [`Dn::key`]. An entry that was found and is not desired
+/// loses this program's values.
 pub fn plan(desired: &[Entry], found: &HashMap<String, ExistingEntry>, rules: &Rules) -> Plan {
     let mut plan = Plan::default();
     let mut wanted = BTreeSet::new();
@@ -159,7 +160,7 @@ impl Plan {
         for name in BINARY {
             let wanted = entry.values(name);
             let existing = found.values.get(name).map_or(&[][..], Vec::as_slice);
-            // RFC 4523 §3.5: an entry of this class must have all three attributes.
+            // RFC 4523 §5.7: an entry of this class must have all three attributes.
             let needed = has("certificationAuthority")
                 && [CA_CERTIFICATE, CERTIFICATE_REVOCATION_LIST, AUTHORITY_REVOCATION_LIST]
                     .contains(&name);
@@ -176,7 +177,7 @@ impl Plan {
         }
     }
 
-    /// Removes our values from an entry that is no longer desired.
+    /// Removes this program's values from an entry that is not desired.
     fn strip(&mut self, found: &ExistingEntry, rules: &Rules) {
         let mut changes = Vec::new();
         let needed =
@@ -195,7 +196,7 @@ impl Plan {
     }
 }
 
-/// Auxiliary classes, which can be added to any entry.
+/// The auxiliary classes of published entries, which can be added to any entry.
 const AUXILIARY: [&str; 3] = ["pkiCA", "pkiUser", "deltaCRL"];
 
 fn add(entry: &Entry) -> Operation {
@@ -234,7 +235,8 @@ fn attribute_change(
     changes
 }
 
-/// Whether each value of an entry is exactly one DER element. This is checked here because slapd accepts a CRL with trailing octets.
+/// Whether each binary value of an entry is exactly one DER element; if not, the problem is added. This is checked here because slapd
+/// accepts a CRL with trailing octets.
 fn is_sound(entry: &Entry, problems: &mut Vec<String>) -> bool {
     for attribute in entry.attributes.iter().filter(|attribute| attribute.is_binary()) {
         if !attribute.values.iter().all(|value| der::asn1::AnyRef::from_der(value).is_ok()) {
@@ -254,7 +256,8 @@ fn is_ours(name: &str, value: &[u8], rules: &Rules, is_ours_alone: bool) -> bool
     }
 }
 
-/// The owner of a value: its issuer's name in DER, or for the certificate of a CA its subject; `None` if it cannot be read.
+/// The name in DER by which the owner of a value is known: its issuer, or for the certificate of a CA its subject. `None` if the value
+/// cannot be read.
 fn owner(name: &str, value: &[u8]) -> Option<Vec<u8>> {
     // Anybody may have written the value, and the DER library sorts a SET in quadratic time.
     if !sets::are_small(value) {
@@ -277,7 +280,7 @@ fn owner(name: &str, value: &[u8]) -> Option<Vec<u8>> {
     name.to_der().ok()
 }
 
-/// The key by which entries are compared.
+/// The key of a name by which entries are compared: [`Dn::key`], or the name in lower case if it cannot be parsed.
 pub fn key_of(dn: &str) -> String {
     dn.parse::<Dn>().map_or_else(|_| dn.to_lowercase(), |dn| dn.key())
 }

@@ -12,20 +12,20 @@ use crate::error::Result;
 /// The part of a directory that belongs to this program.
 #[derive(Debug, Clone)]
 pub struct Scope {
-    /// The DN above all entries.
+    /// The DN below which entries are searched for.
     pub base: Dn,
-    /// The subjects of our CAs, DER. Values of other issuers are left unchanged.
+    /// The subjects of this program's CAs, DER. Values of other issuers are left unchanged.
     pub owners: BTreeSet<Vec<u8>>,
 }
 
 /// The result of a reconciliation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
-    /// The server.
+    /// The URL of the server.
     pub url: String,
     /// The operations that were applied; in a dry run, those that would be.
     pub operations: Vec<Operation>,
-    /// The operations that were refused or are impossible, as sentences.
+    /// The operations that were refused or are impossible, each as a text.
     pub problems: Vec<String>,
 }
 
@@ -33,7 +33,7 @@ pub struct Report {
 ///
 /// # Errors
 /// [`Error::Unavailable`](crate::Error::Unavailable) if no server can be reached or the connection is lost;
-/// [`Error::Denied`](crate::Error::Denied) if reading is refused.
+/// [`Error::Denied`](crate::Error::Denied) if the bind or reading is refused.
 pub async fn reconcile(
     settings: &PublisherSettings,
     scope: &Scope,
@@ -65,7 +65,7 @@ pub(super) fn rules(settings: &PublisherSettings, scope: &Scope) -> Rules {
     }
 }
 
-/// Applies the operations. If one is refused, the others are applied all the same; a lost connection ends it.
+/// Applies the operations of a plan. If one is refused, the others are applied all the same; a lost connection is an error.
 pub(super) async fn apply(connection: &mut Connection, plan: Plan) -> Result<Report> {
     let mut report =
         Report { url: connection.url().to_owned(), problems: plan.problems, ..Report::default() };

@@ -17,21 +17,21 @@ use crate::error::{Error, Result};
 /// The largest password or key file, in bytes.
 const MAX_SECRET: u64 = 64 << 10;
 
-/// The settings as the operator writes them.
+/// The settings of a directory to publish in, as the operator writes them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PublisherConfig {
-    /// Its name in commands, metrics and logs.
+    /// The directory's name in commands, metrics and logs: 1 to 64 printable characters.
     pub name: String,
-    /// Its servers, `ldap:` or `ldaps:`; the first that answers is used.
+    /// Its servers, as `ldap://host:port` or `ldaps://host:port`; the first that accepts the bind is used.
     pub urls: Vec<String>,
     /// Whether `ldap:` connections switch to TLS (StartTLS) before anything else.
     #[serde(default)]
     pub starttls: bool,
-    /// A file with the CAs by which TLS certificates of servers are verified, PEM.
+    /// A file with the CAs by which TLS certificates of servers are verified, PEM. Without it, the platform's CAs are used.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
-    /// The DN for a bind with a password.
+    /// The DN for a bind with a password. Without it and without a certificate, the bind is anonymous.
     #[serde(default)]
     pub bind_dn: Option<String>,
     /// The file with the password, readable by its owner only.
@@ -49,13 +49,13 @@ pub struct PublisherConfig {
     /// Whether revoked and expired certificates of peers are removed.
     #[serde(default = "yes")]
     pub remove_certificates: bool,
-    /// How often everything is read and compared; in between only changes are published.
+    /// The time between two readings and comparisons of everything, such as `1m`; in between only changes are published.
     #[serde(default = "interval")]
     pub interval: String,
-    /// How long a connection and each operation may take.
+    /// The longest time for connecting (with the bind) and for each operation, such as `20s`.
     #[serde(default = "patience")]
     pub timeout: String,
-    /// The most that is read at a time, in MiB, in addition to eight times the published volume.
+    /// The most octets of one search, in MiB, in addition to eight times those that are published.
     #[serde(default = "max_read")]
     pub max_read_mib: usize,
 }
@@ -76,16 +76,16 @@ fn patience() -> String {
     "20s".into()
 }
 
-/// The settings, checked.
+/// The settings of a directory to publish in, checked.
 #[derive(Debug, Clone)]
 pub struct PublisherSettings {
-    /// Its name.
+    /// The directory's name.
     pub name: String,
-    /// Its servers.
+    /// The URLs of its servers; the first that accepts the bind is used.
     pub urls: Vec<String>,
-    /// Whether `ldap:` connections go over to TLS.
+    /// Whether `ldap:` connections switch to TLS (StartTLS) before anything else.
     pub starttls: bool,
-    /// How the publisher authenticates.
+    /// How the publisher authenticates to the directory.
     pub bind: Bind,
     /// A file with the CAs that are trusted. Without it, the platform's CAs are.
     pub ca_file: Option<PathBuf>,
@@ -93,22 +93,22 @@ pub struct PublisherSettings {
     pub create_missing: bool,
     /// Whether revoked and expired certificates of peers are removed.
     pub remove_certificates: bool,
-    /// How often everything is compared.
+    /// The time between two readings and comparisons of everything.
     pub interval: Duration,
-    /// How long a connection and each operation may take.
+    /// The longest time for connecting (with the bind) and for each operation.
     pub timeout: Duration,
-    /// The most octets that are read at a time, in addition to eight times the published volume.
+    /// The most octets of one search, in addition to eight times those that are published.
     pub max_read: usize,
 }
 
-/// How the publisher authenticates.
+/// How the publisher authenticates to a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bind {
-    /// It does not.
+    /// It does not: the bind is anonymous.
     Anonymous,
     /// By a DN and the password in a file.
     Simple(String, PathBuf),
-    /// By the certificate and the key of the TLS connection (SASL EXTERNAL).
+    /// By the TLS certificate in the first file and its key in the second (SASL EXTERNAL).
     External(PathBuf, PathBuf),
 }
 
@@ -217,16 +217,17 @@ impl PublisherSettings {
     /// Reads the password. It is read for each connection, because it may have been changed.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the file is missing or others can read it.
+    /// [`Error::Unavailable`] if the file is missing, too large or not text, or if others can read it.
     pub fn password(file: &std::path::Path) -> Result<Zeroizing<String>> {
         let text = read_private(file, MAX_SECRET)?;
         Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
     }
 
-    /// Makes the TLS configuration.
+    /// Reads the files, and makes the TLS configuration.
     ///
     /// # Errors
-    /// [`Error::Malformed`] that names the file and what is wrong with it.
+    /// [`Error::Malformed`], which names the file and the fault in it; [`Error::Unavailable`] if the key file is missing or others can read
+    /// it.
     pub fn tls(&self) -> Result<Arc<ClientConfig>> {
         let wrong = |path: &std::path::Path, why: String| {
             Error::Malformed(format!("`{}`: {why}", path.display()))

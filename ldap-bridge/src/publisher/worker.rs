@@ -1,4 +1,5 @@
-//! The thread of a directory. It publishes after each change, reconciles everything at an interval, and backs off while the directory fails.
+//! The thread that publishes in one directory. It publishes after each change, reconciles everything at an interval, and waits longer and
+//! longer while the directory fails.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,11 +19,11 @@ use crate::dn::Dn;
 use crate::entry::Entry;
 use crate::error::{Error, Result};
 use crate::unbroken::unbroken;
-/// How long the thread waits for further changes after one.
+/// The time that the thread waits for further changes after one.
 const DEBOUNCE: Duration = Duration::from_millis(20);
-/// The wait after the first failure. It doubles with each further one.
+/// The longest wait after the first failure. It doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// The longest wait after a failure.
+/// The longest wait after any number of failures.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// The state of a directory's publisher.
@@ -30,23 +31,23 @@ const LONGEST_WAIT: Duration = Duration::from_secs(300);
 pub struct Status {
     /// The name of the directory.
     pub name: String,
-    /// The server in use, or the last one.
+    /// The URL of the server that was last compared with the desired entries; `None` before the first time.
     pub url: Option<String>,
     /// Whether there is a change that the directory does not have yet.
     pub is_behind: bool,
-    /// When the directory last had all changes.
+    /// The time when the directory last had all changes; `None` if it never had them since the start.
     pub last_success: Option<Timestamp>,
-    /// Why it has not, if the last attempt failed.
+    /// The reason why the last attempt failed; `None` if it succeeded.
     pub error: Option<String>,
-    /// The number of failures in a row.
+    /// The number of failures since the last success.
     pub failures: u32,
-    /// The time of the next attempt after a failure.
+    /// The time of the next attempt after a failure; `None` if there was none.
     pub next_try: Option<Timestamp>,
     /// The number of operations that were applied since the start.
     pub operations: u64,
 }
 
-/// Publishes in one directory until it is dropped.
+/// The publisher of one directory, with its thread, which runs until this is dropped.
 pub struct Publisher {
     desired: watch::Sender<Arc<Vec<Entry>>>,
     status: Arc<Mutex<Status>>,
@@ -55,7 +56,7 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Starts the thread. It does nothing before [`Publisher::publish`] is called.
+    /// Starts the thread, which does nothing before [`Publisher::publish`] is called.
     ///
     /// # Errors
     /// [`Error::Unavailable`] if the thread cannot be made.
@@ -97,13 +98,13 @@ impl Publisher {
         let _ = self.desired.send(entries);
     }
 
-    /// The present state.
+    /// The present state of the publisher.
     pub fn status(&self) -> Status {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// Ends the thread. An operation that has begun is given up.
+/// Ends the thread, and waits for it. An operation that has begun is abandoned; the directory may still apply it.
 impl Drop for Publisher {
     fn drop(&mut self) {
         let _ = self.stop.send(true);
@@ -120,11 +121,11 @@ struct Worker {
     scope: Scope,
     status: Arc<Mutex<Status>>,
     connection: Option<Connection>,
-    /// The hashes of the entries that the directory is known to have, by key.
+    /// The hashes of the entries that the directory is known to have, by [`Dn::key`].
     confirmed: HashMap<String, [u8; 32]>,
-    /// When everything is reconciled again.
+    /// The time at which everything is reconciled again.
     full_check: Instant,
-    /// Whether the last step used an existing connection.
+    /// Whether the last step used a connection that was open before.
     was_reused: bool,
 }
 
@@ -174,7 +175,7 @@ impl Worker {
         }
     }
 
-    /// Runs a step, and turns a panic into an error. The connection is then discarded, and the thread continues.
+    /// Runs a step, and turns a panic into an error. After an error the connection is discarded, and the thread continues.
     async fn unbroken_step(&mut self, desired: &[Entry]) -> Result<()> {
         unbroken(self.step(desired)).await.unwrap_or_else(Err)
     }
@@ -249,7 +250,7 @@ impl Worker {
     }
 }
 
-/// Between half of the time and all of it, at random, so that many publishers do not return at the same moment.
+/// A random time between half of `wait` and all of it, so that many publishers do not return at the same moment.
 fn with_jitter(wait: Duration) -> Duration {
     let mut octets = [0; 4];
     let random = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut octets);

@@ -9,11 +9,11 @@ use crate::syntax::tree::{
     Clause, Licensees, Name, Number, Owner, Principals, Test, TestKind, Text, TextKind, Then, Tree,
 };
 
-/// Local constants, by name.
+/// The values of local constants, by name.
 pub(crate) type Constants = HashMap<Box<[u8]>, Box<[u8]>>;
 
-/// Puts the local constants (RFC 2704 §4.6.2) into a tree; also returns the constants that a computed name (`$name`) may still
-/// refer to.
+/// Replaces the names of local constants (RFC 2704 §4.6.2) in a tree by their values. Also returns the constants that a computed name
+/// (`$name`) may still refer to: all of them if the tree has a computed name, otherwise none.
 pub(crate) fn bind(tree: Tree) -> (Tree, Constants) {
     bind_with(tree, Compile::OnDemand)
 }
@@ -23,7 +23,7 @@ pub(crate) fn bind_and_compile(tree: Tree) -> (Tree, Constants) {
     bind_with(tree, Compile::Now)
 }
 
-/// When regular expressions that are literals are compiled.
+/// The time at which regular expressions that are literals are compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Compile {
     /// While the assertion is loaded.
@@ -51,7 +51,7 @@ fn bind_with(mut tree: Tree, compile: Compile) -> (Tree, Constants) {
 }
 
 impl Tree {
-    /// The authorizer, if it does not depend on the question; `None` if it is computed from attributes, or is a malformed key.
+    /// The authorizer. `None` if it is computed from the attributes of the question, or is a malformed key.
     pub fn known_authorizer(&self) -> Option<Principal> {
         let (bound, _) = bind(self.clone());
         Principal::parse(bound.authorizer.literal()?).ok()
@@ -100,7 +100,7 @@ impl Binder {
         }
     }
 
-    /// Binds a clause; returns whether it may use the text that a group matched.
+    /// Replaces the local constants in a clause; returns whether it may use the text that a group of a regular expression matched.
     fn clause(&self, clause: &mut Clause) -> bool {
         let later = match &mut clause.then {
             Then::MaxTrust => false,
@@ -157,12 +157,13 @@ impl Binder {
     }
 }
 
-/// Whether any item is true. Unlike `Iterator::any` it does not stop at the first, because evaluating an item binds it.
+/// Whether any item is true. Unlike `Iterator::any` it does not stop at the first true one, because each item has a side effect that is
+/// wanted: it replaces constants.
 fn every(asks: impl Iterator<Item = bool>) -> bool {
     asks.fold(false, |any, asks| any | asks)
 }
 
-/// Whether a string may be the text that a group matched; a computed name may refer to any attribute.
+/// Whether a string may contain the text that a group matched. A computed name may refer to any attribute, also `_1`.
 fn asks_groups(text: &Text) -> bool {
     match &text.kind {
         TextKind::Literal(_) => false,
@@ -172,6 +173,7 @@ fn asks_groups(text: &Text) -> bool {
     }
 }
 
+/// Makes every regular expression of a test record the texts that its groups match.
 fn capture(test: &mut Test) {
     match &mut test.kind {
         TestKind::All(parts) | TestKind::Any(parts) => parts.iter_mut().for_each(capture),
@@ -184,7 +186,7 @@ fn capture(test: &mut Test) {
     }
 }
 
-/// Assigns slots to the names in conditions.
+/// Sets the slot of each action attribute in conditions to the one that `slot` returns for its name.
 pub(crate) fn number_names(program: &mut [Clause], slot: &mut impl FnMut(&[u8]) -> u8) {
     for clause in program {
         number_in_test(&mut clause.test, slot);

@@ -13,18 +13,19 @@ use crate::syntax::tree::{
 };
 use crate::values::ComplianceValues;
 
-/// The most that compiling a pattern costs, in about nanoseconds.
+/// The work that compiling a pattern is charged, in about nanoseconds: the most that it takes.
 const COMPILE: usize = 2_500_000;
 
-/// Is told about each step of an evaluation. `()` ignores all steps, at no cost.
+/// An observer of the steps of an evaluation. `()` ignores all steps, at no cost.
 pub(crate) trait Observer {
-    /// A clause begins; clauses nest.
+    /// The evaluation of a clause begins. It may begin inside another clause.
     fn begin(&mut self, _clause: &Clause) {}
-    /// An attribute was looked up.
+    /// An attribute was looked up; the value is `None` if it is undefined.
     fn attribute(&mut self, _name: &[u8], _value: Option<&[u8]>) {}
-    /// A comparison was evaluated.
+    /// A comparison, which includes `~=`, was evaluated.
     fn comparison(&mut self, _test: &Test, _outcome: Result<bool, Fault>) {}
-    /// A clause ends: whether its test was true, and the position of its value.
+    /// The evaluation of a clause ends. The outcome is that of its test; the value is a position in the compliance values, 0 if the test is
+    /// not true.
     fn end(&mut self, _clause: &Clause, _outcome: Result<bool, Fault>, _value: usize) {}
 }
 
@@ -36,17 +37,21 @@ pub(crate) struct Evaluation<'q, O> {
     pub attributes: &'q AttributeSet,
     /// The compliance values of the question.
     pub values: &'q ComplianceValues,
-    /// `_ACTION_AUTHORIZERS`
+    /// `_ACTION_AUTHORIZERS`: the requesters as they were spelled, separated by commas.
     pub authorizers: &'q [u8],
-    /// The assertion's local constants that computed names may refer to; the other constants were put in when it was loaded.
+    /// The local constants, of the assertion that is being evaluated, that computed names may refer to. All other names of constants were
+    /// replaced when it was loaded. `None` counts as no constants.
     pub constants: Option<&'q Constants>,
     /// The work that the question may still cost, in about nanoseconds.
     pub work: usize,
-    /// Is told about each step.
+    /// The observer of each step.
     pub observer: O,
+    /// The values of `_0`, `_1` and so on: the number of groups, and the text of each, of the last match in the clause. `None` before a
+    /// match.
     groups: Option<Rc<[Vec<u8>]>>,
-    /// Cached attribute values by slot, and a bit for each slot that is filled.
+    /// Cached values of action attributes, by slot; `None` for an undefined attribute.
     slots: [Option<&'q [u8]>; SLOTS as usize],
+    /// A bit for each slot whose attribute was looked up.
     known: u64,
 }
 
@@ -88,7 +93,7 @@ impl<'q, O: Observer> Evaluation<'q, O> {
         highest
     }
 
-    /// The value of a string expression.
+    /// The value of a string expression. An error if the string becomes too long or the work is used up.
     pub fn text<'a>(&mut self, text: &'a Text) -> Result<Cow<'a, [u8]>, Fault>
     where
         'q: 'a,
@@ -146,13 +151,14 @@ impl<'q, O: Observer> Evaluation<'q, O> {
         value
     }
 
-    /// A value that is not in the order is `_MIN_TRUST` (RFC 2704 §5.3.4).
+    /// The position of a clause's value. It is 0, that of `_MIN_TRUST`, for a string that is not a compliance value (RFC 2704 §5.3.4) or
+    /// cannot be computed.
     fn value(&mut self, text: &Text) -> usize {
         let values = self.values;
         self.text(text).ok().and_then(|name| values.position(&name)).unwrap_or(0)
     }
 
-    /// The truth of a test.
+    /// Whether a test is true. A run-time error makes the whole test false; it is returned as an error.
     pub fn test(&mut self, test: &Test) -> Result<bool, Fault> {
         let outcome = match &test.kind {
             TestKind::Constant(value) => return Ok(*value),
@@ -283,7 +289,7 @@ impl<'q, O: Observer> Evaluation<'q, O> {
         Cow::Borrowed(value.unwrap_or_default())
     }
 
-    /// An action attribute; it is looked up once for each question.
+    /// The value of an action attribute; `None` if it is undefined. An attribute with a slot is looked up once for each question.
     fn action(&mut self, name: &Name) -> Option<&'q [u8]> {
         let bit = 1_u64 << (name.slot & 63);
         match self.slots.get(usize::from(name.slot)) {
@@ -299,7 +305,7 @@ impl<'q, O: Observer> Evaluation<'q, O> {
         }
     }
 
-    /// `$name`; a string that is not an attribute name has no value.
+    /// The value of `$name`; empty if the string is not an attribute name.
     fn computed(&mut self, name: &[u8]) -> Cow<'q, [u8]> {
         if !is_name(name) {
             return Cow::Borrowed(&[]);

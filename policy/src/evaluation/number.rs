@@ -6,19 +6,19 @@ use crate::syntax::tree::Operator;
 
 /// A type of number in conditions.
 pub trait Arithmetic: Copy {
-    /// `left operator right`.
+    /// Computes `self operator right`.
     ///
     /// # Errors
     /// Division by zero, or a result outside the type.
     fn compute(self, operator: Operator, right: Self) -> Result<Self, Fault>;
 
-    /// `-self`.
+    /// Computes `-self`.
     ///
     /// # Errors
     /// A result outside the type.
     fn negate(self) -> Result<Self, Fault>;
 
-    /// The number that a string spells; zero if it spells none.
+    /// The number that a string spells; zero if it spells none, or one outside the type.
     fn read(text: &[u8]) -> Self;
 }
 
@@ -88,7 +88,8 @@ impl Arithmetic for f64 {
     }
 }
 
-/// A decimal number such as `-12.5`: an optional minus sign, digits, and optionally a point and digits. Spaces, `+`, exponents and hexadecimal digits are invalid.
+/// A decimal number such as `-12.5`: an optional minus sign, and digits, with a point before, between or behind them. Spaces, `+`,
+/// exponents and hexadecimal digits are invalid.
 struct Decimal<'t> {
     negative: bool,
     whole: &'t [u8],

@@ -1,4 +1,4 @@
-//! Makes the trace, from `POLICY` downward, after the question is answered.
+//! Makes the explanation of an answer (the trace), from `POLICY` downward, after the question is answered.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -12,11 +12,13 @@ use crate::syntax::Assertion;
 use crate::syntax::tree::{Licensees, Principals, Text};
 use crate::values::ComplianceValues;
 
-/// The most assertions that a trace shows.
+/// The most assertions that a trace shows, the most dropped ones, and the most parts of each licensees expression.
 pub const MAX_SHOWN: usize = 64;
-/// The most assertions of one authorizer that a trace shows if they do not support its value.
+/// A trace shows all assertions of an authorizer whose conditions were evaluated. It shows others only up to this number of assertions of
+/// the authorizer.
 const MAX_IDLE: usize = 8;
-/// The work that explaining one assertion may cost, in about nanoseconds.
+/// The work that evaluating the conditions of one assertion again may cost, in about nanoseconds. The same holds for each computed
+/// principal.
 const WORK: usize = 1 << 30;
 
 impl PolicySet {
@@ -51,7 +53,7 @@ struct Explainer<'q> {
     set: &'q PolicySet,
     question: Question<'q>,
     outcome: &'q Outcome,
-    /// Assertions by authorizer.
+    /// The assertions that each principal authorizes.
     made: HashMap<PrincipalId, Vec<AssertionId>>,
 }
 
@@ -81,7 +83,8 @@ impl<'q> Explainer<'q> {
             .copied()
     }
 
-    /// Breadth first from `POLICY`, so that the deciding assertions come first.
+    /// The assertions to show, and the number of those left out. They are found breadth first from `POLICY`, so that the deciding ones come
+    /// first.
     fn assertions(&self) -> (Vec<AssertionTrace>, usize) {
         let mut shown = Vec::new();
         let mut omitted = 0;
@@ -104,7 +107,8 @@ impl<'q> Explainer<'q> {
         (shown, omitted)
     }
 
-    /// The assertions of a principal that explain its value, the highest value first, and the number of those left out.
+    /// The assertions of a principal that explain its value, ordered by the value of their conditions, the highest first; and the number of
+    /// those left out.
     fn worth_showing(&self, principal: PrincipalId) -> (Vec<AssertionId>, usize) {
         let mut made: Vec<(usize, AssertionId)> = self
             .made
@@ -203,7 +207,8 @@ impl<'q> Explainer<'q> {
         parts.iter().map(|part| self.licensees(loaded, part)).collect()
     }
 
-    /// The k-th highest of the parts; at most [`MAX_SHOWN`] of them are shown, the highest.
+    /// The trace of `&&`, `||` or a threshold, whose value is the k-th highest of the parts. At most [`MAX_SHOWN`] of them are shown, the
+    /// highest.
     fn junction(
         &self,
         kind: &str,

@@ -11,10 +11,11 @@ use crate::syntax::tree::{Clause, Test};
 pub(super) struct Recorder<'q> {
     loaded: &'q Loaded,
     question: Question<'q>,
-    /// Finished clauses, by depth.
+    /// The finished clauses at each depth of nesting, the outermost first.
     open: Vec<Vec<ClauseTrace>>,
-    /// The comparisons of the unfinished clauses.
+    /// The comparisons of the clauses that have begun, a list for each depth of nesting.
     comparisons: Vec<Vec<ComparisonTrace>>,
+    /// The attributes that were looked up since the last comparison, with their values; `None` for an undefined one.
     attributes: Vec<(String, Option<String>)>,
 }
 
@@ -30,7 +31,7 @@ impl<'q> Recorder<'q> {
         }
     }
 
-    /// The clauses of the finished program.
+    /// The outermost clauses, when all of them are evaluated.
     pub fn into_clauses(mut self) -> Vec<ClauseTrace> {
         self.open.pop().unwrap_or_default()
     }

@@ -1,10 +1,10 @@
-//! How a trace shows values, names and positions.
+//! The form in which a trace shows values, names and positions.
 
 use crate::evaluation::Fault;
 use crate::principal::Principal;
 use crate::source::{Source, printable};
 
-/// How much of a text is shown, in bytes.
+/// The most bytes of a text that are shown.
 const MAX_TEXT: usize = 160;
 
 pub(super) fn outcome(result: Result<bool, Fault>) -> String {
@@ -14,12 +14,13 @@ pub(super) fn outcome(result: Result<bool, Fault>) -> String {
     }
 }
 
-/// A principal's name, without a passphrase.
+/// The spelling of a principal as a trace shows it: canonical, shortened, and without a passphrase or its hash.
 pub(super) fn principal_name(text: &[u8]) -> String {
     Principal::parse(text)
         .map_or_else(|_| shown(text), |principal| shown(principal.to_string().as_bytes()))
 }
 
+/// A position as `file:line`.
 pub(super) fn place(source: &Source, offset: usize) -> String {
     format!("{}:{}", source.name(), source.position(offset).line)
 }
@@ -31,7 +32,7 @@ pub(super) fn shown(bytes: &[u8]) -> String {
     }
 }
 
-/// A part of the source on one line.
+/// A part of the source on one line: each run of white space becomes one space.
 pub(super) fn squeeze(text: &[u8]) -> Vec<u8> {
     let words = text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join(&b' ')

@@ -5,26 +5,27 @@ use serde::Serialize;
 /// The explanation of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Trace {
-    /// The answer.
+    /// The answer: a compliance value.
     pub value: String,
-    /// The requesters.
+    /// The requesters, without passphrases and their hashes.
     pub requesters: Vec<String>,
-    /// The assertions that matter, from `POLICY` downward; those that support the answer come first.
+    /// The assertions that matter, from `POLICY` downward; of one authorizer, those with the highest value come first. At most
+    /// [`MAX_SHOWN`](super::MAX_SHOWN).
     pub assertions: Vec<AssertionTrace>,
-    /// The number of further assertions, by principals that matter, that are not shown.
+    /// The number of further assertions, by authorizers of which others are shown, that are not shown.
     pub omitted: usize,
-    /// Assertions that were not accepted, with the reasons.
+    /// Assertions that are not part of the policy set, with the reasons. At most [`MAX_SHOWN`](super::MAX_SHOWN).
     pub dropped: Vec<DroppedTrace>,
 }
 
-/// One assertion.
+/// One assertion in an explanation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AssertionTrace {
-    /// File and line.
+    /// File and line of its beginning, as `file:line`.
     pub place: String,
-    /// Whether it is policy; otherwise it is a credential with a valid signature.
+    /// Whether it is policy, which the operator trusts; otherwise it is a credential with a valid signature.
     pub trusted: bool,
-    /// Its authorizer.
+    /// Its authorizer, without a passphrase or its hash.
     pub authorizer: String,
     /// Its value: the lower of the values of its licensees and its conditions.
     pub value: String,
@@ -36,57 +37,57 @@ pub struct AssertionTrace {
     pub clauses: Option<Vec<ClauseTrace>>,
 }
 
-/// A licensees expression.
+/// A licensees expression, or a part of one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LicenseesTrace {
-    /// `principal`, `all of`, `any of`, `2 of`, `everybody` for a missing field, `nobody` for an empty one.
+    /// The form: `principal`, `all of`, `any of`, a threshold such as `2 of`, `everybody` for a missing field, `nobody` for an empty one.
     pub kind: String,
-    /// Its value.
+    /// Its value, a compliance value.
     pub value: String,
-    /// The principal's name.
+    /// The principal's name; `None` unless the kind is `principal`, and for one that cannot be computed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub principal: Option<String>,
     /// The reason of its value, in words.
     pub reason: String,
-    /// Its parts.
+    /// Its parts, the highest value first; at most [`MAX_SHOWN`](super::MAX_SHOWN). None for a principal.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<LicenseesTrace>,
 }
 
-/// A clause.
+/// A clause that was evaluated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ClauseTrace {
-    /// The line it begins on.
+    /// The line it begins on, counted from 1.
     pub line: usize,
-    /// As it was written.
+    /// Its source on one line, shortened.
     pub text: String,
-    /// `true`, `false`, or the run-time error that made it false.
+    /// The outcome of its test: `true`, `false`, or the run-time error that made it false.
     pub outcome: String,
-    /// Its value.
+    /// Its value, a compliance value; `_MIN_TRUST` unless its test is true.
     pub value: String,
     /// The comparisons of its test that were evaluated.
     pub comparisons: Vec<ComparisonTrace>,
-    /// The nested clauses.
+    /// The clauses in its braces that were evaluated; none if its test is not true.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clauses: Vec<ClauseTrace>,
 }
 
-/// A comparison.
+/// A comparison that was evaluated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ComparisonTrace {
-    /// As it was written.
+    /// Its source on one line, shortened.
     pub text: String,
-    /// `true`, `false`, or the run-time error.
+    /// `true`, `false`, or the run-time error that made it false.
     pub outcome: String,
-    /// The attributes it looked at, with their values; nothing for an undefined one, which counts as empty.
+    /// The attributes that were looked up for it, with their values; `None` for an undefined one, which counts as empty.
     pub attributes: Vec<(String, Option<String>)>,
 }
 
-/// An assertion that does not count.
+/// An assertion that is not part of the policy set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DroppedTrace {
-    /// File and line.
+    /// File and line of its beginning, as `file:line`.
     pub place: String,
-    /// Why.
+    /// The reason, in words.
     pub reason: String,
 }

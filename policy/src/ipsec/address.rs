@@ -9,15 +9,15 @@ pub enum AddressError {
     /// One end is IPv4 and the other IPv6.
     #[error("`{0}` and `{1}` are of two address families; a range or a subnet has one")]
     Families(IpAddr, IpAddr),
-    /// The range is empty.
+    /// The range begins after its end.
     #[error("the range begins at `{0}`, after its end `{1}`")]
     Reversed(IpAddr, IpAddr),
-    /// The prefix is longer than an address.
+    /// The prefix has more bits than an address of its family.
     #[error("a prefix of {length} bits, but `{address}` has only {bits}")]
     Prefix {
-        /// The address.
+        /// The address that was given.
         address: IpAddr,
-        /// The prefix length found.
+        /// The length of the prefix that was given, in bits.
         length: u8,
         /// The number of bits of an address of this family.
         bits: u8,
@@ -98,7 +98,7 @@ impl fmt::Display for AddressRange {
 pub struct Subnet(AddressRange);
 
 impl Subnet {
-    /// The subnet of `length` prefix bits around an address; bits of the host part are dropped.
+    /// The subnet of an address with a prefix of `length` bits; the bits of the address behind the prefix are ignored.
     ///
     /// # Errors
     /// The prefix is longer than the address.
@@ -163,7 +163,7 @@ pub struct CivilTime {
 }
 
 impl CivilTime {
-    /// A date (year, month, day) and a time (hour, minute, second, where 60 is a leap second).
+    /// A date (year, month, day) and a time (hour, minute, second, where 60 is a leap second, accepted in any minute).
     ///
     /// # Errors
     /// There is no such day or time, or the year has more than four digits.
@@ -188,7 +188,7 @@ impl fmt::Display for CivilTime {
     }
 }
 
-/// Parses an address in any usual notation, padded or not.
+/// Parses an address: IPv6 in any form of RFC 4291 §2.2, IPv4 as four decimal numbers, with leading zeros or without.
 pub(super) fn parse(text: &str) -> Option<IpAddr> {
     if text.contains(':') {
         return text.parse::<Ipv6Addr>().ok().map(IpAddr::V6);

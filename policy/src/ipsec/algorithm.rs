@@ -1,7 +1,7 @@
 //! Algorithms and modes, and their names in a policy.
 //!
-//! Each enum begins with the names of isakmpd. Algorithms that isakmpd does not have get names of our own, marked "ours": those of the IANA
-//! IKEv2 registry in the style of isakmpd. No such name is one that an existing policy uses for another algorithm.
+//! Most names are those of isakmpd. Algorithms that isakmpd does not have get names of our own, marked "ours": those of the IANA IKEv2
+//! registry in the style of isakmpd. No such name is one that an existing policy uses for another algorithm.
 
 /// An enum whose variants have a name in the vocabulary.
 macro_rules! named {
@@ -13,7 +13,7 @@ macro_rules! named {
         impl $type {
             /// Every variant.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-            /// The value of every variant, in the same order; two variants may share one.
+            /// The name of every variant in a policy, in the same order; two variants may share one.
             pub const NAMES: &'static [&'static str] = &[$($name),+];
 
             /// Its name in a policy.
@@ -25,7 +25,7 @@ macro_rules! named {
 }
 
 named! {
-    /// The exchange of phase 1: `phase_1`.
+    /// The exchange of phase 1, the attribute `phase_1`.
     Exchange {
         /// Identity protection of IKEv1 (RFC 2409 §5).
         Main = "main",
@@ -37,7 +37,7 @@ named! {
 }
 
 named! {
-    /// `ah_hash_alg`: the AH transform. For SHA-2, isakmpd leaves it empty, contrary to its manual; Countersign does not.
+    /// The AH transform, the attribute `ah_hash_alg`. For SHA-2, isakmpd leaves it empty, contrary to its manual; Countersign does not.
     AhHash {
         /// AH_MD5.
         Md5 = "md5",
@@ -63,7 +63,7 @@ named! {
 }
 
 named! {
-    /// `esp_auth_alg`, `ah_auth_alg`: how packets are authenticated, other than by an AEAD.
+    /// The algorithm that authenticates packets, other than an AEAD: the attributes `esp_auth_alg` and `ah_auth_alg`.
     Integrity {
         /// HMAC-MD5.
         HmacMd5 = "hmac-md5",
@@ -85,13 +85,13 @@ named! {
         AesXcbc = "aes-xcbc",
         /// AES-CMAC-96 (RFC 4494); ours.
         AesCmac = "aes-cmac",
-        /// AES-GMAC in AH (RFC 4543 §5); ours.
+        /// AES-GMAC in AH (RFC 4543 §4); ours.
         AesGmac = "aes-gmac",
     }
 }
 
 impl Integrity {
-    /// The corresponding AH transform, for IKEv2, which negotiates only the integrity algorithm.
+    /// The corresponding AH transform, for IKEv2, which negotiates only the integrity algorithm. `None` for [`Self::Kpdk`].
     pub const fn ah_hash(self) -> Option<AhHash> {
         Some(match self {
             Self::HmacMd5 => AhHash::Md5,
@@ -110,7 +110,7 @@ impl Integrity {
 }
 
 named! {
-    /// `esp_enc_alg`: a cipher that does not authenticate.
+    /// A cipher that does not authenticate, the attribute `esp_enc_alg`.
     Cipher {
         /// DES with a 64-bit IV.
         DesIv64 = "des-iv64",
@@ -160,8 +160,8 @@ pub enum Aead {
     AesCcm8,
     /// ChaCha20-Poly1305 (RFC 7634); ours.
     ChaCha20Poly1305,
-    /// ENCR_NULL_AUTH_AES_GMAC (RFC 4543 §4): `null`, because it does not encrypt. isakmpd calls it `aes`, so that it passes every
-    /// policy that requires encryption.
+    /// ENCR_NULL_AUTH_AES_GMAC (RFC 4543 §3): `null`, because it does not encrypt. isakmpd calls it `aes`, so that it passes every policy
+    /// that requires encryption.
     AesGmac,
 }
 
@@ -231,7 +231,7 @@ impl EspAlgorithms {
 }
 
 named! {
-    /// `comp_alg`: the IPComp transform.
+    /// The IPComp transform, the attribute `comp_alg`.
     Compression {
         /// A private algorithm of some organisation.
         Oui = "oui",
@@ -247,7 +247,7 @@ named! {
 }
 
 named! {
-    /// `esp_encapsulation` and the like.
+    /// The mode of an IPsec protocol: the attributes `esp_encapsulation`, `ah_encapsulation` and `comp_encapsulation`.
     Encapsulation {
         /// Tunnel mode.
         Tunnel = "tunnel",

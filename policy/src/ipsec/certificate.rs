@@ -20,16 +20,16 @@ use crate::syntax::tree::{
 /// Why a certificate gives no assertion.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
-    /// It cannot be parsed.
+    /// The certificate cannot be parsed.
     #[error("expected an X.509 certificate in DER, found something else: {0}")]
     Malformed(String),
-    /// Its key, or the issuer's, is of a kind that is not supported.
+    /// Its key, or the issuer's, is malformed or of a kind that is not supported.
     #[error("the certificate's key cannot be a principal: {0}")]
     Key(String),
     /// The name of its subject or its issuer cannot be a principal.
     #[error("the certificate's name cannot be a principal: {0}")]
     Name(#[from] NameError),
-    /// Its validity is outside the years that an attribute can express.
+    /// Its validity is outside the years 0 to 9999, which an attribute can express.
     #[error("the certificate's validity cannot be written as `YYYYMMDDHHMMSS`")]
     Validity,
 }

@@ -5,13 +5,13 @@ use crate::attributes::MAX_VALUE;
 use std::fmt;
 use std::net::IpAddr;
 
-/// The largest number an assertion can compare with (RFC 2704 §4.6.5); larger numbers of a proposal are replaced by this.
+/// The largest integer that an assertion can compare with (RFC 2704 §4.6.5); larger numbers of a proposal are replaced by it.
 pub const MAX_NUMBER: u32 = i32::MAX as u32;
 
 /// The format of an attribute's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// One of these words, in this case.
+    /// One of these words, in exactly this case.
     OneOf(&'static [&'static str]),
     /// A decimal number up to this one, without leading zeros.
     Number(u32),
@@ -19,7 +19,7 @@ pub enum Format {
     Address,
     /// An address, a range `lower-upper` of addresses, or any text that is a name.
     Identity,
-    /// `tcp`, `udp`, `etherip`, or the number of another IP protocol.
+    /// `tcp`, `udp`, `etherip`, or the number (0 to 255) of another IP protocol.
     TransportProtocol,
     /// `YYYYMMDDHHMMSS`.
     Time,
@@ -69,8 +69,8 @@ impl Format {
         }
     }
 
-    /// Checks whether a literal can be used in an ordering such as `<` or `>=`. Values are ordered as strings, so that it must be the
-    /// beginning of a value.
+    /// Checks whether a literal can be used in an ordering such as `<` or `>=`. Values are ordered as strings, so that the literal must be
+    /// the beginning of a value. Only addresses and times are checked.
     ///
     /// # Errors
     /// Its order as a string differs from its meaning; the text says what to write.
@@ -78,7 +78,7 @@ impl Format {
         let Ok(text) = std::str::from_utf8(literal) else { return Ok(()) };
         match self {
             Self::Address => ordered_address(text),
-            // A text with other characters than digits and points is a name.
+            // A text that does not look like an address is a name, which has no other order.
             Self::Identity if is_address_like(text) => ordered_address(text),
             Self::Time if !text.bytes().all(|byte| byte.is_ascii_digit()) || text.len() > 14 => {
                 Err(format!(
@@ -114,8 +114,8 @@ fn one_of(words: &[&str], text: &str, found: &str) -> Result<(), String> {
     Err(format!("expected one of {list}, found `{found}`{}", hint.unwrap_or_default()))
 }
 
-/// The word that was probably meant: one that ends so after a dash (`md5` for `hmac-md5`), or one that differs only in case or by
-/// a typing error.
+/// The word that was probably meant: one that has the text behind its first dash (`md5` for `hmac-md5`), or else one that differs from it
+/// by case and at most two typing errors.
 fn nearest<'a>(words: &[&'a str], text: &str) -> Option<&'a str> {
     let text = text.get(..text.len().min(64))?.to_ascii_lowercase();
     let distance = |word: &str| strsim::damerau_levenshtein(&word.to_ascii_lowercase(), &text);
@@ -167,7 +167,7 @@ fn padded(text: &str, address: IpAddr) -> Result<(), String> {
     Err(format!("addresses are padded with zeros and in lower case: write `{right}`, not `{text}`"))
 }
 
-/// Whether a text is an address, a range of addresses, or the beginning of one.
+/// Whether a text looks like an address, a range, a subnet, or the beginning of one: only digits and separators, with a point or a colon.
 fn is_address_like(text: &str) -> bool {
     let v4 = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'/');
     let v6 = |byte: u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'-' | b'/');
@@ -177,7 +177,7 @@ fn is_address_like(text: &str) -> bool {
             || text.bytes().all(v6) && text.contains(':'))
 }
 
-/// Whether a text is an address or the beginning of one, in which each part has all its digits.
+/// Refuses a text unless it is an address, a range, or the beginning of one, with all the digits of each part.
 fn ordered_address(text: &str) -> Result<(), String> {
     if let Some((lower, upper)) = text.split_once('-') {
         return ordered_address(lower).and_then(|()| ordered_address(upper));

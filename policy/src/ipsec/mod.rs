@@ -1,7 +1,8 @@
 //! The IPsec vocabulary of isakmpd.policy(5): attribute names and formats, questions built from typed facts, requesters.
 //!
-//! No other code writes attribute names: [`Phase1`] and [`Phase2`] write all of them, and [`vocabulary`] lists them with their formats
-//! for the linter. Where isakmpd's values are wrong or missing, the comment of the type says what Countersign does.
+//! Only this module writes attribute names: [`Phase1`] and [`Phase2`] write all of them, [`delegations`] compares some, and [`vocabulary`]
+//! lists them with their formats for the linter. Where isakmpd's values are wrong or missing, the comment of the type says what Countersign
+//! does.
 
 pub mod address;
 pub mod algorithm;

@@ -13,7 +13,7 @@ use std::fmt;
 pub const MAX_DER: usize = 8 << 10;
 /// The longest one-line form that is accepted, in bytes.
 pub const MAX_LINE: usize = 16 << 10;
-/// The longest attribute type written as numbers, in characters.
+/// The longest attribute type that is accepted as numbers with points between, in characters.
 pub const MAX_TYPE: usize = 79;
 
 /// Why a name has no one-line form.
@@ -28,12 +28,12 @@ pub enum NameError {
     /// The name, its line, or one of its attribute types is too long.
     #[error("the name or a part of it has {length} bytes or more; at most {limit} are taken")]
     TooLong {
-        /// The length found until reading ended.
+        /// The length found until reading ended: bytes of the name or of its line, or characters of the attribute type.
         length: usize,
-        /// The longest length that is allowed.
+        /// The longest length that is allowed, in the same unit.
         limit: usize,
     },
-    /// The line would also be that of another name.
+    /// The one-line form would also be that of another name, because of the value of this attribute type.
     #[error(
         "the value of `{0}` has a backslash at its end or before `x` and two hex digits, which makes its one-line form \
          that of another name, too"
@@ -52,7 +52,7 @@ impl From<der::Error> for NameError {
 pub struct DistinguishedName(String);
 
 impl DistinguishedName {
-    /// Reads a name.
+    /// Reads a Name in DER:
     ///
     /// ```text
     /// Name                      ::= CHOICE { rdnSequence RDNSequence }              -- RFC 5280 §4.1.2.4
@@ -62,8 +62,8 @@ impl DistinguishedName {
     /// ```
     ///
     /// # Errors
-    /// The DER is malformed, a value is not a string, the name is empty, too long, or its line would be ambiguous.
-    /// A name is ambiguous too if an attribute type has more than 79 characters, which OpenSSL truncates.
+    /// The DER is malformed, a value is not a string, the name is empty or too long, or its line would be ambiguous. An attribute type of
+    /// more than [`MAX_TYPE`] characters is too long, because OpenSSL truncates it.
     pub fn from_der(name: &[u8]) -> Result<Self, NameError> {
         within(name.len(), MAX_DER)?;
         let mut line = String::with_capacity(2 * name.len());
@@ -113,7 +113,8 @@ fn push_attribute(line: &mut String, attribute: AnyRef<'_>) -> Result<(), NameEr
     Ok(())
 }
 
-/// An object identifier as numbers (X.690 §8.19). The type of `der` is not used, because it does not accept `2.999`.
+/// The content octets of an object identifier (X.690 §8.19) as numbers with points between. The type of the crate `der` is not used,
+/// because it does not accept `2.999`.
 fn dotted(oid: &[u8]) -> Result<String, NameError> {
     let malformed = || NameError::Malformed("an attribute type is no object identifier".into());
     let mut text = String::new();
@@ -161,7 +162,7 @@ fn is_ambiguous(value: &[u8]) -> bool {
             .any(|four| matches!(four, [b'\\', b'x', high, low] if hex(high) && hex(low)))
 }
 
-/// The string types of a Name that OpenSSL reads, except for multi-byte ones that `der` does not support.
+/// The octets of a string value. The types are those of a Name that OpenSSL reads, except for those that the crate `der` does not support.
 fn text(value: AnyRef<'_>) -> Result<&[u8], NameError> {
     match value.tag() {
         Tag::Utf8String => match std::str::from_utf8(value.value()) {
@@ -195,12 +196,12 @@ fn within(length: usize, limit: usize) -> Result<(), NameError> {
     if length > limit { Err(NameError::TooLong { length, limit }) } else { Ok(()) }
 }
 
-/// The short name of an attribute type, by its numbers.
+/// OpenSSL's short name of an attribute type, by its numbers; `None` if it has none.
 pub(super) fn short_name(numbers: &str) -> Option<&'static str> {
     SHORT_NAMES.iter().find(|(oid, _)| *oid == numbers).map(|(_, short)| *short)
 }
 
-/// The short name that equals the text, or else one that equals it in another case.
+/// The short name that equals the text, or else one that equals it in another case; `None` if there is neither.
 pub(super) fn type_of(name: &str) -> Option<&'static str> {
     let mut all = SHORT_NAMES.iter().map(|(_, short)| *short);
     all.clone()

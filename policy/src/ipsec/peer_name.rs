@@ -1,21 +1,23 @@
 //! Checks the names of peers that a policy author writes as licensees: whether they are spelled as IKE daemons spell requesters, and
 //! if not, which spelling is correct.
 //!
-//! Names are compared octet by octet (RFC 2704 §5.2), so a licensee that is not spelled as by [`distinguished_name`](super::distinguished_name)
-//! or [`passphrase`](super::passphrase) never equals a requester. Messages never contain a pre-shared key or its hash.
+//! Names are compared octet by octet (RFC 2704 §5.2), so a licensee that is not spelled as by
+//! [`distinguished_name`](super::distinguished_name) or [`passphrase`](super::passphrase) never equals a requester. Messages never contain
+//! a pre-shared key or its hash.
 
 use super::name::{MAX_TYPE, short_name, type_of};
 use super::requesters::MAX_PASSPHRASE;
 
-/// The prefixes of X.509 names and of pre-shared keys.
+/// The prefix of X.500 names.
 const DN: &str = "DN:";
+/// The prefix of pre-shared keys.
 const PASSPHRASE: &str = "passphrase:";
-/// The prefixes of hashes of pre-shared keys, with the number of their digits.
+/// The prefixes of hashes of pre-shared keys, with the number of hexadecimal digits behind each.
 const HASHES: [(&str, usize); 2] = [("passphrase-md5-hex:", 32), ("passphrase-sha1-hex:", 40)];
-/// The prefixes of users that EAP and XAuth authenticate.
+/// The prefixes of the names of users that EAP and XAuth authenticate.
 const USERS: [&str; 2] = ["EAP:", "XAUTH:"];
 
-/// Attribute types as people and other programs write them, and OpenSSL's names of them.
+/// Attribute types as people and other programs write them, in any case, and OpenSSL's names of them.
 const OTHER_NAMES: [(&str, &str); 9] = [
     ("Email", "emailAddress"),
     ("E", "emailAddress"),
@@ -31,9 +33,9 @@ const OTHER_NAMES: [(&str, &str); 9] = [
 /// Why a name never equals a requester.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnusableName {
-    /// What is wrong with it, in words.
+    /// The fault of the name, in words.
     pub why: String,
-    /// What to write, in words.
+    /// The correction, in words.
     pub hint: String,
 }
 
@@ -43,7 +45,7 @@ impl UnusableName {
     }
 }
 
-/// Whether the name begins like that of a peer, and so is neither a key nor another label of the policy.
+/// Whether a label begins with a prefix of peers' names (`DN:`, `passphrase:` and so on), so that it is no label of the policy's own.
 pub fn is_peers(name: &[u8]) -> bool {
     let begins = |prefix: &str| name.starts_with(prefix.as_bytes());
     begins(DN)
@@ -52,7 +54,7 @@ pub fn is_peers(name: &[u8]) -> bool {
         || USERS.iter().any(|prefix| begins(prefix))
 }
 
-/// Checks the spelling of a name that [`is_peers`].
+/// Checks the spelling of a peer's name ([`is_peers`]).
 ///
 /// # Errors
 /// The name never equals a requester.
@@ -85,7 +87,7 @@ pub fn check(name: &[u8]) -> Result<(), UnusableName> {
     }
 }
 
-/// The correct prefix of a name, if the name begins with it in any case.
+/// The correct spelling of a prefix of peers' names, if the name begins with that prefix in any case.
 pub fn canonical_prefix(name: &[u8]) -> Option<&'static str> {
     let all = [DN, PASSPHRASE].into_iter().chain(HASHES.map(|(prefix, _)| prefix)).chain(USERS);
     let mut all = all.filter(|prefix| {
@@ -168,7 +170,7 @@ fn turned(text: &str) -> Option<String> {
     Some(parts.concat())
 }
 
-/// Checks one `TYPE=value`.
+/// Checks one `TYPE=value` of a name.
 fn wrong_with(part: &str) -> Result<(), UnusableName> {
     let Some((kind, value)) = part.split_once('=') else {
         return Err(UnusableName::new(
@@ -234,7 +236,7 @@ fn right_type(kind: &str) -> Result<String, String> {
     })
 }
 
-/// The parts between `/` and `+`, except where these are escaped by a backslash.
+/// The parts that are separated by `/` or `+`, except where these are escaped by a backslash.
 fn parts(text: &str) -> Vec<&str> {
     let (mut parts, mut start, mut escaped) = (Vec::new(), 0, false);
     for (at, c) in text.char_indices() {

@@ -30,7 +30,7 @@ pub struct Moment {
 pub struct Phase1 {
     /// The kind of exchange.
     pub exchange: Exchange,
-    /// The Diffie-Hellman group, by its IANA number.
+    /// The Diffie-Hellman group, by its IANA number; `None` gives an empty attribute.
     pub group: Option<u16>,
     /// Whether this host began phase 1.
     pub initiator: bool,
@@ -38,7 +38,7 @@ pub struct Phase1 {
     pub identity: Selector,
     /// The address from which the peer's IKE messages come.
     pub remote_address: IpAddr,
-    /// The address at which they arrive.
+    /// The address of this host at which the peer's IKE messages arrive.
     pub local_address: IpAddr,
     /// The time of the question.
     pub moment: Moment,
@@ -61,7 +61,7 @@ pub struct Phase2 {
     pub local: Option<Selector>,
 }
 
-/// The protocols proposed together.
+/// The IPsec protocols that are proposed together; `None` for one that is not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Proposal {
     /// Encapsulating Security Payload.
@@ -77,9 +77,9 @@ pub struct Proposal {
 pub struct Esp {
     /// Encryption and authentication.
     pub algorithms: EspAlgorithms,
-    /// Key length in bits, if it is negotiated.
+    /// The key length in bits, if it is negotiated.
     pub key_length: Option<u16>,
-    /// Rounds, if they are negotiated.
+    /// The number of rounds of the cipher, if it is negotiated.
     pub key_rounds: Option<u16>,
     /// The terms that all protocols have.
     pub terms: Terms,
@@ -88,13 +88,13 @@ pub struct Esp {
 /// AH as proposed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ah {
-    /// The transform; in IKEv2 that of the integrity algorithm ([`Integrity::ah_hash`]).
+    /// The transform; in IKEv2 that of the integrity algorithm ([`Integrity::ah_hash`]). `None` gives an empty attribute.
     pub hash: Option<AhHash>,
-    /// The method of authentication.
+    /// The algorithm that authenticates; `None` gives an empty attribute.
     pub integrity: Option<Integrity>,
-    /// Key length in bits, if it is negotiated.
+    /// The key length in bits, if it is negotiated.
     pub key_length: Option<u16>,
-    /// Rounds, if they are negotiated.
+    /// The number of rounds of the algorithm, if it is negotiated.
     pub key_rounds: Option<u16>,
     /// The terms that all protocols have.
     pub terms: Terms,
@@ -105,29 +105,29 @@ pub struct Ah {
 pub struct Comp {
     /// The transform; `None` for one without a name in the vocabulary.
     pub algorithm: Option<Compression>,
-    /// log2 of the size of the dictionary.
+    /// log2 of the size of the dictionary, if it is negotiated.
     pub dictionary: Option<u16>,
-    /// The number of a private algorithm.
+    /// The number of a private algorithm, if it is negotiated.
     pub private_algorithm: Option<u32>,
     /// The terms that all protocols have.
     pub terms: Terms,
 }
 
-/// The terms that every IPsec protocol has in a proposal.
+/// The terms that every IPsec protocol has in a proposal. `None` means that a term is not proposed, and gives an empty attribute.
 ///
 /// Numbers above 2³¹−1 become 2³¹−1: assertions cannot express more, and `@` reads more as 0, so that an endless lifetime would
 /// pass as a short one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Terms {
-    /// Lifetime in seconds.
+    /// The lifetime of the SA, in seconds.
     pub life_seconds: Option<u32>,
-    /// Lifetime in kilobytes.
+    /// The lifetime of the SA, in kilobytes of traffic.
     pub life_kbytes: Option<u32>,
-    /// The mode.
+    /// Tunnel or transport mode.
     pub encapsulation: Option<Encapsulation>,
     /// Whether explicit congestion notification is requested.
     pub ecn: bool,
-    /// The Diffie-Hellman group for perfect forward secrecy.
+    /// The Diffie-Hellman group for perfect forward secrecy, by its IANA number.
     pub group: Option<u16>,
 }
 
@@ -159,8 +159,8 @@ pub enum Identity {
     DistinguishedName(DistinguishedName),
     /// A GeneralName, whose value is empty, as in isakmpd, because it has no standard text form.
     GeneralName,
-    /// Opaque bytes. If all are printable, they are used unchanged, otherwise all in lower-case hexadecimal digits (isakmpd repeats the
-    /// first). So a policy cannot distinguish the bytes `00 01` from the text `0001`; isakmpd.policy(5) defines it so.
+    /// Opaque bytes. If all are printable ASCII, they are used unchanged, otherwise all in lower-case hexadecimal digits (isakmpd repeats
+    /// the first). So a policy cannot distinguish the bytes `00 01` from the text `0001`; isakmpd.policy(5) defines it so.
     KeyId(Vec<u8>),
 }
 
@@ -199,7 +199,7 @@ impl Phase2 {
 }
 
 impl Identity {
-    /// The value of `remote_id_type` and the like.
+    /// The value of the attributes `remote_id_type`, `remote_filter_type` and `local_filter_type`.
     pub fn kind(&self) -> &'static str {
         let family = |address: IpAddr, four, six| if address.is_ipv4() { four } else { six };
         match self {
@@ -293,7 +293,7 @@ impl Writer {
         self.number(names.group, terms.group)
     }
 
-    /// Like isakmpd, uses the IKE address for a missing selector, without port and protocol.
+    /// Writes a traffic selector. For a missing one it writes the IKE address, without port and protocol, as isakmpd does.
     fn filter(&mut self, names: &SelectorNames, said: Option<&Selector>, ike: IpAddr) -> Written {
         match said {
             Some(selector) => self.selector(names, selector),

@@ -12,14 +12,14 @@ pub struct Attribute {
     pub meaning: &'static str,
     /// The format of its values, other than the empty string.
     pub format: Format,
-    /// The questions in which it has a value.
+    /// The questions in which it has a value other than the empty string.
     pub scope: Scope,
     /// Whether its value can be the empty string.
     pub optional: bool,
 }
 
 impl Attribute {
-    /// Checks whether this attribute can equal a literal.
+    /// Checks whether this attribute can equal (`==`) a literal.
     ///
     /// # Errors
     /// It cannot; the text says what was expected and what to write.
@@ -50,7 +50,7 @@ pub enum Scope {
     RemoteId,
 }
 
-/// The attribute with this name.
+/// The attribute with this name, in this case; `None` if the vocabulary has none.
 pub fn attribute(name: &str) -> Option<&'static Attribute> {
     ATTRIBUTES.iter().find(|attribute| attribute.name == name)
 }
@@ -60,7 +60,7 @@ pub fn names() -> impl ExactSizeIterator<Item = &'static str> {
     ATTRIBUTES.iter().map(|attribute| attribute.name)
 }
 
-/// The names of the attributes that describe an IPsec protocol.
+/// The names of the attributes that describe one IPsec protocol; each field says the meaning of the attribute's value.
 pub(super) struct ProtocolNames {
     /// Whether the protocol is proposed.
     pub present: &'static str,
@@ -76,7 +76,8 @@ pub(super) struct ProtocolNames {
     pub group: &'static str,
 }
 
-/// The names of the attributes that describe a traffic selector or a phase 1 identity.
+/// The names of the attributes that describe a traffic selector or a phase 1 identity; each field says the meaning of the attribute's
+/// value.
 pub(super) struct SelectorNames {
     /// The address or name as text.
     pub value: &'static str,

@@ -2,7 +2,7 @@
 
 use data_encoding::{BASE64, HEXLOWER, HEXLOWER_PERMISSIVE};
 
-/// How bits are written as text (RFC 2792 §3).
+/// The form in which the octets of a key or a signature are written as text (RFC 2792 §3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
     /// Hexadecimal digits.
@@ -12,7 +12,7 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// The suffix of an algorithm's name.
+    /// The suffix of an algorithm's name, without the hyphen before it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Hex => "hex",
@@ -43,7 +43,8 @@ impl Encoding {
         }
     }
 
-    /// Divides `<name>-hex:<bits>` or `<name>-base64:<bits>`; the suffix may be in any case.
+    /// Divides `<name>-hex:<bits>` or `<name>-base64:<bits>` into encoding, name and encoded bits; the suffix may be in any case. `None`
+    /// for another form, or without a colon among the first 40 bytes.
     pub(crate) fn split(text: &[u8]) -> Option<(Self, &[u8], &[u8])> {
         let colon = text.iter().take(40).position(|byte| *byte == b':')?;
         let (algorithm, bits) = (text.get(..colon)?, text.get(colon + 1..)?);

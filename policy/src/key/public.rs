@@ -1,5 +1,5 @@
-//! Public keys in the spellings of KeyNote: RFC 2792 for RSA and DSA, `x509-` of the reference implementation, and names of our
-//! own for ECDSA and Ed25519 (policy/README.md).
+//! Public keys in the spellings of KeyNote: RFC 2792 for RSA and DSA (but modulus before exponent, as in the reference implementation and
+//! PKCS #1, against RFC 2792 §3.2), `x509-` of the reference implementation, and names of our own for ECDSA and Ed25519 (policy/README.md).
 
 use std::borrow::Cow;
 
@@ -22,11 +22,11 @@ pub enum PublicKey {
     EcdsaP256(Box<[u8]>),
     /// ECDSA on P-384: the point, uncompressed.
     EcdsaP384(Box<[u8]>),
-    /// Ed25519 (RFC 8032 §5.1.5).
+    /// Ed25519: the 32 octets of the key (RFC 8032 §5.1.5).
     Ed25519([u8; 32]),
 }
 
-/// An RSA key (RFC 8017 A.1.1), in DER.
+/// An RSA public key (RFC 8017 A.1.1), in DER.
 ///
 /// ```text
 /// RSAPublicKey ::= SEQUENCE { modulus INTEGER, publicExponent INTEGER }
@@ -49,7 +49,7 @@ impl RsaKey {
     }
 }
 
-/// A DSA key (RFC 2792 §3.1), in DER.
+/// A DSA public key (RFC 2792 §3.1), in DER.
 ///
 /// ```text
 /// SEQUENCE { y INTEGER, p INTEGER, q INTEGER, g INTEGER }
@@ -76,13 +76,13 @@ pub(crate) struct RsaDer<'a> {
 
 #[derive(Sequence)]
 pub(crate) struct DsaDer<'a> {
-    /// The public value.
+    /// The public value y.
     pub y: UintRef<'a>,
-    /// The prime modulus.
+    /// The prime modulus p.
     pub p: UintRef<'a>,
-    /// The order of the subgroup.
+    /// The order q of the subgroup.
     pub q: UintRef<'a>,
-    /// The generator.
+    /// The generator g of the subgroup.
     pub g: UintRef<'a>,
 }
 
@@ -106,7 +106,8 @@ impl PublicKey {
         }
     }
 
-    /// The bits that are spelled behind the name.
+    /// The octets that a spelling encodes behind the name: DER for RSA and DSA, the uncompressed point for ECDSA, and the 32 octets of an
+    /// Ed25519 key.
     pub fn bits(&self) -> Cow<'_, [u8]> {
         match self {
             Self::Rsa(key) => Cow::Borrowed(&key.der),
@@ -153,7 +154,7 @@ impl PublicKey {
         Ok(Self::EcdsaP256(key.to_encoded_point(false).as_bytes().into()))
     }
 
-    /// A point, which is checked only when a signature is verified with it.
+    /// A key on P-384. Only the form of the point is checked; whether it is on the curve is checked when a signature is verified with it.
     pub(crate) fn ecdsa_p384(point: &[u8]) -> Result<Self, String> {
         match point {
             [4, rest @ ..] if rest.len() == 96 => Ok(Self::EcdsaP384(point.into())),
@@ -172,7 +173,7 @@ impl PublicKey {
     /// The subject's key of an X.509 certificate (RFC 5280 §4.1.2.7).
     ///
     /// # Errors
-    /// It is not a certificate, or its key is of a kind that is not supported.
+    /// It is not a certificate, octets follow it, or its key is malformed or of a kind that is not supported.
     pub fn in_certificate(der: &[u8]) -> Result<Self, String> {
         let (rest, certificate) = X509Certificate::from_der(der).map_err(|e| {
             format!("expected an X.509 certificate in DER, found something else: {e}")
@@ -186,10 +187,10 @@ impl PublicKey {
         Self::from_spki(certificate.public_key().raw)
     }
 
-    /// The key in a SubjectPublicKeyInfo.
+    /// The key in a SubjectPublicKeyInfo, DER.
     ///
     /// # Errors
-    /// It is not a SubjectPublicKeyInfo, or the key is of a kind that is not supported.
+    /// It is not a SubjectPublicKeyInfo, or the key is malformed or of a kind that is not supported.
     pub fn from_spki(der: &[u8]) -> Result<Self, String> {
         let info = spki::SubjectPublicKeyInfoRef::from_der(der)
             .map_err(|e| format!("expected a SubjectPublicKeyInfo, found something else: {e}"))?;

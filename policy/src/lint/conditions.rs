@@ -124,7 +124,7 @@ impl Linter<'_> {
         }
     }
 
-    /// `attribute relation "literal"`.
+    /// Checks one comparison `attribute relation "literal"` of strings.
     fn texts(&mut self, relation: Relation, attribute: &Text, value: &Text) {
         let (TextKind::Attribute(name), Some(value_text)) = (&attribute.kind, value.literal())
         else {

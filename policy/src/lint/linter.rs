@@ -8,24 +8,24 @@ use crate::syntax::Assertion;
 use crate::syntax::tree::Tree;
 use crate::values::ComplianceValues;
 
-/// Assumptions of the linter.
+/// The questions that the linter assumes.
 #[derive(Debug, Clone, Copy)]
 pub struct Options<'o> {
     /// The compliance values that questions will use.
     pub values: &'o ComplianceValues,
-    /// Whether attributes are those of IPsec (`isakmpd.policy(5)`); otherwise attributes are unknown.
+    /// Whether attributes are those of IPsec (`isakmpd.policy(5)`); otherwise names of attributes and peers are not checked.
     pub ipsec: bool,
 }
 
 /// Applies the rules to one assertion. The rules are methods of it, in the other files of this folder.
 pub(super) struct Linter<'l> {
-    /// What the questions will look like.
+    /// The questions that are assumed.
     pub options: Options<'l>,
     /// The assertion as it was parsed.
     pub assertion: &'l Assertion,
-    /// The tree, with local constants put in.
+    /// The assertion as a tree, with local constants replaced by their values.
     pub bound: Tree,
-    /// The authorizers of all assertions that are linted together.
+    /// The authorizers of all assertions that are linted together, except for those that are computed from attributes.
     pub authorizers: &'l HashSet<Principal>,
     /// The findings so far.
     pub findings: Vec<Finding>,

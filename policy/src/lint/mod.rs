@@ -6,7 +6,7 @@
 //! | `undefined-attribute` | a name that is neither in the vocabulary nor a local constant |
 //! | `impossible-value` | a literal that the attribute's format never equals |
 //! | `numeric-strings` | numbers ordered as strings, where `10` comes before `9` |
-//! | `never-true` | a clause whose test is never true |
+//! | `never-true` | a clause whose test is never true, or whose braces hold no clause |
 //! | `always-true` | a test that is always true, or a clause that makes a later one pointless |
 //! | `invalid-regex` | a pattern that is not a regular expression, so that its test is false |
 //! | `unknown-value` | a compliance value that is not in the order, so that it counts as the lowest |
@@ -14,7 +14,8 @@
 //! | `unpadded-address` | an address that is ordered as a string, but not written with the fixed width of the attribute |
 //! | `unknown-key-algorithm` | a principal that looks like a key, but is compared as plain text |
 //! | `weak-signature` | a signature with MD5, SHA-1 or DSA |
-//! | `weak-key` | an RSA key below 2048 bits, or a DSA key |
+//! | `weak-key` | a principal that is an RSA key below 2048 bits, or a DSA key |
+//! | `malformed-key` | a principal that begins with a known key algorithm but is no such key, so that the assertion counts for nothing |
 //! | `unused-constant` | a local constant that nothing refers to |
 //! | `keyword` | an attribute named `true` or `false` |
 //! | `reserved-name` | a name that begins with `_`, but is not defined by the evaluator |

@@ -8,7 +8,7 @@ use crate::signature::Signature;
 use crate::source::{Finding, Severity, Span, discreet, printable};
 use crate::syntax::tree::{Licensees, Tree};
 
-/// How much of a name a finding shows, in bytes.
+/// The most bytes of a name that a finding shows.
 const SHOWN: usize = 120;
 
 /// The role in which an assertion names a principal.
@@ -116,7 +116,7 @@ impl Linter<'_> {
     }
 }
 
-/// Whether a name looks like `<ALGORITHM>":"<hexadecimal or base64>`, with bits of some length.
+/// Whether a name looks like `<ALGORITHM>":"<hexadecimal or base64>`, with at least 6 digits, and does not begin with `binary-`.
 fn looks_like_a_key(name: &[u8]) -> bool {
     let Some(colon) = name.iter().position(|byte| *byte == b':') else { return false };
     let bits = name.get(colon + 1..).unwrap_or_default();
@@ -125,7 +125,7 @@ fn looks_like_a_key(name: &[u8]) -> bool {
     !known && colon > 0 && bits.len() >= 6 && bits.iter().all(alphabet)
 }
 
-/// The part of a name before its colon.
+/// The part of a name before its first colon, or all of it.
 fn algorithm(name: &[u8]) -> String {
     let colon = name.iter().position(|byte| *byte == b':').unwrap_or(name.len());
     printable(name.get(..colon).unwrap_or(name))

@@ -9,13 +9,14 @@ use crate::source::{Finding, Severity};
 use crate::syntax::Assertion;
 use crate::values::ComplianceValues;
 
-/// The findings that are errors: the assertion has less effect than it seems to, and should not be used unchanged.
+/// The findings that are errors, without those about IPsec: the assertion has less effect than it seems to, and should not be used
+/// unchanged.
 pub fn errors(assertions: &[Assertion], values: &ComplianceValues) -> Vec<Finding> {
     let findings = lint(assertions, Options { values, ipsec: false }).into_iter();
     findings.map(|(_, finding)| finding).filter(|of| of.severity == Severity::Error).collect()
 }
 
-/// All findings about assertions that will be used together, each with the position of its assertion.
+/// All findings about assertions that will be used together, each with the index of its assertion in `assertions`.
 pub fn lint(assertions: &[Assertion], options: Options<'_>) -> Vec<(usize, Finding)> {
     let authorizers: HashSet<Principal> =
         assertions.iter().filter_map(|assertion| assertion.tree().known_authorizer()).collect();

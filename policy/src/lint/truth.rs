@@ -1,4 +1,4 @@
-//! Whether a test is true for every question, or false for every question.
+//! Finds tests that are true for every question, or false for every question.
 
 use crate::attributes::AttributeSet;
 use crate::evaluation::Evaluation;
@@ -26,7 +26,8 @@ pub(super) fn known(test: &Test) -> Option<bool> {
     }
 }
 
-/// The truth of a chain: `&&` is false if any part is false, `||` is true if any part is true.
+/// The truth of a chain of tests, of which one part with the value `decisive` decides: false for `&&`, true for `||`. `None` if it may
+/// depend on the question.
 fn join(parts: &[Test], decisive: bool) -> Option<bool> {
     let known: Vec<Option<bool>> = parts.iter().map(known).collect();
     if known.contains(&Some(decisive)) {
@@ -35,7 +36,7 @@ fn join(parts: &[Test], decisive: bool) -> Option<bool> {
     known.iter().all(|part| *part == Some(!decisive)).then_some(!decisive)
 }
 
-/// Whether an attribute is compared with two different literals: `a == "x" && a == "y"`, `a != "x" || a != "y"`.
+/// Whether an attribute is compared with two different literals by this relation: `a == "x" && a == "y"`, `a != "x" || a != "y"`.
 fn excluded(parts: &[Test], relation: Relation) -> bool {
     let mut seen: Vec<(&[u8], &[u8])> = Vec::new();
     for part in parts {

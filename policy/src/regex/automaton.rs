@@ -1,5 +1,5 @@
-//! Finds whether and where an expression matches, with a dense DFA if it is small enough, otherwise by simulating an NFA. Both
-//! find out in time linear in the text whether it matches.
+//! Finds whether and where an expression matches, with a dense DFA if it is small enough, otherwise by simulating an NFA. Both find out in
+//! time linear in the length of the text whether it matches.
 
 use std::ops::Range;
 
@@ -13,8 +13,9 @@ use super::syntax::{ByteSet, Expression, Node};
 
 /// The largest NFA, in bytes.
 const NFA_BYTES: usize = 512 << 10;
-/// The largest DFA, and the largest workspace for building one, in bytes.
+/// The largest DFA, in bytes.
 const DFA_BYTES: usize = 64 << 10;
+/// The largest workspace for building a DFA, in bytes.
 const DETERMINIZE_BYTES: usize = 128 << 10;
 
 /// The intended use of an expression.
@@ -54,7 +55,7 @@ impl Automaton {
         }
     }
 
-    /// The work of a match on a text of this length, in steps.
+    /// The work of a search in a text of this length (in bytes), in steps of about a nanosecond.
     pub fn cost(&self, length: usize) -> usize {
         match self {
             Self::Dense(_) => length,
@@ -72,7 +73,8 @@ impl Automaton {
         }
     }
 
-    /// The longest of the leftmost matches. Subtracts its cost from `work`.
+    /// The longest of the leftmost matches, as a range of the text; `None` if there is no match. Subtracts its cost from `work`, and fails
+    /// if that is used up.
     pub fn find(&self, text: &[u8], work: &mut usize) -> Result<Option<Range<usize>>, OutOfSteps> {
         for start in 0..=text.len() {
             let rest = text.len() - start;

@@ -7,11 +7,11 @@ pub const MAX_PATTERN: usize = 8192;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message} at byte {offset} of the pattern")]
 pub struct RegexError {
-    /// The offset in the pattern, in bytes.
+    /// The offset of the error in the pattern, in bytes from 0.
     pub offset: usize,
     /// What was expected and what was found.
     pub message: String,
-    /// A hint for the author.
+    /// A hint for the author, if there is one.
     pub hint: Option<String>,
 }
 
@@ -26,7 +26,7 @@ impl RegexError {
     }
 }
 
-/// Matching the groups would take more work than one question may cost.
+/// Matching the groups would take more work than it may cost, or the text is longer than [`MAX_CAPTURED`](super::MAX_CAPTURED).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too much work to find what the groups of a regular expression matched")]
 pub struct OutOfSteps;

@@ -22,7 +22,7 @@ pub use submatch::Groups;
 /// The longest text in which groups are matched, in bytes. RFC 2704 §3 requires 2048.
 pub const MAX_CAPTURED: usize = 4096;
 
-/// The work that matching groups may cost, in about nanoseconds.
+/// The most work of [`Regex::captures`], in about nanoseconds.
 const MAX_WORK: usize = 1 << 27;
 
 /// A compiled regular expression. Clones share one allocation.
@@ -65,7 +65,7 @@ impl Regex {
         self.0.expression.groups
     }
 
-    /// About how many nanoseconds a search in a text takes.
+    /// The time, in about nanoseconds, that a search takes in a text of this length (in bytes).
     pub fn cost(&self, length: usize) -> usize {
         self.0.automaton.cost(length)
     }
@@ -75,8 +75,8 @@ impl Regex {
         self.0.automaton.is_match(text)
     }
 
-    /// The longest of the leftmost matches, and the text of each group in it. From left to right, each group matches as much as it
-    /// can; for a repeated group, the last repetition counts.
+    /// The range of the longest of the leftmost matches, and of each group in it; `None` if the expression does not match. From left to
+    /// right, each group matches as much as it can; for a repeated group, the last repetition counts.
     ///
     /// # Errors
     /// It would take too much work, or the text is longer than [`MAX_CAPTURED`].

@@ -3,11 +3,11 @@
 use super::error::{MAX_PATTERN, RegexError};
 use super::syntax::{ByteSet, Expression, Node};
 
-/// `RE_DUP_MAX`: the least value that POSIX allows.
+/// The highest bound in braces (`RE_DUP_MAX`): the least value that POSIX allows for it.
 const MAX_REPEAT: u32 = 255;
-/// How deep groups may nest.
+/// The deepest nesting of groups.
 const MAX_DEPTH: usize = 100;
-/// The most nodes, with bounded repetitions written out.
+/// The most nodes of an expression, with bounded repetitions written out.
 const MAX_SIZE: usize = 20_000;
 
 pub(super) fn parse(pattern: &[u8]) -> Result<Expression, RegexError> {
@@ -238,7 +238,7 @@ impl Parser<'_> {
         Ok(Node::Set(set))
     }
 
-    /// Parses a byte, a range or a class.
+    /// Parses one item of a bracket expression, a byte, a range or a class, and adds its bytes to `set`.
     fn item(&mut self, set: &mut ByteSet) -> Result<(), RegexError> {
         let at = self.at;
         if self.rest().starts_with(b"[:") {

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use super::error::OutOfSteps;
 use super::syntax::{Expression, Node};
 
-/// The range of each group; the whole match is number 0. `None` for a group that took no part in the match.
+/// The range of each group in the text, by number; the whole match is number 0. `None` for a group that took no part in the match.
 pub type Groups = Vec<Option<Range<usize>>>;
 
 /// The cost of a step, which handles about one word of a set of offsets, in nanoseconds.
@@ -39,9 +39,11 @@ struct Matcher<'t> {
     text: &'t [u8],
     /// The end of the whole match; no part may end behind it.
     end: usize,
-    /// The possible ends, by the address of a node, which is valid as long as the expression, and the offset where it begins.
+    /// The offsets at which a node may end, by its address, which stays the same because the expression is borrowed, and the offset where
+    /// it begins.
     known: HashMap<(*const Node, usize), Rc<Offsets>>,
     groups: Groups,
+    /// The steps that may still be taken.
     steps: usize,
 }
 
@@ -188,7 +190,7 @@ impl Matcher<'_> {
         Ok(all)
     }
 
-    /// Records the groups of a node that begins at `start` and ends at `end`. The caller knows that it can match there.
+    /// Records the ranges of the groups in a node that begins at `start` and ends at `end`. The caller knows that it can match there.
     fn place(&mut self, node: &Node, start: usize, end: usize) -> Result<(), OutOfSteps> {
         if !node.has_groups() {
             return Ok(());

@@ -11,20 +11,25 @@ pub(super) struct Expression {
 
 #[derive(Debug)]
 pub(super) enum Node {
+    /// The empty string.
     Empty,
+    /// One byte of a set.
     Set(ByteSet),
     /// `^`
     Start,
     /// `$`
     End,
+    /// A group, with its number.
     Group(usize, Box<Node>),
     Concatenation(Vec<Node>),
     Alternation(Vec<Node>),
     Repetition {
         of: Box<Node>,
+        /// The least number of repetitions.
         min: u32,
+        /// The most repetitions; `None` for no bound.
         max: Option<u32>,
-        /// The numbers of the groups inside.
+        /// The numbers of the groups inside `of`.
         groups: std::ops::Range<usize>,
     },
 }
@@ -63,7 +68,7 @@ impl ByteSet {
 }
 
 impl Node {
-    /// The number of nodes with bounded repetitions written out.
+    /// The number of nodes of this tree, with bounded repetitions written out.
     pub fn size(&self) -> usize {
         match self {
             Self::Empty | Self::Set(_) | Self::Start | Self::End => 1,

@@ -1,8 +1,8 @@
 //! Computes the answer to a question (RFC 2704 §5.3): the compliance value of `POLICY`, which is the least fixpoint of all delegations.
 //!
-//! Values propagate from the requesters upward, highest value first. So each principal is settled once, with its final value, and
-//! cycles need no special care: no later step can raise the value of a settled principal. Assertions that no requester reaches are
-//! not evaluated.
+//! Values propagate from the requesters upward, highest value first. So each principal gets a value only once, which is final (it is then
+//! settled), and cycles need no special care: no later step can raise the value of a settled principal. Assertions that no requester
+//! reaches are not evaluated.
 
 use std::collections::{BinaryHeap, HashMap};
 
@@ -17,39 +17,40 @@ use crate::principal::Principal;
 use crate::requesters::Requesters;
 use crate::values::ComplianceValues;
 
-/// The work that the conditions of one question may cost together, in about nanoseconds. Tests beyond that are false.
+/// The work that the conditions of one set may cost together for one question, in about nanoseconds. Tests beyond that are false.
 const WORK: usize = 1 << 30;
 
 type Map<V> = hashbrown::HashMap<u32, V, FixedState>;
 
-/// A question.
+/// A question: which compliance value do the assertions give this action of these requesters?
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'q> {
-    /// The action.
+    /// The attributes that describe the action.
     pub attributes: &'q AttributeSet,
     /// The requesters.
     pub requesters: &'q Requesters,
-    /// The possible answers.
+    /// The possible answers, in ascending order.
     pub values: &'q ComplianceValues,
 }
 
-/// An answer.
+/// The answer to a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answer<'q> {
     /// The position of the value in the order; 0 is `_MIN_TRUST`.
     pub position: usize,
-    /// The value.
+    /// The compliance value.
     pub value: &'q [u8],
 }
 
 impl PolicySet {
-    /// Answers a question. A test that cannot be evaluated is false, and any other failure gives `_MIN_TRUST`.
+    /// Answers a question. A test that cannot be evaluated is false. An assertion does not count if its value or a principal that it names
+    /// cannot be computed.
     pub fn ask<'q>(&self, question: Question<'q>) -> Answer<'q> {
         let position = Propagation::new(self, question, ()).policy();
         Answer { position, value: question.values.name(position) }
     }
 
-    /// Answers a question with this set and an extension as if they were one set: for instance the policy for all peers, and the
+    /// Answers a question with this set and another, the extension, as if they were one set: for instance the policy for all peers, and the
     /// credentials of one peer. Build both with [`PolicySetBuilder::extensible`](crate::PolicySetBuilder::extensible).
     pub fn ask_with<'q>(&self, extension: &Self, question: Question<'q>) -> Answer<'q> {
         let position = ask_both(
@@ -59,7 +60,7 @@ impl PolicySet {
         Answer { position, value: question.values.name(position) }
     }
 
-    /// Settles every principal that a requester reaches, and tells the observer about each step.
+    /// Computes the value of every principal that a requester reaches, not only of `POLICY`, and reports each step to the observer.
     pub(crate) fn settle<O: Observer>(&self, question: Question<'_>, observer: O) -> (Outcome, O) {
         let mut run = Propagation::new(self, question, observer);
         run.settle_all = true;
@@ -78,11 +79,11 @@ impl PolicySet {
 pub(crate) struct Outcome {
     /// The position of the value of `POLICY`.
     pub position: usize,
-    /// Principals with more than `_MIN_TRUST`.
+    /// The principals with more than `_MIN_TRUST`, and the positions of their values.
     pub settled: HashMap<PrincipalId, usize>,
-    /// The value of the conditions of each assertion that was reached.
+    /// The position of the value of the conditions of each assertion whose licensees have more than `_MIN_TRUST`.
     pub conditions: HashMap<AssertionId, usize>,
-    /// Principals that only this question has.
+    /// The principals that only this question has.
     pub added: AddedPrincipals,
 }
 
@@ -91,13 +92,15 @@ pub(crate) struct Outcome {
 pub(crate) struct AddedPrincipals {
     /// Principals that are not in the set; their ids are above those of the set.
     pub principals: HashMap<Principal, PrincipalId>,
-    /// Computed authorizers; `None` if the assertion names a malformed key.
+    /// Computed authorizers. `None` for any assertion that does not count, because its authorizer or a licensee cannot be computed or is a
+    /// malformed key.
     pub authorizers: HashMap<AssertionId, Option<PrincipalId>>,
+    /// The places where the values of computed licensees count.
     targets: HashMap<PrincipalId, Vec<Target>>,
 }
 
-/// Asks two sets as one: the highest waiting value of both is settled next, and a principal that is settled in one set is then
-/// settled in the other too.
+/// Asks two sets as one, and returns the position of the value of `POLICY`. The highest waiting value of both is settled next, and a
+/// principal that is settled in one set is then settled in the other too.
 fn ask_both<'q>(mut left: Propagation<'q, ()>, mut right: Propagation<'q, ()>) -> usize {
     left.begin();
     right.begin();
@@ -127,12 +130,16 @@ struct Propagation<'q, O> {
     question: Question<'q>,
     evaluation: Evaluation<'q, O>,
     added: AddedPrincipals,
+    /// Values that principals would get, the highest first. A principal may wait several times; only the first time counts.
     waiting: BinaryHeap<(usize, PrincipalId)>,
+    /// The positions of the values of principals.
     settled: Map<usize>,
+    /// The number of values that have arrived at each threshold.
     counts: Map<u32>,
     /// The values of conditions that several assertions share.
     programs: Map<usize>,
     conditions: HashMap<AssertionId, usize>,
+    /// Whether to go on after `POLICY` has its value, for an explanation.
     settle_all: bool,
 }
 
@@ -163,7 +170,7 @@ impl<'q, O: Observer> Propagation<'q, O> {
         self.settled.get(&POLICY).copied().unwrap_or(0)
     }
 
-    /// Starts with the requesters, and with assertions that have no licensees field.
+    /// Fills the queue of waiting values: from the requesters, which have `_MAX_TRUST`, and from assertions that have no licensees field.
     fn begin(&mut self) {
         let max = self.question.values.max();
         if max == 0 {
@@ -182,7 +189,7 @@ impl<'q, O: Observer> Propagation<'q, O> {
         }
     }
 
-    /// Gives a principal its value, unless it has one; returns whether it had none.
+    /// Gives a principal its value, unless it already has one, and passes the value on; returns whether it had none.
     fn settle(&mut self, principal: PrincipalId, value: usize) -> bool {
         if self.settled.contains_key(&principal) {
             return false;
@@ -199,7 +206,7 @@ impl<'q, O: Observer> Propagation<'q, O> {
         true
     }
 
-    /// The principal with this id.
+    /// The principal with this id, which may be one that only this question has.
     fn principal(&self, id: PrincipalId) -> Option<&Principal> {
         let known = self.set.principals.get(id as usize);
         known.or_else(|| {
@@ -211,8 +218,8 @@ impl<'q, O: Observer> Propagation<'q, O> {
         self.set.ids.get(principal).or_else(|| self.added.principals.get(principal)).copied()
     }
 
-    /// Takes `value` for a part of a licensees field. Values arrive in descending order, so that the k-th to arrive at a threshold
-    /// of k is the k-th highest.
+    /// Counts `value` at a part of a licensees field. Values arrive in descending order, so that the k-th to arrive at a threshold of k is
+    /// the k-th highest.
     fn arrive(&mut self, mut target: Target, value: usize) {
         loop {
             match target {
@@ -232,7 +239,8 @@ impl<'q, O: Observer> Propagation<'q, O> {
         }
     }
 
-    /// Takes `value` for the whole licensees field of an assertion.
+    /// Takes `value` as that of the whole licensees field of an assertion. The authorizer then waits for the lower one of this value and
+    /// that of the conditions.
     fn supported(&mut self, assertion: AssertionId, value: usize) {
         let known = self.set.graph.authorizers.get(assertion as usize).copied().flatten();
         let authorizer =

@@ -49,10 +49,11 @@ impl PolicySetBuilder {
         self
     }
 
-    /// Adds a policy file: trusted, unsigned or not.
+    /// Adds a policy file. Its assertions are trusted, whether they are signed or not; signatures are not verified.
     ///
     /// # Errors
-    /// Its syntax errors. None of its assertions is added then, because half a policy may allow more than the whole.
+    /// Its syntax errors, or else the malformed keys that its assertions name. None of its assertions is added then, because half a policy
+    /// may allow more than the whole.
     pub fn policy(&mut self, source: &Source) -> Result<&mut Self, Vec<Finding>> {
         let assertions = parse_file(source)?;
         let findings: Vec<Finding> = assertions.iter().flat_map(malformed_keys).collect();
@@ -63,7 +64,7 @@ impl PolicySetBuilder {
         Ok(self)
     }
 
-    /// Adds one trusted assertion. If it is malformed, only this one is dropped.
+    /// Adds one trusted assertion. If it is malformed, only this one is dropped ([`PolicySet::dropped`]).
     pub fn assertion(&mut self, source: &Source) -> &mut Self {
         match Assertion::from_source(source) {
             Ok(assertion) => self.trusted.push(assertion),
@@ -82,7 +83,7 @@ impl PolicySetBuilder {
         self
     }
 
-    /// Adds signed credentials that are separated by blank lines.
+    /// Adds signed credentials that are separated by empty lines.
     pub fn credentials(&mut self, source: &Source) -> &mut Self {
         self.credentials
             .extend(split(source.text()).into_iter().map(|part| (source.clone(), part)));
@@ -95,7 +96,8 @@ impl PolicySetBuilder {
         self
     }
 
-    /// Verifies the credentials, on all cores if there are many, and builds the set from the assertions that count.
+    /// Verifies the credentials, on all cores if there are 16 or more, and builds the set from the assertions that count. The set lists the
+    /// others ([`PolicySet::dropped`]).
     pub fn build(self) -> PolicySet {
         let Self { trusted, credentials, legacy, mut dropped, extensible } = self;
         let mut assertions = Vec::with_capacity(trusted.len() + credentials.len());
@@ -119,11 +121,11 @@ impl PolicySetBuilder {
 /// An accepted assertion, before equal conditions are shared.
 struct Candidate {
     loaded: Loaded,
-    /// The conditions, and their text, by which equal conditions are found.
+    /// The conditions, and their printed text with the constants, by which equal conditions are found. `None` without a conditions field.
     conditions: Option<(String, Conditions)>,
 }
 
-/// The distinct conditions, and the slots of their attributes.
+/// The conditions that differ from each other, and the slots of their attributes.
 #[derive(Default)]
 struct Programs {
     all: Vec<Conditions>,
@@ -150,7 +152,8 @@ impl Programs {
     }
 }
 
-/// The first names get slots. Their number is limited, because credentials may bring any number of names.
+/// The slot of a name: each of the first [`SLOTS`] names gets its own, all others [`NO_SLOT`]. The number is limited, because credentials
+/// may bring any number of names.
 fn slot(slots: &mut HashMap<Box<[u8]>, u8>, name: &[u8]) -> u8 {
     if let Some(slot) = slots.get(name) {
         return *slot;
@@ -162,7 +165,7 @@ fn slot(slots: &mut HashMap<Box<[u8]>, u8>, name: &[u8]) -> u8 {
     next
 }
 
-/// The source of an assertion.
+/// The origin of an assertion, which decides whether it is trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Origin {
     /// Policy, which the operator trusts.
@@ -205,7 +208,7 @@ fn verify_all(credentials: &[(Source, Span)], legacy: LegacySignatures) -> Vec<V
     done.into_iter().flat_map(|(_, verdicts)| verdicts).collect()
 }
 
-/// Verifies that the authorizer is a key and that it signed the text (RFC 2704 §4.6.7).
+/// Checks the length of a credential, verifies that its authorizer is a key and that it signed the text (RFC 2704 §4.6.7), and loads it.
 fn verify(source: &Source, span: Span, legacy: LegacySignatures) -> Result<Candidate, DropReason> {
     let length = span.end() - span.start();
     if length > MAX_CREDENTIAL {
@@ -236,8 +239,8 @@ fn known(text: &[u8]) -> Result<Principal, DropReason> {
     Principal::parse(text).map_err(|error| DropReason::Principal(error.to_string()))
 }
 
-/// Checks the keys. A malformed key of a known algorithm makes the whole assertion invalid: to ignore only that licensee could
-/// allow more than the author wanted.
+/// Checks the keys that an assertion names, and prepares it for questions. A malformed key of a known algorithm makes the whole assertion
+/// invalid: to ignore only that licensee could allow more than the author wanted.
 fn load(assertion: Assertion, origin: Origin) -> Result<Candidate, DropReason> {
     let (source, span) = (assertion.source().clone(), assertion.span());
     // The regular expressions of credentials are compiled only when a question needs them.
@@ -260,7 +263,7 @@ fn load(assertion: Assertion, origin: Origin) -> Result<Candidate, DropReason> {
     Ok(Candidate { loaded, conditions })
 }
 
-/// The authorizer and the licensees.
+/// The expressions of an assertion that name principals: the licensees, then the authorizer.
 fn named(tree: &Tree) -> Vec<&Text> {
     let mut named = match &tree.licensees {
         Some(Licensees::Principals(principals)) => principals.texts(),

@@ -13,7 +13,7 @@ pub struct Dropped {
     pub source: Source,
     /// Its span in the text.
     pub span: Span,
-    /// The reason.
+    /// The reason why it is not part of the set.
     pub reason: DropReason,
 }
 
@@ -23,10 +23,10 @@ pub enum DropReason {
     /// It is not a well-formed assertion.
     #[error("it is malformed: {}", first_message(.0))]
     Malformed(Vec<Finding>),
-    /// The credential is longer than [`MAX_CREDENTIAL`].
+    /// The credential is longer than [`MAX_CREDENTIAL`]; with its length in bytes.
     #[error("it has {0} bytes; a credential has at most {MAX_CREDENTIAL}")]
     TooLong(usize),
-    /// The authorizer of the credential is `POLICY`, or is not a key, so that anyone could have written it.
+    /// The authorizer of the credential is not a key, for instance `POLICY`, so that anyone could have written it. With the name.
     #[error(
         "its authorizer `{0}` is no key, so that nobody can have signed it; give it as policy if you trust it"
     )]

@@ -12,7 +12,8 @@ use crate::syntax::tree::{Licensees, Principals, Text};
 /// The id of `POLICY`.
 pub(super) const POLICY: PrincipalId = 0;
 
-/// Where the value of a licensee counts: at a threshold in the licensees field, or at the whole field.
+/// The place where the value of a licensee counts: at a threshold in the licensees field (its index), or at the whole field of an
+/// assertion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
     Threshold(u32),
@@ -24,7 +25,7 @@ pub(super) enum Target {
 pub(super) struct Threshold {
     /// The number of parts that are required.
     pub need: u32,
-    /// Where the value of the threshold counts.
+    /// The place where the value of the threshold counts.
     pub above: Target,
 }
 
@@ -35,11 +36,11 @@ pub(super) struct ComputedLicensee {
     pub assertion: AssertionId,
     /// The expression that computes the principal.
     pub text: Text,
-    /// Where the principal's value counts.
+    /// The place where the principal's value counts.
     pub target: Target,
 }
 
-/// Whether a set has assertions that no chain of delegation from `POLICY` reaches.
+/// Whether a set keeps assertions that no chain of delegation from `POLICY` reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unreached {
     /// They are left out.
@@ -56,6 +57,7 @@ pub(super) struct Graph {
     pub thresholds: Vec<Threshold>,
     /// The targets of principal `id` are `targets[starts[id]..starts[id + 1]]`.
     starts: Vec<u32>,
+    /// The targets of all principals, ordered by principal.
     targets: Vec<Target>,
     /// Assertions without a licensees field, which apply to all principals (RFC 2704 §5.3.5).
     pub open: Vec<AssertionId>,
@@ -66,7 +68,7 @@ pub(super) struct Graph {
 }
 
 impl Graph {
-    /// Connects assertions, and returns the graph with its principals, by number and by name.
+    /// Connects assertions. Returns the graph, its principals by id, and the ids by principal.
     pub fn connect(
         assertions: &[Loaded],
         unreached: Unreached,
@@ -82,7 +84,7 @@ impl Graph {
         connector.finish()
     }
 
-    /// The targets of a principal.
+    /// The places where the value of a principal counts.
     pub fn targets(&self, principal: PrincipalId) -> &[Target] {
         let principal = principal as usize;
         match (self.starts.get(principal), self.starts.get(principal + 1)) {
@@ -193,8 +195,8 @@ impl Connector {
         (self.graph, self.principals, self.ids)
     }
 
-    /// Removes assertions that no chain of delegation from `POLICY` reaches: anyone can add such assertions, and no answer depends
-    /// on them.
+    /// Removes from the graph the assertions that no chain of delegation from `POLICY` reaches: anyone can add such assertions, and no
+    /// answer depends on them.
     fn prune(&mut self) {
         let Some(alive) = self.alive() else { return };
         let lives =
@@ -204,8 +206,8 @@ impl Connector {
         self.graph.computed_licensees.retain(|unknown| lives(unknown.assertion));
     }
 
-    /// Which assertions a chain of delegation from `POLICY` reaches; `None` if a licensee on such a chain is computed, so that it
-    /// may be any principal.
+    /// For each assertion, whether a chain of delegation from `POLICY` reaches it. `None` if a licensee on such a chain is computed, so
+    /// that it may be any principal.
     fn alive(&self) -> Option<Vec<bool>> {
         let mut made: Vec<Vec<AssertionId>> = vec![Vec::new(); self.principals.len()];
         for (assertion, authorizer) in (0..).zip(&self.graph.authorizers) {
@@ -246,7 +248,7 @@ impl Connector {
     }
 }
 
-/// INVARIANT: 4 GiB of assertions do not fit into the bounds on their length and number.
+/// Narrows a count of principals or thresholds. INVARIANT: 2^32 of them do not fit into memory with the assertions that name them.
 fn narrow(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }

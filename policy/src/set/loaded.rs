@@ -9,12 +9,12 @@ pub(crate) type AssertionId = u32;
 /// An index into the principals of a set. 0 is `POLICY`.
 pub(crate) type PrincipalId = u32;
 
-/// An assertion of a set, with its local constants put in.
+/// An assertion of a set, with the names of its local constants replaced by their values.
 #[derive(Debug)]
 pub(crate) struct Loaded {
-    /// The file with the assertion.
+    /// The text that holds the assertion.
     pub source: Source,
-    /// Where the assertion is in the file.
+    /// The span of the assertion in the text.
     pub span: Span,
     /// Whether it is policy; otherwise it is a credential, and its signature was verified.
     pub trusted: bool,
@@ -22,7 +22,7 @@ pub(crate) struct Loaded {
     pub authorizer: Text,
     /// The licensees; `None` if it has no such field.
     pub licensees: Option<Licensees>,
-    /// The index of its conditions in the set; `None` if it has no conditions field.
+    /// The index of its conditions in [`PolicySet::programs`](super::PolicySet); `None` if it has no conditions field.
     pub conditions: Option<u32>,
     /// The local constants that computed names in the authorizer and the licensees may refer to.
     pub constants: Constants,
@@ -34,7 +34,7 @@ pub(crate) struct Loaded {
 pub(crate) struct Conditions {
     /// The clauses.
     pub program: Program,
-    /// The local constants of the assertion.
+    /// The local constants that computed names in the clauses may refer to.
     pub constants: Constants,
     /// Whether several assertions share them.
     pub shared: bool,

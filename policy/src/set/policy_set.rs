@@ -14,7 +14,9 @@ use crate::principal::Principal;
 pub struct PolicySet {
     pub(crate) assertions: Vec<Loaded>,
     pub(crate) principals: Vec<Principal>,
+    /// The index of each principal in `principals`.
     pub(crate) ids: HashMap<Principal, PrincipalId>,
+    /// The conditions that differ from each other.
     pub(crate) programs: Vec<Conditions>,
     pub(super) graph: Graph,
     pub(super) dropped: Vec<Dropped>,

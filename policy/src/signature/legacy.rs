@@ -18,7 +18,8 @@ pub(crate) struct Digest<'d> {
 /// The shortest modulus that is accepted, in bits.
 const MIN_BITS: usize = 1024;
 
-/// PKCS #1 v1.5 (RFC 8017 §8.2.2): the expected block is built and compared, never parsed.
+/// Whether an RSA signature with PKCS #1 v1.5 (RFC 8017 §8.2.2) is valid. The expected block is built and compared, never parsed, so that
+/// no padding but the one right one is accepted.
 pub(crate) fn verify_rsa(key: &RsaKey, digest: &Digest<'_>, signature: &[u8]) -> bool {
     let Ok(RsaDer { modulus, exponent }) = RsaDer::from_der(key.der()) else { return false };
     let length = modulus.as_bytes().len();
@@ -47,7 +48,7 @@ struct DsaSignature<'a> {
     s: UintRef<'a>,
 }
 
-/// FIPS 186-4 §4.7, with the leftmost bits of the hash.
+/// Whether a DSA signature is valid (FIPS 186-4 §4.7). Of a hash that is longer than q, the leftmost bits count.
 pub(crate) fn verify_dsa(key: &DsaKey, hash: &[u8], signature: &[u8]) -> bool {
     let (Ok(DsaDer { y, p, q, g }), Ok(DsaSignature { r, s })) =
         (DsaDer::from_der(key.der()), DsaSignature::from_der(signature))
@@ -132,7 +133,7 @@ mod tests {
         assert!(!verify_rsa(&key, &digest, &[]) && !verify_rsa(&key, &digest, &[1; 129]));
     }
 
-    /// A key of order 1 would verify anything.
+    /// A DSA key whose y has order 1 would verify any signature.
     #[test]
     fn degenerate_dsa_is_refused() {
         let integer = |value: &BigUint| {

@@ -1,4 +1,4 @@
-//! Private keys that sign credentials: ECDSA, Ed25519, and RSA with SHA-256. New signatures never use SHA-1.
+//! Private keys that sign credentials: ECDSA, Ed25519, and RSA with SHA-256. New signatures use neither SHA-1 nor MD5.
 
 use ring::rand::SecureRandom;
 use ring::signature::{
@@ -10,7 +10,7 @@ use super::algorithm::SignatureAlgorithm;
 use crate::key::{Encoding, P256, P384, PublicKey};
 use crate::principal::Principal;
 
-/// Why a key cannot be used for signing.
+/// Why a key cannot be read, or does not sign.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SigningError {
     /// It is not a private key of a supported kind.
@@ -36,7 +36,7 @@ enum Pair {
 }
 
 impl SigningKey {
-    /// Reads a PKCS#8 PrivateKeyInfo (RFC 5958). `random` is used for blinding.
+    /// Reads a PKCS#8 PrivateKeyInfo (RFC 5958), DER. An ECDSA key takes a secret for its nonces from `random`.
     ///
     /// # Errors
     /// It is not a private key of a supported kind.
@@ -74,7 +74,7 @@ impl SigningKey {
         Ok(Self { pair, public })
     }
 
-    /// The principal that signs.
+    /// The public key as a principal: the authorizer of the credentials that this key signs.
     pub fn principal(&self) -> Principal {
         Principal::of_key(self.public.clone())
     }
@@ -88,8 +88,8 @@ impl SigningKey {
         }
     }
 
-    /// The content of a `Signature` field for an assertion's body, which ends where that field's label begins: for instance
-    /// `sig-ed25519-base64:…`.
+    /// Signs the body of an assertion, which ends where the label of its `Signature` field begins. Returns the content of that field
+    /// without quotes, for instance `sig-ed25519-base64:…`.
     ///
     /// # Errors
     /// There is no randomness, or the library failed.

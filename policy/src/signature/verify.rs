@@ -11,7 +11,7 @@ use super::algorithm::SignatureAlgorithm;
 use super::legacy::{Digest, verify_dsa, verify_rsa};
 use crate::key::{Encoding, PublicKey};
 
-/// The longest signature, in bytes of text.
+/// The longest content of a `Signature` field, in bytes.
 const MAX_SIGNATURE: usize = 1 << 14;
 
 /// Why a signature does not count.
@@ -20,7 +20,7 @@ pub enum SignatureError {
     /// It does not begin with `sig-…-hex:` or `sig-…-base64:` of a known algorithm.
     #[error("`{0}` is no signature algorithm of KeyNote")]
     Unknown(String),
-    /// The bits cannot be decoded.
+    /// It is too long, or the part behind the colon cannot be decoded.
     #[error("malformed: {0}")]
     Malformed(String),
     /// It uses MD5, SHA-1 or DSA, and legacy signatures are not accepted.
@@ -34,7 +34,7 @@ pub enum SignatureError {
         /// The kind of the authorizer's key.
         key: &'static str,
     },
-    /// It was made for another text, or with another key.
+    /// It was made for another text or with another key, or its octets or the key are malformed.
     #[error("it does not fit the text and the authorizer's key")]
     Wrong,
 }
@@ -55,14 +55,15 @@ pub struct Signature {
     algorithm: SignatureAlgorithm,
     /// The algorithm's name with the colon, as written; the signature covers it too.
     prefix: Vec<u8>,
+    /// The signature itself, decoded from hexadecimal digits or base64.
     bits: Vec<u8>,
 }
 
 impl Signature {
-    /// Reads `sig-…:…`.
+    /// Reads the content of a `Signature` field without its quotes, such as `sig-ed25519-hex:…`. It does not verify the signature.
     ///
     /// # Errors
-    /// The algorithm is unknown, or the bits are malformed.
+    /// The algorithm is unknown, the text is too long, or the part behind the colon cannot be decoded.
     pub fn parse(text: &[u8]) -> Result<Self, SignatureError> {
         if text.len() > MAX_SIGNATURE {
             return Err(SignatureError::Malformed(format!(
@@ -92,7 +93,7 @@ impl Signature {
     /// Verifies that `signer` signed an assertion's body, which ends where the label of the `Signature` field begins.
     ///
     /// # Errors
-    /// Why it does not count.
+    /// The signature does not count; the error says why.
     pub fn verify(
         &self,
         signer: &PublicKey,

@@ -10,7 +10,7 @@ use crate::syntax::tree::{Constant, Field, Licensees, Tree};
 /// The longest assertion, in bytes.
 pub const MAX_ASSERTION: usize = 64 << 20;
 
-/// A well-formed assertion. Signatures are verified elsewhere, when a set is built.
+/// A well-formed assertion. Its signature is not verified here, but when a set is built.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Assertion {
     source: Source,
@@ -23,7 +23,7 @@ impl Assertion {
     /// Parses the part of a source that holds one assertion.
     ///
     /// # Errors
-    /// All errors of its layout, or else the first error of each field.
+    /// It is longer than [`MAX_ASSERTION`]; or else all errors of its layout; or else the first error of each field.
     pub fn parse(source: &Source, part: Span) -> Result<Self, Vec<Finding>> {
         let length = part.end() - part.start();
         if length > MAX_ASSERTION {
@@ -50,7 +50,7 @@ impl Assertion {
         Self::parse(source, Span::new(0, source.text().len()))
     }
 
-    /// An assertion made from a tree. Its printed form becomes its text, so that a trace can show it.
+    /// An assertion made from a tree. Its printed form becomes its text, so that a trace can show it; `name` is the name of that text.
     pub fn of_tree(name: &str, tree: Tree) -> Self {
         let source = Source::new(name, format!("{tree}\n").into_bytes());
         let whole = Span::new(0, source.text().len());
@@ -109,8 +109,8 @@ impl Assertion {
 /// Parses all assertions of a file.
 ///
 /// # Errors
-/// The errors of all of them, about a hundred at most. A file is accepted as a whole or not at all, because half a policy means
-/// something else.
+/// The errors of all of them; once there are 100, no further assertion is parsed. A file is accepted as a whole or not at all, because half
+/// a policy means something else.
 pub fn parse_file(source: &Source) -> Result<Vec<Assertion>, Vec<Finding>> {
     let mut assertions = Vec::new();
     let mut findings = Vec::new();
@@ -193,7 +193,7 @@ impl Reader<'_> {
     }
 }
 
-/// `<VersionString>`: `2` or `"2"`, RFC 2704 §4.6.1.
+/// Checks that `<VersionString>` is `2` or `"2"` (RFC 2704 §4.6.1).
 fn version(text: &[u8], content: Span) -> Result<(), Finding> {
     let mut lexer = Lexer::new(text, content);
     let version = lexer.read()?;
@@ -213,7 +213,7 @@ fn version(text: &[u8], content: Span) -> Result<(), Finding> {
     ))
 }
 
-/// `<Assignments>`, RFC 2704 §4.6.2.
+/// Parses `<Assignments>`, the local constants (RFC 2704 §4.6.2).
 fn constants(text: &[u8], content: Span) -> Result<Vec<Constant>, Finding> {
     let mut lexer = Lexer::new(text, content);
     let mut constants: Vec<Constant> = Vec::new();

@@ -3,21 +3,21 @@
 use crate::source::{Finding, Span};
 use crate::syntax::tree::Field;
 
-/// The most errors that are reported for one text.
+/// The number of errors at which the reading of a text ends. The reading of an assertion also ends at this number of fields.
 pub(super) const MAX_FINDINGS: usize = 100;
 
-/// A field of the text.
+/// A field of an assertion, as a part of its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RawField {
-    /// Which field it is.
+    /// The kind of field.
     pub field: Field,
     /// Its label, with the colon.
     pub label: Span,
-    /// Its content: from behind the colon to the next field.
+    /// Its content: from behind the colon to the next field, or to the end of the assertion.
     pub content: Span,
 }
 
-/// The parts of a text between blank lines, without the parts that hold only comments.
+/// The parts of a text between empty lines, without the parts that hold only comments. A line of white space is not empty.
 pub fn split(text: &[u8]) -> Vec<Span> {
     let mut parts = Vec::new();
     let mut start = None;
@@ -38,10 +38,11 @@ pub fn split(text: &[u8]) -> Vec<Span> {
     parts
 }
 
-/// The fields of one assertion, in the order of the text; blank lines may precede and follow them.
+/// The fields of one assertion, in the order of the text; empty lines may precede and follow them.
 ///
 /// # Errors
-/// All errors of the layout: labels, order, repetition, blank lines, CR, NUL.
+/// All errors of the layout: unknown labels, white space before the first label, wrong order, repetition, a missing authorizer, empty
+/// lines, CR, NUL.
 pub fn fields(text: &[u8], part: Span) -> Result<Vec<RawField>, Vec<Finding>> {
     let mut found: Vec<RawField> = Vec::new();
     let mut findings = Vec::new();
@@ -97,7 +98,7 @@ pub fn fields(text: &[u8], part: Span) -> Result<Vec<RawField>, Vec<Finding>> {
     if findings.is_empty() { Ok(found) } else { Err(findings) }
 }
 
-/// The lines with their spans, both without the newline.
+/// The lines of a part of a text, each with its span, both without the newline.
 fn lines(text: &[u8], part: Span) -> impl Iterator<Item = (Span, &[u8])> {
     let mut at = part.start();
     let within = text.get(part.range()).unwrap_or_default();
@@ -114,7 +115,7 @@ fn lines(text: &[u8], part: Span) -> impl Iterator<Item = (Span, &[u8])> {
         })
 }
 
-/// Whether a line holds only white space and a comment.
+/// Whether a line holds nothing but white space and at most a comment.
 fn is_comment(line: &[u8]) -> bool {
     let mut rest = line.iter().skip_while(|byte| matches!(byte, b' ' | b'\t'));
     matches!(rest.next(), None | Some(b'#'))
@@ -131,7 +132,7 @@ fn close(found: &mut [RawField], end: usize) {
     }
 }
 
-/// The field that a line begins, and the length of its label with the colon.
+/// The field that a line begins, and the length of its label with the colon, in bytes; or else the message and the hint of an error.
 fn label(line: &[u8]) -> Result<(Field, usize), (String, String)> {
     let known = Field::ALL.into_iter().find(|field| {
         let name = field.label().as_bytes();
@@ -184,7 +185,8 @@ fn is_prefix(word: &str, field: Field) -> bool {
     !word.is_empty() && field.label().to_lowercase().starts_with(&word.to_lowercase())
 }
 
-/// Reports NUL and CR, which may appear only behind the signature.
+/// Reports the first NUL or CR before the content of the signature field. The lexer reports those inside the signature; behind it they are
+/// allowed.
 fn forbidden_bytes(text: &[u8], part: Span, found: &[RawField]) -> Option<Finding> {
     let end = found
         .iter()

@@ -16,7 +16,7 @@ pub enum Token {
     Float(f64),
     /// An operator or a bracket, as written.
     Symbol(&'static str),
-    /// A comment with its `#`; only from a reader made with `with_comments`.
+    /// A comment with its `#`; only from a lexer made with [`Lexer::with_comments`].
     Comment,
     /// The end of the content.
     End,
@@ -52,14 +52,14 @@ impl Lexeme {
     }
 }
 
-/// How much of a token a message shows, in bytes.
+/// The most bytes of a token that a message shows.
 const SHOWN: usize = 40;
 
 fn shorten(bytes: &[u8]) -> &[u8] {
     bytes.get(..SHOWN).unwrap_or(bytes)
 }
 
-/// The operators and brackets, longest first.
+/// The operators and brackets. Those of two characters come first, because the first one that fits is read.
 const SYMBOLS: [&str; 27] = [
     "->", "==", "!=", "<=", ">=", "~=", "&&", "||", "<", ">", "!", "+", "-", "*", "/", "%", "^",
     "@", "&", "$", ".", "(", ")", "{", "}", ";", ",",
@@ -76,7 +76,7 @@ pub struct Lexer<'t> {
 }
 
 impl<'t> Lexer<'t> {
-    /// A reader of `text[span]`.
+    /// A lexer of `text[span]`, which skips comments.
     pub fn new(text: &'t [u8], span: Span) -> Self {
         let end = span.end().min(text.len());
         Self { text, at: span.start().min(end), end, comments: false }
@@ -87,7 +87,7 @@ impl<'t> Lexer<'t> {
         Self { comments: true, ..Self::new(text, span) }
     }
 
-    /// The offset at which the next token is read.
+    /// The byte offset in the text at which the next token is read; white space may precede the token.
     pub const fn offset(&self) -> usize {
         self.at
     }
@@ -106,10 +106,10 @@ impl<'t> Lexer<'t> {
         found
     }
 
-    /// The next token.
+    /// Reads the next token.
     ///
     /// # Errors
-    /// A byte that cannot begin a token, or a string that does not end.
+    /// A byte that cannot begin a token, a string that does not end, or a newline, CR or NUL in a string.
     pub fn read(&mut self) -> Result<Lexeme, Finding> {
         self.skip_space();
         let start = self.at;
@@ -173,8 +173,7 @@ impl<'t> Lexer<'t> {
         self.at += 1;
         self.take_while(|byte| byte.is_ascii_digit());
         let literal = self.text.get(start..self.at).unwrap_or_default();
-        // INVARIANT: Rust parses digits, a point and digits as a float too; a too large one becomes infinite, which makes its test
-        // false.
+        // INVARIANT: Rust parses digits, a point and digits as a float too; a too large one becomes infinite, which the parser refuses.
         Token::Float(
             std::str::from_utf8(literal)
                 .ok()
@@ -197,7 +196,7 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    /// RFC 2704 §4.3.1.
+    /// Reads a string literal (RFC 2704 §4.3.1), without its quotes and escapes.
     fn string(&mut self) -> Result<Token, Finding> {
         let start = self.at;
         self.at += 1;
@@ -239,7 +238,8 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    /// Reads an escape behind its backslash; false if the content ends there.
+    /// Reads an escape behind its backslash, and appends the byte that it stands for; a line break and the white space behind it stand for
+    /// none. False if the content ends there, or a CR or NUL follows.
     fn escape(&mut self, value: &mut Vec<u8>) -> bool {
         let Some(first) = self.peek().filter(|first| !matches!(first, b'\r' | 0)) else {
             return false;
@@ -268,7 +268,8 @@ impl<'t> Lexer<'t> {
         true
     }
 
-    /// `\0o`, `\0oo` and `\ooo`, but never NUL: `\0` alone is the digit 0.
+    /// The length and the value of an octal escape, `\0o`, `\0oo` or `\ooo`. `None` for anything else and for the value NUL: `\0` alone is
+    /// the digit 0.
     fn octal(&self) -> Option<(usize, u8)> {
         let digits: Vec<u32> =
             self.rest().iter().take(3).map_while(|byte| (*byte as char).to_digit(8)).collect();

@@ -9,7 +9,7 @@ use crate::syntax::typing::{
     Chain, Mode, Node, Parsed, Value, as_test, as_text, combine, principals, unary,
 };
 
-/// How deep parentheses, braces and prefix operators may nest.
+/// The deepest nesting of parentheses, braces and prefix operators.
 pub const MAX_DEPTH: usize = 64;
 
 /// Parses `<AuthID>`, RFC 2704 §4.6.3: one string expression.
@@ -20,7 +20,7 @@ pub fn text(bytes: &[u8], content: Span) -> Parsed<Text> {
     Ok(text)
 }
 
-/// Parses `<Signature>`, RFC 2704 §4.6.7; also returns where text behind it begins, if there is any.
+/// Parses `<Signature>`, RFC 2704 §4.6.7; also returns the span of the text behind it, if there is any.
 pub fn signature(bytes: &[u8], content: Span) -> Parsed<(Text, Option<Span>)> {
     let mut parser = Parser::new(bytes, content, Mode::Signature);
     let text = parser.text()?;
@@ -104,7 +104,7 @@ impl<'t> Parser<'t> {
         })
     }
 
-    /// Runs `inner` one level deeper.
+    /// Runs `inner` one level of nesting deeper; an error beyond [`MAX_DEPTH`].
     fn nested<T>(&mut self, inner: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -153,10 +153,11 @@ impl<'t> Parser<'t> {
         Ok(Clause { test, then, span: start.to(end) })
     }
 
-    /// Parses operators that bind at least as tightly as `weakest`, from left to right.
+    /// Parses an expression of operators that bind at least as tightly as the precedence `weakest`, from left to right.
     fn expression(&mut self, weakest: u8) -> Parsed<Node> {
         let mut left = self.prefix()?;
-        // The precedence of the operator that made `left` in this loop: a chain may continue it; an operand in parentheses has none.
+        // The precedence of the operator that made `left` in this loop: an operator of the same precedence continues its chain. 0 for the
+        // first operand.
         let mut open = 0;
         while let Some((symbol, precedence)) = self.operator(weakest)? {
             let operator = self.take()?;
@@ -175,7 +176,7 @@ impl<'t> Parser<'t> {
         Ok(left)
     }
 
-    /// The next operator, if it binds tightly enough and is valid in this field.
+    /// The next operator and its precedence, if it binds at least as tightly as `weakest` and is valid in this field.
     fn operator(&mut self, weakest: u8) -> Parsed<Option<(&'static str, u8)>> {
         let mode = self.mode;
         let symbol = match self.peek() {
@@ -272,7 +273,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// `<K>"-of(" <PrincList> ")"`, after K.
+    /// Parses a threshold, `<K>"-of(" <PrincList> ")"`, of which the number K was already read.
     fn threshold(&mut self, k: &Lexeme) -> Parsed<Node> {
         let start = k.span.start();
         if !self.lexer.eat(b"-of") {

@@ -1,4 +1,5 @@
-//! Prints a tree as text that parses to the same tree. Comments and layout are lost; the module `layout` formats with them.
+//! Prints a tree as text that parses to the same tree. Comments and white space are lost; the module `layout` formats a text and keeps its
+//! comments.
 
 use std::fmt::{self, Display, Formatter, Write as _};
 
@@ -94,7 +95,7 @@ impl Display for Quoted<'_> {
     }
 }
 
-/// Converts bytes that are known to be ASCII.
+/// Prints bytes that are known to be ASCII.
 struct Ascii<'b>(&'b [u8]);
 
 impl Display for Ascii<'_> {
@@ -103,7 +104,7 @@ impl Display for Ascii<'_> {
     }
 }
 
-/// Writes `inner`, in parentheses if it binds less tightly than its position requires.
+/// Writes `inner`, in parentheses if its precedence `binds` is lower than `place`, the lowest that needs none in this position.
 fn bracketed(
     f: &mut Formatter<'_>,
     binds: u8,

@@ -1,4 +1,4 @@
-//! An assertion as a tree: one Rust type for each production of RFC 2704 §4.
+//! An assertion as a tree. The types follow the grammar of RFC 2704 §4.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -58,33 +58,33 @@ impl fmt::Display for Field {
     }
 }
 
-/// `<Assertion>`, RFC 2704 §4.1.
+/// An assertion (`<Assertion>`, RFC 2704 §4.1), without its version and comment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tree {
     /// `<AuthField>`: the principal that makes the assertion.
     pub authorizer: Text,
-    /// `<LicenseesField>`: `None` if it is missing.
+    /// `<LicenseesField>`; `None` if it is missing, which means all principals.
     pub licensees: Option<Licensees>,
-    /// `<LocalConstantsField>`.
+    /// `<LocalConstantsField>`; empty if it is missing.
     pub constants: Vec<Constant>,
-    /// `<ConditionsField>`: `None` if it is missing.
+    /// `<ConditionsField>`; `None` if it is missing, which means `_MAX_TRUST`.
     pub conditions: Option<Program>,
-    /// `<SignatureField>`.
+    /// `<SignatureField>`; `None` if the assertion is not signed.
     pub signature: Option<Text>,
 }
 
-/// `<Assignments>`: a name and a literal.
+/// A local constant, one of `<Assignments>`: a name and a literal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Constant {
     /// The name.
     pub name: Box<[u8]>,
-    /// The value.
+    /// The value, without quotes and escapes.
     pub value: Box<[u8]>,
-    /// Name and value.
+    /// The span from the name to the end of the value.
     pub span: Span,
 }
 
-/// `<LicenseesExpr>`.
+/// The content of the licensees field, `<LicenseesExpr>`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Licensees {
     /// The field is present and empty.
@@ -93,7 +93,7 @@ pub enum Licensees {
     Principals(Principals),
 }
 
-/// `<PrincExpr>`, RFC 2704 §4.6.4. `all` and `any` are chains of `&&` and `||`.
+/// An expression of principals (`<PrincExpr>`, RFC 2704 §4.6.4).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Principals {
     /// `<PrincipalIdentifier>` or `<DerefAttribute>`
@@ -124,12 +124,12 @@ impl Principals {
     }
 }
 
-/// `<StrEx>`, RFC 2704 §4.3.2.
+/// A string expression (`<StrEx>`, RFC 2704 §4.3.2).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Text {
-    /// What.
+    /// Its form.
     pub kind: TextKind,
-    /// Where.
+    /// Its span in the source.
     pub span: Span,
 }
 
@@ -156,25 +156,26 @@ pub enum TextKind {
     Concatenation(Vec<Text>),
 }
 
-/// An attribute's name, and where its value comes from.
+/// An attribute's name, and the source of its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name {
     /// The name as written.
     pub text: Box<[u8]>,
-    /// Where the value comes from.
+    /// The source of the value.
     pub owner: Owner,
     /// The hash of the name, for the lookup in an action attribute set.
     pub(crate) hash: u64,
-    /// The slot in which a question caches the value; [`NO_SLOT`] if all slots are taken by other names.
+    /// The slot in which a question caches the value; [`NO_SLOT`] if it is not cached, because none was assigned or other names have all of
+    /// them.
     pub(crate) slot: u8,
 }
 
-/// How many attribute values a question caches.
+/// The number of attribute values that a question caches.
 pub(crate) const SLOTS: u8 = 48;
 /// The slot of an attribute that is not cached but looked up each time.
 pub(crate) const NO_SLOT: u8 = u8::MAX;
 
-/// Where an attribute's value comes from (RFC 2704 §3).
+/// The source of an attribute's value (RFC 2704 §3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
     /// The action attribute set.
@@ -187,14 +188,15 @@ pub enum Owner {
     Values,
     /// `_ACTION_AUTHORIZERS`
     ActionAuthorizers,
-    /// `_0`, `_1`, …: the text that a group of the last regular expression matched.
+    /// `_0`: the number of groups of the last regular expression that matched; `_1`, `_2`, …: the text that the group of this number
+    /// matched.
     Group(u32),
     /// Any other name that begins with `_`: always empty.
     Undefined,
 }
 
 impl Name {
-    /// A name and the source of its value.
+    /// A name without a slot. The source of its value follows from the name.
     pub fn new(text: &[u8]) -> Self {
         Self {
             text: text.into(),
@@ -225,15 +227,15 @@ fn group(digits: &[u8]) -> Option<u32> {
         .then(|| digits.iter().fold(0, |value, digit| value * 10 + u32::from(digit - b'0')))
 }
 
-/// `<ConditionsProgram>`, RFC 2704 §4.6.5.
+/// The clauses of a conditions field or of braces in it (`<ConditionsProgram>`, RFC 2704 §4.6.5).
 pub type Program = Vec<Clause>;
 
-/// `<Clause>`.
+/// A clause (`<Clause>`): a test, and the value if the test is true.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Clause {
     /// `<Test>`
     pub test: Test,
-    /// The part behind `->`.
+    /// The part behind `->`, if there is one.
     pub then: Then,
     /// The span of the clause, without the semicolon.
     pub span: Span,
@@ -250,12 +252,12 @@ pub enum Then {
     Program(Program),
 }
 
-/// `<RelExpr>`. Its parts are in the order in which they are evaluated.
+/// A test (`<RelExpr>`). Its parts are in the order in which they are evaluated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Test {
-    /// What.
+    /// Its form.
     pub kind: TestKind,
-    /// Where.
+    /// Its span in the source.
     pub span: Span,
 }
 
@@ -280,13 +282,14 @@ pub enum TestKind {
     Matches(Text, Box<Pattern>),
 }
 
-/// `<RegExpr>`. A literal is compiled once: in policy when it is loaded, in credentials when a question first needs it.
+/// A regular expression (`<RegExpr>`). A literal is compiled once: in policy when it is loaded, in credentials when a question first needs
+/// it.
 #[derive(Debug, Clone)]
 pub struct Pattern {
     /// The string expression of the pattern.
     pub text: Text,
     compiled: OnceLock<Result<Regex, RegexError>>,
-    /// Whether a later part of the clause may use the text that a group matched.
+    /// Whether a part of the clause may use the text that a group matched, so that these texts must be recorded.
     pub(crate) captures: bool,
 }
 
@@ -314,7 +317,7 @@ impl PartialEq for Pattern {
     }
 }
 
-/// A comparison.
+/// The operator of a comparison, except for `~=`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relation {
     /// `==`
@@ -344,7 +347,7 @@ impl Relation {
         }
     }
 
-    /// The relation of a symbol.
+    /// The relation with this symbol; `None` if there is none.
     pub fn from_symbol(symbol: &str) -> Option<Self> {
         [
             Self::Equal,
@@ -402,12 +405,12 @@ impl Operator {
     }
 }
 
-/// `<IntEx>` over `i32`.
+/// An integer expression, `<IntEx>`.
 pub type Integer = Number<i32>;
-/// `<FloatEx>` over `f64`.
+/// A float expression, `<FloatEx>`.
 pub type Float = Number<f64>;
 
-/// `<IntEx>` or `<FloatEx>`.
+/// An expression of numbers, `<IntEx>` or `<FloatEx>`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Number<T> {
     /// A literal.
@@ -416,12 +419,12 @@ pub enum Number<T> {
     Negative(Box<Number<T>>),
     /// `a + b - c`: operators of the same precedence, from left to right.
     Chain(Box<Number<T>>, Vec<(Operator, Number<T>)>),
-    /// `"@" <StrEx>` or `"&" <StrEx>`
+    /// `"@" <StrEx>` for an integer, `"&" <StrEx>` for a float.
     Convert(Text),
 }
 
 impl Tree {
-    /// Every string expression of the assertion, including inner ones, except for the signature.
+    /// Every string expression of the authorizer, the licensees and the conditions, including those inside others.
     pub fn texts(&self) -> Vec<&Text> {
         let mut texts = Vec::new();
         inner_texts(&self.authorizer, &mut texts);
@@ -434,7 +437,7 @@ impl Tree {
 }
 
 impl Test {
-    /// Every string expression in it, including inner ones.
+    /// Every string expression in it, including those inside others.
     pub fn texts(&self) -> Vec<&Text> {
         let mut texts = Vec::new();
         test_texts(self, &mut texts);

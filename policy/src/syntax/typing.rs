@@ -5,7 +5,7 @@ use crate::syntax::tree::{
     Float, Integer, Number, Operator, Pattern, Principals, Relation, Test, TestKind, Text, TextKind,
 };
 
-/// The result of parsing, or the error.
+/// The result of parsing a part of a field, or the error.
 pub(super) type Parsed<T> = Result<T, Finding>;
 
 /// The kind of expression that a field holds.
@@ -31,7 +31,7 @@ pub(super) enum Value {
 pub(super) struct Node {
     /// The expression.
     pub value: Value,
-    /// Where the expression is in the source.
+    /// The span of the expression in the source.
     pub span: Span,
 }
 
@@ -47,7 +47,7 @@ impl Value {
     }
 }
 
-/// How tests or principals are joined.
+/// The operator that joins tests or principals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Junction {
     /// `&&`
@@ -72,7 +72,7 @@ pub(super) enum Chain {
     Begins,
 }
 
-/// Makes the expression `left symbol right`; `at` is the span of the symbol.
+/// Makes the expression `left symbol right`; `at` is the span of the symbol. An error if the types of the operands do not fit.
 pub(super) fn combine(
     mode: Mode,
     left: Node,
