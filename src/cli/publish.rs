@@ -85,7 +85,7 @@ fn refuse_problems(reports: &[DirectoryReport]) -> Result<(), Failure> {
     if all.is_empty() { Ok(()) } else { Err(Failure::found(all.join("\n"))) }
 }
 
-/// Fails when a directory lacks an operation.
+/// Fails when a directory's entries differ from those that it should have.
 fn refuse_differences(reports: &[DirectoryReport]) -> Result<(), Failure> {
     let behind: Vec<String> = reports
         .iter()

@@ -31,11 +31,11 @@ pub struct Suite {
     explain: bool,
 }
 
-/// A TOML file.
+/// A TOML file of cases.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TomlFile {
-    /// Policy files, beside the file of cases.
+    /// Policy files. A relative path begins at the folder of the file of cases; so does one in `credentials`.
     #[serde(default)]
     policy: Vec<PathBuf>,
     #[serde(default)]
@@ -90,9 +90,9 @@ struct JsonOutcome {
 /// The result of a case.
 struct Verdict {
     id: String,
-    /// The value, or why there is none.
+    /// The compliance value, or why there is none.
     answer: Result<String, String>,
-    /// The expected value; `None` if the case has none.
+    /// The expected value, or `error`; `None` if the case expects nothing and always passes.
     expected: Option<String>,
     explanation: Option<String>,
 }
