@@ -77,7 +77,7 @@ pub struct Enroll {
     /// The distinguished name of the CMP server, if it requires its name as the recipient of messages
     #[arg(long, value_name = "DN", help_heading = "Server")]
     recipient: Option<String>,
-    /// The certificate with which the server signs messages, if it lacks the key purpose of a CMP server
+    /// The certificate with which the server signs messages, if it is no CA's and lacks the key purposes cmcCA and cmcRA
     #[arg(long, value_name = "FILE", help_heading = "Server")]
     signer: Option<PathBuf>,
     /// How long one HTTP exchange may take; 30s unless given

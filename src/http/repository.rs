@@ -56,7 +56,7 @@ async fn partial_crl(
     }
 }
 
-/// A CRL; 304 if the client's cache has it (RFC 9110 §13.1.2).
+/// Answers with the CRL of a CA and scope; 304 if the client's cache has it (RFC 9110 §13.1.2), 404 if there is no such CRL.
 pub async fn crl(
     ca: Label,
     scope: CrlScope,

@@ -17,14 +17,14 @@ pub struct ServerState {
     pub instance: Arc<Instance>,
     /// Its authority.
     pub authority: Arc<Authority>,
-    /// The LDAP directories.
+    /// The built-in LDAP directory, and the publishers to others.
     pub bridge: Arc<Bridge>,
     /// The authorizer, if it runs within this server.
     pub authorizer: Option<Arc<Running>>,
-    /// The threads that sign.
+    /// The panics of the threads that sign.
     pub threads: Threads,
     /// The HTTP connections.
     pub connections: Arc<ConnectionSlots>,
-    /// The verification of the journal.
+    /// The verification of the journal, which runs once after the start.
     pub journal: JournalCheck,
 }
