@@ -26,7 +26,7 @@ use crate::bridge::Bridge;
 /// A gauge of a number that is never negative.
 type Unsigned = Gauge<u64, AtomicU64>;
 
-/// `/metrics`
+/// Answers `GET /metrics`.
 pub async fn metrics(metrics: web::Data<Metrics>, state: web::Data<ServerState>) -> HttpResponse {
     match web::block(move || metrics.text(&state)).await {
         Ok(Ok(text)) => HttpResponse::Ok()
