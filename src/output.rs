@@ -9,10 +9,10 @@ use zeroize::Zeroizing;
 /// The format of results.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// For people.
+    /// Text for people: a list as a table, an object line by line.
     #[default]
     Text,
-    /// For programs.
+    /// JSON for programs, indented.
     Json,
 }
 

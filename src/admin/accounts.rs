@@ -22,12 +22,12 @@ use crate::instance::Instance;
 /// How many of the accounts that one request adds the journal names.
 const NAMED: usize = 10;
 
-/// Every account, by name.
+/// Every account, sorted by name.
 pub fn list(instance: &Instance) -> Result<Vec<AccountLine>, Failure> {
     Ok(instance.store.accounts()?.iter().map(line).collect())
 }
 
-/// One account.
+/// One account. A name that no account has is an error.
 pub fn show(instance: &Instance, name: &Label) -> Result<AccountLine, Failure> {
     let account = instance.store.account(name)?.ok_or_else(|| no_account(name))?;
     Ok(line(&account))

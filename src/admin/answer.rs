@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::exit::Failure;
 
-/// An answer as JSON.
+/// Converts an answer to JSON.
 ///
 /// # Errors
 /// The answer cannot be represented in JSON, which is a fault of this program.
@@ -90,16 +90,16 @@ fn in_clear<S: Serializer>(
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum RemovedAccount {
-    /// Its certificates stay valid.
+    /// The account was removed, and its certificates stay valid.
     Kept {
-        /// The account.
+        /// The name of the account.
         removed: Label,
         /// The serial numbers of its valid certificates.
         still_valid: Vec<String>,
     },
-    /// Its certificates were revoked.
+    /// The account was removed, and its certificates were revoked.
     Revoked {
-        /// The account.
+        /// The name of the account.
         removed: Label,
         /// The serial numbers of the certificates that were revoked.
         revoked: Vec<String>,
@@ -149,13 +149,13 @@ pub struct VendorInFull {
     pub map: Mapping,
     /// The only profile that its devices are enrolled for; `None` for any.
     pub profile: Option<Label>,
-    /// Its roots.
+    /// The certificates of its roots.
     pub roots: Vec<VendorCertificate>,
-    /// The CAs below them.
+    /// The certificates of the CAs below its roots.
     pub intermediates: Vec<VendorCertificate>,
     /// Files with its CRLs, on the server's machine.
     pub crls: Vec<String>,
-    /// When it was recorded.
+    /// When the vendor was recorded.
     pub created: String,
 }
 
@@ -168,7 +168,7 @@ pub struct VendorCertificate {
     pub key: String,
     /// The end of its validity.
     pub not_after: String,
-    /// SHA-256 over the certificate.
+    /// The SHA-256 hash of the certificate's DER.
     pub sha256: String,
 }
 
@@ -183,11 +183,11 @@ pub struct Removed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum CertificateStatus {
-    /// In use
+    /// Not revoked, not expired, and confirmed by its holder if that was required
     Valid,
-    /// Not confirmed yet by its holder
+    /// Not confirmed yet by its holder (certConf)
     Unconfirmed,
-    /// On hold
+    /// On hold (certificateHold)
     Held,
     /// Revoked
     Revoked,
@@ -219,7 +219,7 @@ pub struct CertificateLine {
     pub profile: Label,
     /// The CA that issued it.
     pub ca: Label,
-    /// When it was recorded.
+    /// When it was issued, or recorded by an import.
     pub issued: String,
     /// The end of its validity.
     pub not_after: String,
@@ -228,13 +228,13 @@ pub struct CertificateLine {
 /// A certificate with everything that is recorded of it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct CertificateInFull {
-    /// The line that lists show.
+    /// The fields that a list shows, too.
     #[serde(flatten)]
     pub line: CertificateLine,
     /// The holder: `the account`, `an account that had this name before`, or `an account that is gone`. The name of a removed account can
     /// be given to another one.
     pub holder: String,
-    /// Whether directories may publish it.
+    /// Whether LDAP directories and look-ups over HTTP may publish it.
     pub published: bool,
     /// The address that it was requested from, if one is recorded.
     pub client: Option<IpAddr>,
@@ -264,7 +264,7 @@ pub struct RevocationFields {
     pub invalidity: Option<String>,
 }
 
-/// A certificate whose revocation changed.
+/// A certificate that was revoked, put on hold or released.
 #[derive(Debug, Serialize)]
 pub struct RevocationAnswer {
     /// Its serial number.
@@ -274,7 +274,7 @@ pub struct RevocationAnswer {
     /// The reason (RFC 5280 §5.3.1); absent after a release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
-    /// The CRL that shows the change.
+    /// The first CRL that shows the change.
     pub crl: NextCrl,
 }
 
@@ -314,13 +314,13 @@ pub struct RequestLine {
     pub status: &'static str,
     /// The account that it is for.
     pub account: Label,
-    /// The profile that it was authorized under.
+    /// The profile under which its certificate would be issued.
     pub profile: Label,
-    /// The CA that it was authorized for.
+    /// The CA that would issue its certificate.
     pub ca: Label,
-    /// The requested subject.
+    /// The requested subject; `None` if none was requested.
     pub subject: Option<String>,
-    /// When it arrived.
+    /// When the request was recorded.
     pub received: String,
     /// When the request expires. After that it can be neither decided nor issued.
     pub expires: String,
@@ -329,7 +329,7 @@ pub struct RequestLine {
 /// A request that needs an approval, with everything that is recorded of it.
 #[derive(Debug, Serialize)]
 pub struct RequestInFull {
-    /// The line that lists show.
+    /// The fields that a list shows, too.
     #[serde(flatten)]
     pub line: RequestLine,
     /// The requested subjectAltName.
@@ -363,7 +363,7 @@ pub struct RequestInFull {
     pub reason: Option<String>,
 }
 
-/// A CA.
+/// A CA of the instance.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct CaLine {
     /// Its name.
@@ -376,7 +376,7 @@ pub struct CaLine {
     pub key: String,
     /// Whether its private key is in this instance.
     pub key_here: bool,
-    /// The end of its certificate.
+    /// The notAfter of its certificate.
     pub not_after: String,
     /// The CA with the key before this CA's; `None` for a first key.
     pub succeeds: Option<Label>,
@@ -418,7 +418,7 @@ pub enum DirectoryLine {
         /// The text `the server does not run`.
         state: &'static str,
     },
-    /// A server runs.
+    /// A server runs, and tells the state.
     Running(DirectoryState),
 }
 
@@ -440,9 +440,9 @@ pub struct DirectoryState {
     pub operations: Option<u64>,
     /// How many times in a row it failed.
     pub failures: Option<u32>,
-    /// When it is tried again, after a failure.
+    /// When the publisher tries again; `None` unless it failed.
     pub next_try: Option<String>,
-    /// Why it failed.
+    /// Why it failed; `None` if it did not.
     pub error: Option<String>,
 }
 
@@ -462,7 +462,7 @@ pub struct DirectoryReport {
     pub ldif: Option<String>,
 }
 
-/// The state of the store.
+/// The state of the journal and its index.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct StoreState {
     /// The number of entries of the journal.

@@ -1,4 +1,4 @@
-//! Carries a request out.
+//! Carries out the requests of administrators, each by its own module.
 
 use countersign_ca::record::approval::Verdict;
 use serde_json::Value;

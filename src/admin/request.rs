@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub enum Request {
     /// Adds accounts, all or none.
     PeerAdd { peers: Vec<RequestedPeer> },
-    /// Lists the accounts, by name.
+    /// Lists the accounts, sorted by name.
     PeerList,
     /// Shows one account.
     PeerShow { name: Label },
@@ -38,7 +38,7 @@ pub enum Request {
     PeerPermit { name: Label, permissions: BTreeSet<Permission>, granted: bool },
     /// Trusts a vendor's certificates for first enrolments.
     TrustAdd { vendor: RequestedVendor },
-    /// Lists the vendors, by name.
+    /// Lists the vendors, sorted by name.
     TrustList,
     /// Shows one vendor.
     TrustShow { name: Label },
@@ -80,7 +80,7 @@ pub enum Request {
     CaShow,
     /// Gives an issuing CA a duty.
     CaAssign { name: Label, duty: CaDuty },
-    /// Lists the last CRLs of each CA.
+    /// Lists the last CRL of each CA and scope (full, delta, or a partition).
     CrlShow,
     /// Signs a new CRL of this CA, or of every CA whose key is here.
     CrlPublish { ca: Option<Label> },
@@ -173,9 +173,9 @@ impl From<RequestedDevice> for EquipmentDraft {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RequestedSecret {
-    /// How long it is good, in seconds.
+    /// How long the secret is good, in seconds from now.
     pub seconds: u64,
-    /// For how many certificates it is good.
+    /// For how many certificates the secret is good.
     pub uses: u32,
 }
 

@@ -65,7 +65,7 @@ fn crl_file(file: &Path, now: Timestamp) -> Result<String, Failure> {
     Ok(name.to_owned())
 }
 
-/// Every vendor, by name.
+/// Every vendor, sorted by name.
 pub fn list(instance: &Instance) -> Result<Vec<VendorLine>, Failure> {
     Ok(instance.store.vendors()?.iter().map(line).collect())
 }

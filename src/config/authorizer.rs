@@ -43,7 +43,7 @@ pub struct AuthorizerFile {
     pub socket: PathBuf,
     /// The permissions of the socket, octal, such as `0660`.
     pub socket_mode: String,
-    /// The most connections at once.
+    /// The most connections of daemons at once.
     pub max_connections: usize,
     /// Files of KeyNote policy.
     pub policy: Vec<PathBuf>,
@@ -119,7 +119,7 @@ impl Default for AuthorizerFile {
 /// The section `[authorizer]`, checked.
 #[derive(Debug, Clone)]
 pub struct AuthorizerConfig {
-    /// The socket.
+    /// The socket on which daemons ask.
     pub socket: SocketSettings,
     /// The files of the policy.
     pub files: PolicyFiles,
@@ -152,7 +152,7 @@ pub struct TrustSettings {
     pub crls: Vec<String>,
     /// The URL of the certificate store (RFC 4387) with the certificates that a daemon does not hand over.
     pub certificates: Option<String>,
-    /// The source that is asked first.
+    /// The source of a certificate's status that is asked first.
     pub prefer: Prefer,
     /// `http:` URLs of OCSP responders besides those that certificates name.
     pub responders: Vec<String>,

@@ -45,7 +45,7 @@ pub struct CmpFile {
     pub require_message_time: bool,
     /// How long the server waits for the confirmation of a certificate, and for the response to a challenge (proof of possession).
     pub confirm_wait: DurationText,
-    /// Whether implicit confirmation is granted.
+    /// Whether implicit confirmation is granted to a peer that requests it.
     pub implicit_confirm: bool,
     /// Whether a request under a shared secret may revoke certificates, too.
     pub mac_revocation: bool,
@@ -57,7 +57,7 @@ pub struct CmpFile {
     pub approval_wait: DurationText,
     /// The checkAfter of a pollRep: when a peer is to poll again.
     pub poll_after: DurationText,
-    /// The largest content of a genp, in octets.
+    /// The largest content of a genp, the answer to a genm, in octets.
     pub max_information: usize,
     /// The most messages that are worked on at once, not counting those under a MAC.
     pub max_concurrent: usize,

@@ -23,25 +23,25 @@ pub const TEMPLATE: &str = include_str!("../countersign.toml");
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConfigFile {
-    /// HTTP.
+    /// The section `[http]`.
     pub http: HttpFile,
-    /// The authority.
+    /// The section `[authority]`.
     pub authority: AuthorityFile,
-    /// CRLs.
+    /// The section `[crl]`.
     pub crl: CrlFile,
-    /// OCSP.
+    /// The section `[ocsp]`.
     pub ocsp: OcspFile,
-    /// LDAP directories.
+    /// The section `[ldap]`.
     pub ldap: LdapFile,
-    /// CMP.
+    /// The section `[cmp]`.
     pub cmp: CmpFile,
-    /// The authorizer.
+    /// The section `[authorizer]`.
     pub authorizer: AuthorizerFile,
-    /// Gateways by name.
+    /// The sections `[gateways.NAME]`, by name.
     pub gateways: Gateways,
-    /// Logs.
+    /// The section `[log]`.
     pub log: LogFile,
-    /// Profiles by name.
+    /// The sections `[profiles.NAME]`, by name.
     pub profiles: BTreeMap<String, ProfileConfig>,
 }
 

@@ -23,7 +23,7 @@ pub struct GatewayFile {
     pub address: Option<IpAddr>,
     /// Its own address, if NAT hides it behind `address`.
     pub local_address: Option<IpAddr>,
-    /// The networks behind it.
+    /// The networks behind it, such as `10.1.0.0/16`.
     pub networks: Vec<String>,
     /// The IKE daemon that it runs.
     pub daemon: Option<Daemon>,
@@ -31,7 +31,7 @@ pub struct GatewayFile {
     pub mode: Option<Mode>,
     /// Its proposals for IKE and ESP; empty for those that its daemon and `mode` have by default.
     pub proposals: Vec<Proposal>,
-    /// When it brings tunnels up.
+    /// When it brings tunnels up: at once, on traffic, or only when its peer does.
     pub start: Start,
     /// How strictly it checks the status of a peer's certificate.
     pub revocation: Revocation,

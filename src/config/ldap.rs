@@ -23,11 +23,11 @@ pub struct LdapFile {
     pub tls_listen: Option<SocketAddr>,
     /// The certificate for LDAPS and StartTLS, followed by the CA certificates above it, PEM.
     pub certificate: Option<PathBuf>,
-    /// Its private key, PEM.
+    /// The private key of that certificate, PEM.
     pub key: Option<PathBuf>,
     /// The URL under which peers reach a directory with these entries. LDAP locations in certificates begin with it.
     pub public_url: Option<String>,
-    /// The DN above all entries.
+    /// The DN that is above all entries.
     pub base: String,
     /// The DN of a CA's entry below `base`, with `{ca}` for the CA's name.
     pub ca_dn: String,
@@ -40,7 +40,7 @@ pub struct LdapFile {
     pub peer_dns: BTreeMap<Label, String>,
     /// The most certificates of peers that are published; 0 for none.
     pub max_peers: usize,
-    /// The most connections at once.
+    /// The most connections to the built-in directory at once.
     pub max_connections: usize,
     /// The most connections at once from one IPv4 address or one /64 of IPv6.
     pub max_connections_per_address: usize,
@@ -81,7 +81,7 @@ impl Default for LdapFile {
 pub struct LdapConfig {
     /// The built-in directory, unless it is off.
     pub directory: Option<DirectoryConfig>,
-    /// The names of entries.
+    /// The DNs of entries, as templates.
     pub layout: Layout,
     /// The most certificates of peers that are published.
     pub max_peers: usize,
@@ -89,7 +89,7 @@ pub struct LdapConfig {
     pub publishers: Vec<PublisherSettings>,
 }
 
-/// Checks the names of entries.
+/// Checks the templates of the entries' DNs.
 ///
 /// # Errors
 /// A name is not a DN, or lacks a placeholder that tells its entries apart.

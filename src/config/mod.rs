@@ -42,19 +42,19 @@ const MAX: u64 = 1 << 20;
 pub struct Config {
     /// The values of the file. An option of `serve` replaces `ldap.listen` here, too.
     pub file: ConfigFile,
-    /// The profiles.
+    /// The profiles by which certificates are made: the built-in ones and those of the file.
     pub profiles: Profiles,
-    /// The authority's settings.
+    /// The settings of the authority: the default CA, CRLs, locks, and the OCSP responder's certificate.
     pub authority: Settings,
-    /// HTTP.
+    /// The settings of the HTTP server.
     pub http: HttpConfig,
-    /// OCSP.
+    /// The settings of the OCSP responder.
     pub ocsp: OcspConfig,
-    /// LDAP directories.
+    /// The settings of the built-in directory, and of those that are published to.
     pub ldap: LdapConfig,
-    /// CMP.
+    /// The settings of the CMP service.
     pub cmp: CmpConfig,
-    /// The authorizer.
+    /// The settings of the authorizer.
     pub authorizer: AuthorizerConfig,
     /// The URLs of CRL, OCSP and CA certificates in the certificates of CAs, with `{ca}` for the name of the issuer.
     pub ca_urls: DefaultUrls,

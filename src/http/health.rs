@@ -18,7 +18,7 @@ const LITTLE_ROOM: u64 = 256 << 20;
 /// With less space on the disk than this, in octets, the server is not ready: the journal will soon fill the disk.
 const NO_ROOM: u64 = 16 << 20;
 
-/// `/healthz`: the process answers.
+/// `/healthz`: always 200, which says that the process answers.
 pub async fn healthz() -> HttpResponse {
     plain(StatusCode::OK, "ok\n")
 }

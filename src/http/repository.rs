@@ -13,7 +13,7 @@ use super::state::ServerState;
 /// The longest max-age for caches, in seconds. Without it, a revocation would be unseen until nextUpdate.
 const MAX_AGE: u64 = 300;
 
-/// Adds the routes.
+/// Adds the routes of the repository.
 pub fn configure(routes: &mut web::ServiceConfig) {
     routes
         .route("/crl/{file}", web::get().to(full_crl))

@@ -22,7 +22,7 @@ const MAX_VALUE: usize = 255;
 
 const ATTRIBUTES: &str = "expected one of certHash, uri, email, iHash, iAndSHash, name, sHash, sKIDHash (RFC 4387 §2.2)\n";
 
-/// Adds the routes.
+/// Adds the routes of the look-ups.
 pub fn configure(routes: &mut web::ServiceConfig) {
     routes
         .route("/certificates/search.cgi", web::get().to(certificates))
@@ -30,7 +30,7 @@ pub fn configure(routes: &mut web::ServiceConfig) {
         .route("/hash/{sha1}", web::get().to(by_hash));
 }
 
-/// The subject of a query.
+/// The certificates that a query asks for.
 enum Query {
     /// Certificates that have this search key: a hash, a name or an address.
     Key(SearchKey),

@@ -16,12 +16,12 @@ pub enum Framing {
     UntilEnd,
 }
 
-/// A position in a head.
+/// A position in the head of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line {
     /// Before its first line. Empty lines there are ignored (RFC 9112 §2.2).
     Before,
-    /// In a line.
+    /// In a line that is not empty.
     Within,
     /// After the end of a line.
     Ended,
@@ -29,7 +29,7 @@ pub enum Line {
     Cr,
 }
 
-/// A position in a chunked body:
+/// A position in a chunked body (RFC 9112 §7.1):
 ///
 /// ```text
 /// chunked-body   = *chunk last-chunk trailer-section CRLF
@@ -37,7 +37,6 @@ pub enum Line {
 /// chunk-size     = 1*HEXDIG
 /// last-chunk     = 1*("0") [ chunk-ext ] CRLF
 /// ```
-/// RFC 9112 §7.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chunk {
     /// Before a chunk's size.
@@ -72,7 +71,7 @@ struct Stepped {
 
 /// The effect of octets on the position in a chunked body.
 enum Step {
-    /// A new position.
+    /// The body goes on at this position.
     On(Chunk),
     /// The end of the body.
     End,

@@ -60,7 +60,7 @@ pub struct Limits {
     pub workers: usize,
     /// The most blocking threads of each event loop.
     pub blocking_threads: usize,
-    /// The most connections at once.
+    /// The most connections that are served at once.
     pub max_connections: usize,
     /// How long a client may take to send a request's head.
     pub request_timeout: Duration,

@@ -19,7 +19,7 @@ pub struct Turn {
     framing: Cell<Option<Framing>>,
     /// Whether part of an answer may still be in the service's buffer.
     is_unsent: Cell<bool>,
-    /// The task that waits to read on.
+    /// The task that waits to read from the client.
     reader: RefCell<Option<Waker>>,
     /// The task that waits to begin with the next request.
     next: RefCell<Option<Waker>>,
