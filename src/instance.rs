@@ -33,7 +33,7 @@ pub const LONGEST_SILENCE: Duration = Duration::from_secs(180 * 86_400);
 /// The data folder of an instance, and the files that the command line names instead of those in it.
 #[derive(Debug, Clone)]
 pub struct Location {
-    /// The data folder.
+    /// The data folder of the instance.
     pub folder: DataFolder,
     /// The configuration file, if not the data folder's own.
     pub config: Option<PathBuf>,

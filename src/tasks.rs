@@ -83,7 +83,7 @@ fn pause(time: Duration, stop: &AtomicBool) {
     }
 }
 
-/// The CAs whose keys are open here.
+/// The CAs whose private keys this process has open, so that it signs for them.
 pub fn signing_cas(authority: &Authority) -> Vec<Label> {
     authority.cas().filter(|info| info.can_sign).map(|info| info.name.clone()).collect()
 }
@@ -143,7 +143,7 @@ fn crl_thread(threads: &Threads, authority: Arc<Authority>) -> std::io::Result<J
     })
 }
 
-/// The audit key as the journal's signer.
+/// The signer of tree heads, by the audit key.
 struct AuditSigner<'a>(&'a Authority);
 
 impl HeadSigner for AuditSigner<'_> {

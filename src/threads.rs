@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Clone, Default)]
 pub struct Threads(Arc<Mutex<BTreeMap<&'static str, Panics>>>);
 
-/// The panics of one thread.
+/// How often one thread panicked, and when last.
 struct Panics {
     count: u64,
     last: Instant,

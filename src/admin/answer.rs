@@ -204,7 +204,7 @@ pub struct CertificatePage {
     pub next: Option<u64>,
 }
 
-/// A certificate.
+/// A certificate, in short.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CertificateLine {
     /// Its serial number.
@@ -297,9 +297,9 @@ pub struct ImportLine {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ImportKind {
-    /// A certificate.
+    /// The object is a certificate.
     Certificate,
-    /// A CRL.
+    /// The object is a CRL.
     Crl,
     /// An object that was not imported, such as one that is neither, or that this instance did not sign.
     Refused,

@@ -33,10 +33,10 @@ const END: &str = "-----END ";
 pub enum Cert {
     /// List certificates, oldest first
     List {
-        /// Only those of this account
+        /// List only the certificates of this account
         #[arg(long, value_name = "NAME")]
         account: Option<Label>,
-        /// Only those with this status
+        /// List only certificates with this status
         #[arg(long, value_enum)]
         status: Option<CertificateStatus>,
         /// List at most this many
@@ -47,8 +47,9 @@ pub enum Cert {
     Show(One),
     /// Revoke a certificate
     ///
-    /// The CRL and the next OCSP answer show it at once. strongSwan goes on with cached CRLs and answers until both caches are flushed,
-    /// and other daemons read the new CRL from files: docs/operation.md, "When a revocation counts".
+    /// A new CRL, which is signed at once if the passphrase is known, and the next OCSP answer show it. strongSwan goes on with cached CRLs
+    /// and answers until both caches are flushed, and other daemons read the new CRL from files: docs/operation.md, "When a revocation
+    /// counts".
     Revoke {
         #[command(flatten)]
         one: One,

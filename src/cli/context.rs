@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The process that carries out a request.
 enum Reached {
-    /// The running server.
+    /// The running server, by its admin socket.
     Server(UnixStream),
     /// This process, which has opened the store.
     Instance(Box<Instance>),

@@ -60,7 +60,7 @@ pub struct Enroll {
     /// Renew the certificate, if it is due, with a new key
     #[arg(long, group = "mode", conflicts_with_all = FIRST_ONLY)]
     renew: bool,
-    /// Have the certificate revoked
+    /// Ask the CA to revoke the certificate
     #[arg(long, group = "mode")]
     revoke: bool,
     /// Ask the CA for information, with commas: caCerts, currentCRL, rootCaUpdate, certReqTemplate, signKeyPairTypes, encKeyPairTypes,
@@ -100,10 +100,10 @@ pub struct Enroll {
     /// The file with the secret, in one line, readable by its owner only
     #[arg(long, value_name = "FILE", requires = "reference", help_heading = "Who this is")]
     secret_file: Option<PathBuf>,
-    /// How the secret protects messages: pbm or pbmac1
+    /// How the secret protects messages: pbm or pbmac1; pbm unless given
     #[arg(long, value_name = "MAC", value_parser = ["pbm", "pbmac1"], help_heading = "Who this is")]
     mac: Option<String>,
-    /// The iterations of the MAC
+    /// The iterations of the MAC's key derivation; 10000 unless given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(100..=100_000), help_heading = "Who this is")]
     mac_iterations: Option<u32>,
     /// The certificate that proves this gateway instead of the secret, such as its vendor's
@@ -159,7 +159,7 @@ pub struct Enroll {
     /// Enrol anew although there is a certificate
     #[arg(long, help_heading = "What is written")]
     replace: bool,
-    /// Give up a pending request
+    /// Give up a request that is pending from an earlier run
     #[arg(long, help_heading = "What is written")]
     abandon: bool,
 

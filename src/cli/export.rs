@@ -56,9 +56,9 @@ pub struct Export {
 #[derive(Debug, Args)]
 #[command(after_help = "Exit code 1 says that they would not come up; warnings are only printed.")]
 pub struct Check {
-    /// A gateway
+    /// The name of a gateway
     one: String,
-    /// Its peer
+    /// The name of its peer
     other: String,
 }
 

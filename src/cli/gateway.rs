@@ -27,7 +27,7 @@ const MAX_CERTIFICATE: u64 = 1 << 20;
 
 /// A gateway with its certificate.
 pub struct Described {
-    /// The gateway.
+    /// The gateway, as `export` and `check` use it.
     pub gateway: Gateway,
     /// Its certificate, the CAs above it, and the roots that it trusts; or why it has no certificate.
     pub material: Result<Material, Failure>,

@@ -24,7 +24,7 @@ const MAX_IMPORT: usize = 20_000;
 /// The most problems of one file that a message lists.
 const MAX_PROBLEMS: usize = 100;
 
-/// The columns of an imported file.
+/// The columns that an imported file may have.
 const COLUMNS: [&str; 6] = ["name", "ids", "profile", "ca", "equipment", "allow"];
 
 /// The kinds of identities. The text of an identity begins with its kind and a colon.
@@ -65,7 +65,7 @@ pub enum Peer {
     Remove {
         /// Its name
         name: Label,
-        /// Revoke its certificates, too
+        /// Revoke its certificates that are still valid, too
         #[arg(long)]
         revoke: bool,
         /// The reason for the revocation: cessationOfOperation, keyCompromise, affiliationChanged, privilegeWithdrawn, …
@@ -96,7 +96,7 @@ pub enum Peer {
             value_delimiter = ','
         )]
         permissions: Vec<Permission>,
-        /// Withdraw them
+        /// Withdraw the permissions instead
         #[arg(long)]
         revoke: bool,
     },
@@ -419,7 +419,7 @@ fn read_rows(file: &Path, secret: RequestedSecret) -> Result<Vec<RequestedPeer>,
     }
 }
 
-/// The problem of a column in a row.
+/// A problem of one column in a row.
 struct ColumnProblem {
     column: &'static str,
     why: String,

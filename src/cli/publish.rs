@@ -29,7 +29,7 @@ pub enum Publish {
 /// The directory, or all of them.
 #[derive(Debug, Clone, Args)]
 pub struct Which {
-    /// Only the directory of this name
+    /// Only the directory of this name in the configuration
     #[arg(long, value_name = "NAME")]
     directory: Option<String>,
 }

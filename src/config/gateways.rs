@@ -31,7 +31,7 @@ pub struct GatewayFile {
     pub mode: Option<Mode>,
     /// Its proposals for IKE and ESP; empty for those that its daemon and `mode` have by default.
     pub proposals: Vec<Proposal>,
-    /// When it brings tunnels up: at once, on traffic, or only when its peer does.
+    /// When it brings tunnels up: when its daemon starts, on the first packet for the tunnel, or never by itself.
     pub start: Start,
     /// How strictly it checks the status of a peer's certificate.
     pub revocation: Revocation,

@@ -1,6 +1,6 @@
 //! The two gateways of the demo: their names and addresses.
 
-/// A gateway.
+/// A gateway of the demo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gateway {
     West,

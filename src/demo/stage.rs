@@ -19,9 +19,9 @@ const TAIL: usize = 30;
 /// The host, a network namespace, on which a command runs.
 #[derive(Debug, Clone, Copy)]
 pub enum Host {
-    /// The server's.
+    /// The namespace of the server.
     Server,
-    /// That of a gateway.
+    /// The namespace of this gateway.
     Gateway(Gateway),
 }
 
@@ -54,7 +54,7 @@ impl Stage {
         })
     }
 
-    /// A file of the demo.
+    /// The path of a file in the demo's folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }

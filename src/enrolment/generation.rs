@@ -19,7 +19,7 @@ pub struct Present {
     pub certificate: Vec<u8>,
     /// The CA certificates above it, DER.
     pub chain: Vec<Vec<u8>>,
-    /// Its key.
+    /// Its private key.
     pub key: FileKey,
     /// Its decoded fields.
     pub facts: Facts,

@@ -23,12 +23,12 @@ pub enum Purpose {
     Renewal,
 }
 
-/// The state of a transaction.
+/// The state of the CMP transaction of a pending request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// The request may have been sent, and no answer came. The next run sends a new request for the same key.
     Sent,
-    /// The CA has not decided.
+    /// The CA has not decided. The next run polls.
     Waiting(Waiting),
     /// The certificate came, and is good. The certConf may have been sent.
     Issued(Box<Issued>),
@@ -36,11 +36,11 @@ pub enum State {
     Confirmed(Box<Issued>),
 }
 
-/// A pending request.
+/// A request for a certificate that is not finished.
 pub struct Pending {
     /// Its purpose.
     pub purpose: Purpose,
-    /// Its key.
+    /// The private key of the requested certificate.
     pub key: FileKey,
     /// The state of its transaction.
     pub state: State,

@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 use crate::config::duration;
 use crate::exit::Failure;
 
-/// The first line of the file.
+/// The first line of `enrolment.toml`.
 const HEAD: &str =
     "# Written by `countersign enroll`; `countersign enroll --renew --out` this folder reads it.\n";
 
-/// The longest patience, in seconds.
+/// The longest patience that the operator may set, in seconds.
 const LONGEST: u64 = 30 * 86_400;
 
 /// The settings of an enrolment.
@@ -97,7 +97,7 @@ pub struct First {
 /// Options of the command line that come before the file's settings, for one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
-    /// Another server.
+    /// The URL of another server.
     pub server: Option<String>,
     /// Another time before the certificate's end at which it is renewed.
     pub renew_before: Option<String>,
@@ -140,13 +140,14 @@ impl Settings {
         Ok(read)
     }
 
-    /// The file's text.
+    /// The text of `enrolment.toml` with these settings.
     pub fn text(&self) -> Result<String, Failure> {
         let text = toml::to_string(self);
         Ok(format!("{HEAD}{}", text.map_err(|e| Failure { code: 1, message: e.to_string() })?))
     }
 
-    /// Checks every value that is text, and that the daemon can use the kind of key.
+    /// Checks the server's URL, the kinds of key and MAC, identities, DNs, durations and the layout, and that the daemon can use the kind
+    /// of key.
     pub fn check(&self) -> Result<(), Failure> {
         self.http()?;
         self.key_algorithm()?;
@@ -188,7 +189,7 @@ impl Settings {
         Ok(Http::new(&self.server, duration("--timeout", &self.timeout, 1, 3600)?)?)
     }
 
-    /// The file layout of the daemon.
+    /// The file layout of the daemon, parsed.
     pub fn layout(&self) -> Result<Layout, Failure> {
         self.layout.parse().map_err(|e| Failure::input(format!("--for: {e}")))
     }

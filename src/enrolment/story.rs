@@ -30,11 +30,11 @@ const CONFIRMATIONS: u32 = 3;
 /// How far the certConf (RFC 9810 §5.3.18) for a certificate has come.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Confirming {
-    /// None was sent.
+    /// No certConf was sent.
     NotSent,
-    /// One may have been sent, and was not answered.
+    /// A certConf may have been sent, and was not answered.
     Unanswered,
-    /// The CA acknowledged it.
+    /// The CA acknowledged the certConf, with a pkiConf.
     Acknowledged,
 }
 

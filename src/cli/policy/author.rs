@@ -34,7 +34,7 @@ pub struct Check {
 enum Vocabulary {
     /// The attributes of isakmpd.policy(5)
     Ipsec,
-    /// Any
+    /// Any attributes
     Any,
 }
 

@@ -174,7 +174,7 @@ impl Keygen {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct ShowPrincipal {
-    /// A principal in any spelling
+    /// A principal in any spelling: a key, a distinguished name or another name
     #[arg(value_name = "PRINCIPAL")]
     text: Option<String>,
     /// A certificate, DER or PEM: the principals of its key and of its name

@@ -33,7 +33,7 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// The policy set of the files.
+    /// Loads the policy set of the files.
     pub fn set(&self) -> Result<PolicySet, Failure> {
         load(&self.policy, &self.credentials, legacy(self.legacy_signatures))
     }
@@ -150,7 +150,7 @@ pub fn refused(source: &Source, findings: &[Finding]) -> Failure {
     Failure::input(format!("`{}` is no policy, and nothing of it is used\n{shown}", source.name()))
 }
 
-/// A finding as JSON.
+/// A finding about a policy file, as JSON.
 pub fn finding_json(source: &Source, finding: &Finding) -> Value {
     let position = source.position(finding.span.start());
     json!({

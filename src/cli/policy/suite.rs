@@ -23,7 +23,7 @@ pub struct Suite {
     /// Let signatures with MD5, SHA-1 and DSA count
     #[arg(long)]
     legacy_signatures: bool,
-    /// Run only cases whose name contains this
+    /// Run only cases whose name contains this text
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
     /// Explain the answer of each case that fails
@@ -87,7 +87,7 @@ struct JsonOutcome {
     value: Option<String>,
 }
 
-/// The result of a case.
+/// The result of a case: the compliance value that was found, and the one that was expected.
 struct Verdict {
     id: String,
     /// The compliance value, or why there is none.

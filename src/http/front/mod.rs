@@ -53,7 +53,7 @@ const READS: usize = 16;
 /// The response to a client that gets no slot.
 const NO_SLOT: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nretry-after: 2\r\nconnection: close\r\n\r\n";
 
-/// The time-outs and bounds of HTTP.
+/// The time-outs and bounds of the HTTP server.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// The number of event loops.
