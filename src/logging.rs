@@ -371,7 +371,7 @@ mod tests {
         }
         let room = || limiter.0.lock().unwrap().own.len();
         assert!(room() <= MAX_APART + 1);
-        // Who said nothing for long is forgotten.
+        // An address that caused no lines for long is forgotten.
         limiter.left_out(now + OWN.pause * (OWN.burst + 1));
         assert!(room() <= 1);
     }

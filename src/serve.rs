@@ -76,7 +76,7 @@ pub fn run(
     let served =
         actix_web::rt::System::new().block_on(serve(&instance, &parts, listen, log, started));
     drop(parts);
-    // Every acknowledged entry is durable already; the last head covers them all.
+    // Every acknowledged entry is durable already; the last signed tree head covers them all.
     signing.stop();
     let folder = &instance.location.folder;
     for file in [folder.socket(), folder.listen(), folder.ldap_listen()] {

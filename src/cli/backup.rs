@@ -44,7 +44,8 @@ impl Backup {
         }
         let _private = Private::begin();
         make_private(&new.join("keys")).map_err(|e| failure_at(&new, e))?;
-        // Keys are copied before the journal, so that every CA in the journal's backup has its key in the backup, too.
+        // Keys are copied before the journal. While a server runs, no CA can be added in between. Without a server, a CA that another
+        // command adds in between would be in the backup without its key.
         copy_files(&folder.path().join("keys"), &new.join("keys"))?;
         if folder.config().exists() {
             copy(&folder.config(), &new.join("countersign.toml"))?;

@@ -85,7 +85,8 @@ impl Serve {
         })
     }
 
-    /// Checks that each address and the admin socket can be bound.
+    /// Checks that the addresses of HTTP and of the built-in directory (without LDAPS) can be bound, and that the path of the admin socket
+    /// is not too long.
     fn try_addresses(&self, context: &Context) -> Result<(), Failure> {
         let mut config = context.location.config()?;
         if let Some(listen) = &self.ldap_listen {
