@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// The pause before the feeder reads the records again after a failure.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// The bridge of a running server.
+/// The built-in LDAP directory and the publishers of a running server, with the thread that feeds them entries.
 pub struct Bridge {
     directory: Option<Listening>,
     publishers: Vec<Arc<Publisher>>,
@@ -38,7 +38,7 @@ pub struct Bridge {
     authority: Arc<Authority>,
 }
 
-/// The built-in directory.
+/// The built-in directory, and the thread that serves it.
 struct Listening {
     handle: DirectoryHandle,
     address: Option<SocketAddr>,
@@ -51,14 +51,15 @@ struct Listening {
 struct State {
     /// How many certificates of peers are not published, because of `ldap.max_peers`.
     left_out: u64,
-    /// Why the last look at the records failed.
+    /// Why the feeder last failed to read the records; `None` if it did not.
     failure: Option<String>,
     /// Whether the directories have had all entries once.
     is_fed: bool,
 }
 
 impl Bridge {
-    /// Starts the built-in directory, if one is configured, and the feeder. When this returns, the directory has the entries of the CAs.
+    /// Starts the built-in directory, if one is configured, the publishers and the feeder. When this returns, the built-in directory has
+    /// the entries of the CAs.
     pub fn start(authority: &Arc<Authority>, config: &LdapConfig) -> Result<Self, Failure> {
         let directory = config.directory.clone().map(listen).transpose()?;
         let scope = scope(authority, &config.layout)?;
@@ -99,12 +100,12 @@ impl Bridge {
         Ok(bridge)
     }
 
-    /// The address of the built-in directory.
+    /// The LDAP address and port of the built-in directory; `None` if there is none.
     pub fn address(&self) -> Option<SocketAddr> {
         self.directory.as_ref().and_then(|directory| directory.address)
     }
 
-    /// The built-in directory.
+    /// The built-in directory; `None` if it is off.
     pub fn directory(&self) -> Option<&DirectoryHandle> {
         self.directory.as_ref().map(|directory| &directory.handle)
     }
@@ -114,7 +115,7 @@ impl Bridge {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).left_out
     }
 
-    /// The reasons why directories are not fed, or not in step.
+    /// The reasons why directories do not have the entries that they should have.
     pub fn unready(&self) -> Vec<String> {
         let mut reasons = Vec::new();
         let ended =
@@ -138,7 +139,7 @@ impl Bridge {
         reasons
     }
 
-    /// The state of each directory that is published to.
+    /// The state of each LDAP server that is published to.
     pub fn publishers(&self) -> Vec<Status> {
         self.publishers.iter().map(|publisher| publisher.status()).collect()
     }
@@ -158,7 +159,7 @@ impl Bridge {
     }
 }
 
-/// Whether directories are brought in step, or only compared.
+/// Whether operations are carried out on directories, or directories are only compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
     /// The operations are carried out.
@@ -167,7 +168,7 @@ pub enum Effect {
     DryRun,
 }
 
-/// The comparison of one directory.
+/// The comparison of one directory with the entries that it should have.
 pub struct NamedReport {
     /// The name of the directory.
     pub directory: String,
@@ -175,7 +176,8 @@ pub struct NamedReport {
     pub report: Report,
 }
 
-/// Compares the directory of this name, or all, with the entries that they should have.
+/// Compares the directory of this name, or all for `None`, with the entries that they should have. With [`Effect::Apply`], the operations
+/// that are missing are carried out.
 pub fn reconcile(
     authority: &Arc<Authority>,
     config: &LdapConfig,
@@ -237,7 +239,7 @@ impl Drop for Bridge {
     }
 }
 
-/// A receiver of entries.
+/// A directory that the feeder hands entries to.
 enum Outlet {
     Directory(DirectoryHandle),
     Publisher(Arc<Publisher>),

@@ -5,10 +5,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Config;
 
-/// The reserve; half of the limit if the limit is small.
+/// How many descriptors the reserve has; half of the limit if that is less.
 const RESERVE: usize = 256;
 
-/// Raises the limit of the process. If it still does not suffice for the configured connections, their bounds are lowered.
+/// Raises the limit of the process. If it still does not suffice for the configured connections, the bounds on HTTP and LDAP connections
+/// are lowered.
 pub fn fit(config: &mut Config) {
     let limit = raise();
     let authorizer = match config.file.authorizer.serve {
@@ -30,7 +31,7 @@ pub fn fit(config: &mut Config) {
     }
 }
 
-/// Raises the soft limit to the hard one, and gives the limit.
+/// Raises the soft limit to the hard one, and returns the limit.
 fn raise() -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum
@@ -42,8 +43,8 @@ fn raise() -> usize {
     current.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
-/// The shares of HTTP and LDAP connections, in proportion to `wanted`, of the descriptors that `taken` leaves; `None` if there are enough
-/// for all.
+/// The shares of HTTP and LDAP connections, in proportion to `wanted`, of the descriptors that the reserve and `taken` leave, where `taken`
+/// counts as at most a quarter of the limit. `None` if there are enough for all.
 fn shares(limit: usize, taken: usize, wanted: [usize; 2]) -> Option<[usize; 2]> {
     let room = limit.saturating_sub(RESERVE.min(limit / 2)).saturating_sub(taken.min(limit / 4));
     let all: usize = wanted.iter().sum();

@@ -31,22 +31,22 @@ impl Failure {
     /// The exit code of an enrolment whose CA has not decided.
     pub const WAITS: u8 = 7;
 
-    /// A check found something.
+    /// A check found something: exit code 1.
     pub fn found(message: impl Into<String>) -> Self {
         Self { code: 1, message: message.into() }
     }
 
-    /// An input cannot be read.
+    /// An input cannot be read: exit code 2.
     pub fn input(message: impl Into<String>) -> Self {
         Self { code: 2, message: message.into() }
     }
 
-    /// There is nothing of this name, or there is something already.
+    /// There is nothing of this name, or there is something already: exit code 3.
     pub fn missing(message: impl Into<String>) -> Self {
         Self { code: 3, message: message.into() }
     }
 
-    /// It cannot be done now.
+    /// It cannot be done now: exit code 5.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self { code: 5, message: message.into() }
     }
@@ -58,7 +58,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The mapping from the authority's errors.
+/// Gives each error of the authority its exit code.
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let code = match &error {

@@ -40,7 +40,7 @@ impl DataFolder {
         KeyFolder::new(self.0.join("keys"))
     }
 
-    /// The folder of current CRLs.
+    /// The folder with the files of the current CRLs.
     pub fn crls(&self) -> PathBuf {
         self.0.join("crl")
     }
@@ -50,12 +50,12 @@ impl DataFolder {
         self.0.join("admin.sock")
     }
 
-    /// The file with the HTTP address of a running server.
+    /// The file with the HTTP URL of a running server.
     pub fn listen(&self) -> PathBuf {
         self.0.join("listen")
     }
 
-    /// The file with the LDAP address of a running server.
+    /// The file with the LDAP URL of a running server.
     pub fn ldap_listen(&self) -> PathBuf {
         self.0.join("listen.ldap")
     }
@@ -77,7 +77,7 @@ impl DataFolder {
         self.check()
     }
 
-    /// Whether the folder is ours, nobody else can write to it, and it holds at most a configuration.
+    /// Whether the folder belongs to this process's user, nobody else can write to it, and it holds at most a configuration.
     fn is_begun(&self) -> std::io::Result<bool> {
         let metadata = fs::metadata(&self.0)?;
         let ours = metadata.uid() == rustix::process::geteuid().as_raw();

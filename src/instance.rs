@@ -30,10 +30,10 @@ use crate::passphrase;
 /// signing until the real time has caught up with it.
 pub const LONGEST_SILENCE: Duration = Duration::from_secs(180 * 86_400);
 
-/// The location of an instance, as the command line gives it.
+/// The data folder of an instance, and the files that the command line names instead of those in it.
 #[derive(Debug, Clone)]
 pub struct Location {
-    /// The data folder.
+    /// The data folder of the instance.
     pub folder: DataFolder,
     /// The configuration file, if not the data folder's own.
     pub config: Option<PathBuf>,
@@ -64,7 +64,8 @@ impl Location {
         }
     }
 
-    /// Opens the store. While the index is brought up to date, a terminal shows a progress bar. A wrong clock is refused.
+    /// Opens the store. While the index is brought up to date, a terminal shows a progress bar. A clock that is later than the last entry
+    /// by more than [`LONGEST_SILENCE`] is refused.
     pub fn open_store(&self) -> Result<EmbeddedStore, Failure> {
         self.open_store_with(EmbeddedOptions {
             longest_silence: Some(LONGEST_SILENCE),
@@ -72,7 +73,7 @@ impl Location {
         })
     }
 
-    /// As [`Self::open_store`], with any clock.
+    /// As [`Self::open_store`], but however late the clock is.
     pub fn open_store_at_any_time(&self) -> Result<EmbeddedStore, Failure> {
         self.open_store_with(EmbeddedOptions::default())
     }
@@ -87,7 +88,7 @@ impl Location {
         Ok(store)
     }
 
-    /// The foundation of an instance whose store is open: its store, keys, clock and entropy.
+    /// The parts that make CAs of an instance whose store is open: its store, keys and passphrase, the clock and the entropy.
     pub fn foundation(
         &self,
         store: Arc<EmbeddedStore>,
@@ -105,9 +106,9 @@ impl Location {
 
 /// An open instance.
 pub struct Instance {
-    /// Its location.
+    /// Its data folder and files.
     pub location: Location,
-    /// The records.
+    /// The store of the records.
     pub store: Arc<EmbeddedStore>,
     /// The configuration of the start. In a server, SIGHUP may have replaced the profiles since: see [`Self::profiles`].
     pub config: Config,
@@ -178,7 +179,7 @@ impl Instance {
         self.authority.get()
     }
 
-    /// The issuing CA of accounts that name none.
+    /// The issuing CA of accounts that name none; `None` before there is any.
     pub fn default_ca(&self) -> Result<Option<Label>, Failure> {
         match &self.config.authority.default_ca {
             Some(configured) => Ok(Some(configured.clone())),
@@ -186,7 +187,8 @@ impl Instance {
         }
     }
 
-    /// Why nothing may be signed now, if the clock does not fit the journal's last entry.
+    /// Why nothing may be signed now, if the clock is later than the journal's last entry by more than [`LONGEST_SILENCE`]. `None` if it is
+    /// not, or if there is no entry.
     pub fn wrong_clock(&self) -> Option<String> {
         let (now, last) = (self.now(), self.store.last_entry());
         if last == countersign_ca::Timestamp::default() {
@@ -195,17 +197,18 @@ impl Instance {
         clock_ahead(now, last, LONGEST_SILENCE)
     }
 
-    /// Sets the bridge of this server, for the handlers of administrators.
+    /// Sets the LDAP directories of this server, for the handlers of administrators.
     pub fn set_bridge(&self, bridge: &Arc<Bridge>) {
         let _ = self.bridge.set(Arc::downgrade(bridge));
     }
 
-    /// The bridge of the running server; `None` in a command.
+    /// The LDAP directories of the running server; `None` in a command.
     pub fn bridge(&self) -> Option<Arc<Bridge>> {
         self.bridge.get()?.upgrade()
     }
 
-    /// Whether the keys are open, or can be opened: a passphrase is configured, or there is a terminal to ask for it.
+    /// Whether the keys are open, or can probably be opened: there is a file with the passphrase, systemd gave credentials of any name, or
+    /// there is a terminal to ask for it.
     pub fn has_keys(&self) -> bool {
         let location = &self.location;
         self.authority.get().is_some()

@@ -50,7 +50,7 @@ pub fn failed(text: &str) {
     }
 }
 
-/// Has panics logged as JSON lines. In a text log, Rust's own message is printed.
+/// Has panics logged as JSON lines. For a text log this is not called, and Rust's own message is printed.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current().name().unwrap_or("unnamed").to_owned();
@@ -62,9 +62,9 @@ fn log_panics() {
 
 /// The bound on lines of one kind: a token bucket.
 struct Rate {
-    /// How many lines may come at once.
+    /// How many lines may be written at once.
     burst: u32,
-    /// The time after which one more line may come.
+    /// The time after which one more line may be written.
     pause: Duration,
 }
 
@@ -74,7 +74,7 @@ const OWN: Rate = Rate { burst: 20, pause: Duration::from_secs(10) };
 /// The bound for all addresses together, so that an attacker with many addresses cannot fill the log either.
 const SHARED: Rate = Rate { burst: 200, pause: Duration::from_secs(1) };
 
-/// The pause between two reports of the lines that were left out.
+/// The pause between two reports of the lines that were left out of the log.
 const REPORT: Duration = Duration::from_secs(10);
 
 /// The most pairs of kind and address that have a bucket of their own. Beyond that, lines of a kind share one bucket for every address.
@@ -86,11 +86,11 @@ const REPORTED_ADDRESSES: usize = 5;
 /// The longest name of a kind in a report, in characters.
 const MAX_KIND: usize = 60;
 
-/// Changes the filter of a running log.
+/// A handle that changes the filter of the running log.
 pub struct LogControl(reload::Handle<EnvFilter, Registry>);
 
 impl LogControl {
-    /// Starts the log of this process.
+    /// Starts the log of this process, and the thread that reports the lines that were left out.
     pub fn start(filter: &str, format: LogFormat) -> Result<Self, Failure> {
         let wrong = |e: &dyn std::fmt::Display| {
             Failure::input(format!("expected a log filter such as `info`, found `{filter}`: {e}"))
@@ -142,11 +142,12 @@ struct Limiter(Arc<Mutex<Buckets>>);
 #[derive(Default)]
 struct Buckets {
     own: HashMap<Key, Bucket>,
-    /// By kind. Their number is bounded by the log statements in the program.
+    /// The buckets for all addresses together, by kind. Their number is bounded by the log statements in the program.
     shared: HashMap<callsite::Identifier, Bucket>,
 }
 
-/// A kind of line, and the network of the client that causes it.
+/// A kind of line, which is a log statement of the program, and the network of the client that causes it; `None` if the client is not
+/// known.
 type Key = (callsite::Identifier, Option<Network>);
 
 struct Bucket {
@@ -169,7 +170,8 @@ impl Bucket {
         Self { left: rate.burst, filled: now, left_out: 0, kind: String::new() }
     }
 
-    /// Takes a token for one line; without a token, counts the line as left out. `kind` gives the beginning of its text.
+    /// Takes a token for one line, and returns whether there was one. Without a token, counts the line as left out. `kind` gives the
+    /// beginning of its text.
     fn take(&mut self, rate: &Rate, now: Instant, kind: impl FnOnce() -> String) -> bool {
         let passed = now.saturating_duration_since(self.filled);
         let more = u32::try_from(passed.as_secs() / rate.pause.as_secs()).unwrap_or(u32::MAX);
@@ -192,7 +194,7 @@ impl Bucket {
         self.left_out == 0 && now.saturating_duration_since(self.filled) >= rate.pause * rate.burst
     }
 
-    /// The lines that were left out since the last call.
+    /// The number of lines that were left out since the last call; `None` for none.
     fn forget(&mut self, client: Option<Network>) -> Option<LeftOut> {
         let lines = std::mem::take(&mut self.left_out);
         let kind = std::mem::take(&mut self.kind);
@@ -248,7 +250,7 @@ fn summed(mut of_a_kind: Vec<LeftOut>) -> Vec<LeftOut> {
     of_a_kind
 }
 
-/// The client of a span.
+/// The network of the client that a span is about.
 struct Client(Network);
 
 /// The client of a line or a span, and the text of a line.
@@ -369,7 +371,7 @@ mod tests {
         }
         let room = || limiter.0.lock().unwrap().own.len();
         assert!(room() <= MAX_APART + 1);
-        // Who said nothing for long is forgotten.
+        // An address that caused no lines for long is forgotten.
         limiter.left_out(now + OWN.pause * (OWN.burst + 1));
         assert!(room() <= 1);
     }

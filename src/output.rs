@@ -9,10 +9,10 @@ use zeroize::Zeroizing;
 /// The format of results.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// For people.
+    /// Text for people: a list as a table, an object line by line.
     #[default]
     Text,
-    /// For programs.
+    /// JSON for programs, indented.
     Json,
 }
 
@@ -26,7 +26,7 @@ pub fn print(format: Format, value: &Value) {
     line(&Zeroizing::new(text));
 }
 
-/// Prints a line. It is no error if the reader of the output has gone.
+/// Prints text and a newline, without blanks at its end. It is no error if the reader of the output has gone.
 pub fn line(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{}", text.trim_end());
@@ -37,7 +37,7 @@ pub fn warning(text: &str) {
     eprintln!("countersign: warning: {}", safe(text));
 }
 
-/// A string as a terminal may show it: control and bidirectional characters are escaped.
+/// A string as a terminal may show it: control, bidirectional and invisible characters are escaped, except newlines.
 pub fn safe(text: &str) -> String {
     let misleading = |c: char| {
         c.is_control()
@@ -129,7 +129,7 @@ impl Bar {
         Self { title, bar: None }
     }
 
-    /// Shows the work that is done, and all of it.
+    /// Shows the number of steps that are done, and of all steps.
     pub fn show(&mut self, done: u64, total: u64) {
         if !std::io::stderr().is_terminal() {
             return;

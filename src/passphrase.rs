@@ -1,4 +1,5 @@
-//! The passphrase of an instance. It comes from `--passphrase-file`, a systemd credential, the data folder, or a prompt, in this order.
+//! The passphrase of an instance. It comes from `--passphrase-file`, a systemd credential, the data folder, or a prompt, in this order. A
+//! new instance gets a random one instead of the prompt.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ const MAX: u64 = 4096;
 /// The name of the systemd credential.
 const CREDENTIAL: &str = "countersign-passphrase";
 
-/// The passphrase of an instance that exists.
+/// The passphrase of an instance that exists. Without a file of it, a terminal is asked.
 pub fn existing(folder: &DataFolder, file: Option<&Path>) -> Result<Passphrase, Failure> {
     match source(folder, file) {
         Some(path) => read(&path),
@@ -56,7 +57,7 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<(), Failure> {
     file.write_all(content).and_then(|()| file.sync_all()).map_err(failed)
 }
 
-/// The file with the passphrase, if there is one.
+/// The file with the passphrase; `None` if the command line names none, and neither the credential nor the data folder's file exists.
 fn source(folder: &DataFolder, file: Option<&Path>) -> Option<PathBuf> {
     if let Some(path) = file {
         return Some(path.to_owned());

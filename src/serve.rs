@@ -33,7 +33,7 @@ use crate::threads::Threads;
 /// The pause between two looks for connections whose client never finishes a request.
 const IDLE_LOOK: Duration = Duration::from_secs(1);
 
-/// The parts of the server that answer, each in its protocol.
+/// The parts of the server behind its HTTP front, and the panics of its threads.
 struct Parts {
     authority: Arc<Authority>,
     responder: Arc<OcspService>,
@@ -42,8 +42,8 @@ struct Parts {
     threads: Threads,
 }
 
-/// Serves until SIGTERM or SIGINT. `listen` comes before the configuration's address; `started` is called with the address once the
-/// server accepts connections.
+/// Serves until SIGTERM or SIGINT. `listen` replaces the configuration's address and port; `started` is called with the address in use once
+/// the server accepts connections.
 ///
 /// # Errors
 /// The server cannot start, or a part of it fails while it stops.
@@ -76,7 +76,7 @@ pub fn run(
     let served =
         actix_web::rt::System::new().block_on(serve(&instance, &parts, listen, log, started));
     drop(parts);
-    // Every acknowledged entry is durable already; the last head covers them all.
+    // Every acknowledged entry is durable already; the last signed tree head covers them all.
     signing.stop();
     let folder = &instance.location.folder;
     for file in [folder.socket(), folder.listen(), folder.ldap_listen()] {
@@ -264,7 +264,8 @@ fn reload(instance: &Instance, authority: &Authority, log: &LogControl) {
     }
 }
 
-/// Whether a change of this key is in force at once. Commands read the sections of gateways themselves, each time.
+/// Whether a change of this key of the configuration is in force without a new start. Commands read the sections of gateways themselves,
+/// each time.
 fn is_live(key: &str) -> bool {
     key == "log.filter" || key.starts_with("profiles.") || key.starts_with("gateways.")
 }

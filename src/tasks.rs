@@ -21,7 +21,7 @@ const DEBOUNCE: Duration = Duration::from_millis(100);
 /// The pause between two looks at the schedule of CRLs.
 const CRL_LOOK: Duration = Duration::from_secs(1);
 
-/// The pause before a CRL is tried again that could not be signed.
+/// The pause before the CRL thread tries again to sign a CRL that could not be signed.
 const CRL_RETRY: Duration = Duration::from_secs(10);
 
 /// The pause between two signed tree heads.
@@ -33,7 +33,7 @@ const OCSP_PAUSE: Duration = Duration::from_secs(5);
 /// The longest time until a thread that pauses sees that the server stops.
 const STOP_LOOK: Duration = Duration::from_millis(100);
 
-/// The threads that sign, from [`Self::start`] to [`Self::stop`].
+/// The threads that sign CRLs, tree heads and OCSP responses, from [`Self::start`] to [`Self::stop`].
 pub struct SigningThreads {
     authority: Arc<Authority>,
     stop: Arc<AtomicBool>,
@@ -41,7 +41,7 @@ pub struct SigningThreads {
 }
 
 impl SigningThreads {
-    /// Starts them.
+    /// Starts the threads.
     ///
     /// # Errors
     /// The operating system gives no thread.
@@ -60,7 +60,8 @@ impl SigningThreads {
         Ok(Self { authority: Arc::clone(authority), stop, handles })
     }
 
-    /// Stops them and waits for their end. The head thread signs a last head, which covers every entry of the server's life.
+    /// Stops the threads and waits for their end. The head thread signs a last tree head, which covers every entry that this server
+    /// recorded before.
     pub fn stop(self) {
         self.stop.store(true, Ordering::Relaxed);
         self.authority.changes().close();
@@ -82,12 +83,12 @@ fn pause(time: Duration, stop: &AtomicBool) {
     }
 }
 
-/// The CAs whose keys are open here.
+/// The CAs whose private keys this process has open, so that it signs for them.
 pub fn signing_cas(authority: &Authority) -> Vec<Label> {
     authority.cas().filter(|info| info.can_sign).map(|info| info.name.clone()).collect()
 }
 
-/// Signs a CA's CRL if its time has come, or if it lacks a revocation. A failure is logged.
+/// Signs a CA's CRL if it is due, or if it lacks a revocation. A failure is logged.
 pub fn sign_if_due(authority: &Authority, ca: &Label) {
     // A command without the passphrase may have revoked while no server ran: the CRL then lacks that revocation.
     let due = is_due(authority, ca) || authority.crl_lacks_changes(ca).unwrap_or(true);
@@ -142,7 +143,7 @@ fn crl_thread(threads: &Threads, authority: Arc<Authority>) -> std::io::Result<J
     })
 }
 
-/// The audit key as the journal's signer.
+/// The signer of tree heads, by the audit key.
 struct AuditSigner<'a>(&'a Authority);
 
 impl HeadSigner for AuditSigner<'_> {
@@ -227,7 +228,7 @@ impl JournalCheck {
         check
     }
 
-    /// The damage that was found; `None` also while the verification runs.
+    /// The first damage that was found, or why the journal cannot be verified. `None` if it is whole, and while the verification runs.
     pub fn damage(&self) -> Option<String> {
         self.0.get().cloned().flatten()
     }

@@ -13,18 +13,19 @@ const REPORTED: Duration = Duration::from_secs(3600);
 /// The pause between a panic and the next start of the thread.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The threads of a server by name. Clones share the counts.
+/// The panics of a server's threads, by the name of the thread. Clones share them.
 #[derive(Clone, Default)]
 pub struct Threads(Arc<Mutex<BTreeMap<&'static str, Panics>>>);
 
-/// The panics of one thread.
+/// How often one thread panicked, and when last.
 struct Panics {
     count: u64,
     last: Instant,
 }
 
 impl Threads {
-    /// Starts a thread that calls `work` until it returns. When `work` panics, the panic is counted and `work` is called again.
+    /// Starts a thread that calls `work` until it returns. When `work` panics, the panic is counted and `work` is called again after a
+    /// pause.
     pub fn start(
         &self,
         name: &'static str,

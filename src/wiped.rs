@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 use serde_json::Value;
 use zeroize::{Zeroize, Zeroizing};
 
-/// A JSON value whose strings are wiped when it is dropped.
+/// A JSON value whose strings, but not the keys of its objects, are wiped when it is dropped.
 #[derive(Debug, Default)]
 pub struct Wiped(Value);
 
@@ -50,7 +50,7 @@ fn wipe(value: &mut Value) {
 pub struct WipedOctets(Zeroizing<Vec<u8>>);
 
 impl WipedOctets {
-    /// A value as JSON in one line.
+    /// A value as JSON, without a newline.
     pub fn json(value: &Value) -> io::Result<Self> {
         let mut octets = Self::default();
         serde_json::to_writer(&mut octets, value)?;

@@ -19,15 +19,15 @@ use super::request::{RequestedDevice, RequestedPeer, RequestedSecret};
 use crate::exit::Failure;
 use crate::instance::Instance;
 
-/// How many accounts of one request the journal names.
+/// How many of the accounts that one request adds the journal names.
 const NAMED: usize = 10;
 
-/// Every account, by name.
+/// Every account, sorted by name.
 pub fn list(instance: &Instance) -> Result<Vec<AccountLine>, Failure> {
     Ok(instance.store.accounts()?.iter().map(line).collect())
 }
 
-/// One account.
+/// One account. A name that no account has is an error.
 pub fn show(instance: &Instance, name: &Label) -> Result<AccountLine, Failure> {
     let account = instance.store.account(name)?.ok_or_else(|| no_account(name))?;
     Ok(line(&account))
@@ -67,7 +67,7 @@ fn new_line(new: &NewAccount) -> NewAccountLine {
     }
 }
 
-/// Adds accounts, all or none, and gives each with its secret and its probable mistakes.
+/// Adds accounts, all or none, and returns each with its secret and warnings about its probable mistakes.
 pub fn add(
     instance: &Instance,
     actor: &str,
@@ -111,7 +111,7 @@ fn draft(peer: RequestedPeer) -> Result<AccountDraft, Failure> {
     })
 }
 
-/// Gives an account another secret.
+/// Gives an account another reference and secret, and returns both. The old ones end.
 pub fn reset_secret(
     instance: &Instance,
     actor: &str,

@@ -12,10 +12,10 @@ use zeroize::Zeroizing;
 
 use crate::exit::Failure;
 
-/// An answer as JSON.
+/// Converts an answer to JSON.
 ///
 /// # Errors
-/// It cannot be represented, which is a fault of ours.
+/// The answer cannot be represented in JSON, which is a fault of this program.
 pub fn to_value(answer: impl Serialize) -> Result<Value, Failure> {
     serde_json::to_value(answer).map_err(|e| Failure { code: 1, message: e.to_string() })
 }
@@ -34,14 +34,14 @@ pub struct AccountLine {
     /// The device that may enrol for it, as `VENDOR:VALUE`.
     #[serde(rename = "equipment")]
     pub device: Option<String>,
-    /// How many certificates the device may still enrol for.
+    /// For how many more certificates the device may enrol.
     #[serde(rename = "equipment_uses_left")]
     pub device_uses_left: Option<u32>,
     /// The reference of its secret.
     pub reference: Option<String>,
-    /// For how many certificates the secret is still good.
+    /// For how many more certificates the secret is good.
     pub uses_left: Option<u32>,
-    /// The end of the secret.
+    /// When the secret expires.
     pub expires: Option<String>,
     /// When the account was created.
     pub created: String,
@@ -49,17 +49,17 @@ pub struct AccountLine {
     pub permissions: BTreeSet<Permission>,
 }
 
-/// An account with its secret. The secret is shown this once.
+/// An account with its secret, after it was added or got another secret. The secret is shown this once.
 #[derive(Debug, Serialize)]
 pub struct NewAccountLine {
     /// Its name.
     pub name: Label,
     /// The reference of its secret.
     pub reference: Option<String>,
-    /// The secret in clear.
+    /// The secret in clear; `None` if the account has none.
     #[serde(serialize_with = "in_clear")]
     pub secret: Option<Zeroizing<String>>,
-    /// The end of the secret.
+    /// When the secret expires.
     pub expires: Option<String>,
     /// For how many certificates the secret is good.
     pub uses: Option<u32>,
@@ -90,24 +90,24 @@ fn in_clear<S: Serializer>(
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum RemovedAccount {
-    /// Its certificates stay valid.
+    /// The account was removed, and its certificates stay valid.
     Kept {
-        /// The account.
+        /// The name of the account.
         removed: Label,
         /// The serial numbers of its valid certificates.
         still_valid: Vec<String>,
     },
-    /// Its certificates were revoked.
+    /// The account was removed, and its certificates were revoked.
     Revoked {
-        /// The account.
+        /// The name of the account.
         removed: Label,
-        /// The serial numbers of the certificates.
+        /// The serial numbers of the certificates that were revoked.
         revoked: Vec<String>,
-        /// Why they were revoked.
+        /// The reason (RFC 5280 §5.3.1), such as `cessationOfOperation`.
         reason: &'static str,
         /// The next CRL of each CA that issued one of them.
         crls: Vec<NextCrl>,
-        /// Says that an earlier command removed the account and left its certificates.
+        /// A note that an earlier command removed the account and left its certificates; `None` if this one removed it.
         #[serde(skip_serializing_if = "Option::is_none")]
         note: Option<&'static str>,
     },
@@ -117,24 +117,24 @@ pub enum RemovedAccount {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum NextCrl {
-    /// It is signed already. Its cRLNumber.
+    /// The CRL is signed already; its cRLNumber.
     Signed(u64),
-    /// It is signed later. The text says when, for people.
+    /// The CRL is signed later. The text tells a person when.
     Later(&'static str),
 }
 
-/// A vendor.
+/// A vendor whose devices may enrol by their factory certificates.
 #[derive(Debug, Serialize)]
 pub struct VendorLine {
     /// Its name.
     pub name: Label,
     /// The field of a certificate that names the device.
     pub map: Mapping,
-    /// The only profile that its devices are enrolled for.
+    /// The only profile that its devices are enrolled for; `None` for any.
     pub profile: Option<Label>,
     /// The subjects of its roots.
     pub roots: Vec<String>,
-    /// How many CAs below the roots are on record.
+    /// How many certificates of CAs below the roots are recorded.
     pub intermediates: usize,
     /// Files with its CRLs, on the server's machine.
     pub crls: Vec<String>,
@@ -147,15 +147,15 @@ pub struct VendorInFull {
     pub name: Label,
     /// The field of a certificate that names the device.
     pub map: Mapping,
-    /// The only profile that its devices are enrolled for.
+    /// The only profile that its devices are enrolled for; `None` for any.
     pub profile: Option<Label>,
-    /// Its roots.
+    /// The certificates of its roots.
     pub roots: Vec<VendorCertificate>,
-    /// The CAs below them.
+    /// The certificates of the CAs below its roots.
     pub intermediates: Vec<VendorCertificate>,
     /// Files with its CRLs, on the server's machine.
     pub crls: Vec<String>,
-    /// When it was recorded.
+    /// When the vendor was recorded.
     pub created: String,
 }
 
@@ -168,7 +168,7 @@ pub struct VendorCertificate {
     pub key: String,
     /// The end of its validity.
     pub not_after: String,
-    /// SHA-256 over the certificate.
+    /// The SHA-256 hash of the certificate's DER.
     pub sha256: String,
 }
 
@@ -183,11 +183,11 @@ pub struct Removed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum CertificateStatus {
-    /// In use
+    /// Not revoked, not expired, and confirmed by its holder if that was required
     Valid,
-    /// Not confirmed yet by its holder
+    /// Not confirmed yet by its holder (certConf)
     Unconfirmed,
-    /// On hold
+    /// On hold (certificateHold)
     Held,
     /// Revoked
     Revoked,
@@ -200,11 +200,11 @@ pub enum CertificateStatus {
 pub struct CertificatePage {
     /// Its certificates.
     pub items: Vec<CertificateLine>,
-    /// The cursor of the next page, if there is one.
+    /// The cursor to ask for the next page with; `None` on the last page.
     pub next: Option<u64>,
 }
 
-/// A certificate.
+/// A certificate, in short.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CertificateLine {
     /// Its serial number.
@@ -213,13 +213,13 @@ pub struct CertificateLine {
     pub status: CertificateStatus,
     /// Its subject.
     pub subject: String,
-    /// The account that it was issued to.
+    /// The name of the account that it was issued to.
     pub account: Label,
     /// The profile that it was issued under.
     pub profile: Label,
     /// The CA that issued it.
     pub ca: Label,
-    /// When it was recorded.
+    /// When it was issued, or recorded by an import.
     pub issued: String,
     /// The end of its validity.
     pub not_after: String,
@@ -228,14 +228,15 @@ pub struct CertificateLine {
 /// A certificate with everything that is recorded of it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct CertificateInFull {
-    /// The line that lists show.
+    /// The fields that a list shows, too.
     #[serde(flatten)]
     pub line: CertificateLine,
-    /// Whether the account of this name holds it. The name of a removed account can be given to another one.
+    /// The holder: `the account`, `an account that had this name before`, or `an account that is gone`. The name of a removed account can
+    /// be given to another one.
     pub holder: String,
-    /// Whether directories may publish it.
+    /// Whether LDAP directories and look-ups over HTTP may publish it.
     pub published: bool,
-    /// The address that it was requested from.
+    /// The address that it was requested from, if one is recorded.
     pub client: Option<IpAddr>,
     /// The start of its validity.
     pub not_before: String,
@@ -257,36 +258,36 @@ pub struct CertificateInFull {
 pub struct RevocationFields {
     /// When it was revoked.
     pub revoked: String,
-    /// Why.
+    /// The reason (RFC 5280 §5.3.1), such as `keyCompromise`.
     pub reason: String,
-    /// The invalidity date, if there is one.
+    /// The invalidity date (RFC 5280 §5.3.2), if there is one.
     pub invalidity: Option<String>,
 }
 
-/// A certificate whose revocation changed.
+/// A certificate that was revoked, put on hold or released.
 #[derive(Debug, Serialize)]
 pub struct RevocationAnswer {
     /// Its serial number.
     pub serial: String,
-    /// Its status now.
+    /// The status that the change gives it; after a release always `valid`.
     pub status: CertificateStatus,
-    /// Why it is revoked; absent after a release.
+    /// The reason (RFC 5280 §5.3.1); absent after a release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
-    /// The CRL that shows the change.
+    /// The first CRL that shows the change.
     pub crl: NextCrl,
 }
 
 /// The result for one certificate or CRL of an import.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ImportLine {
-    /// Its kind, or that it was refused.
+    /// Whether it is a certificate or a CRL, or was refused.
     pub kind: ImportKind,
-    /// The CA that signed it.
+    /// The CA that signed it; `None` if it was refused.
     pub ca: Option<Label>,
-    /// The serial number of a certificate.
+    /// The serial number of a certificate; `None` for a CRL.
     pub serial: Option<String>,
-    /// The account of a certificate.
+    /// The account of a certificate; `None` for a CRL.
     pub account: Option<Label>,
     /// The action taken, or the reason of the refusal.
     pub done: String,
@@ -296,73 +297,73 @@ pub struct ImportLine {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ImportKind {
-    /// A certificate.
+    /// The object is a certificate.
     Certificate,
-    /// A CRL.
+    /// The object is a CRL.
     Crl,
-    /// Neither, or one that this instance did not sign.
+    /// An object that was not imported, such as one that is neither, or that this instance did not sign.
     Refused,
 }
 
-/// A request that awaits approval.
+/// A request for a certificate that needs an approval. It is listed until it expires or its peer has the answer, also after the decision.
 #[derive(Debug, Serialize)]
 pub struct RequestLine {
-    /// Its name.
+    /// Its identifier, hexadecimal.
     pub id: String,
     /// `waiting`, `approved` or `rejected`.
     pub status: &'static str,
     /// The account that it is for.
     pub account: Label,
-    /// The profile that it was authorized under.
+    /// The profile under which its certificate would be issued.
     pub profile: Label,
-    /// The CA that it was authorized for.
+    /// The CA that would issue its certificate.
     pub ca: Label,
-    /// The requested subject.
+    /// The requested subject; `None` if none was requested.
     pub subject: Option<String>,
-    /// When it arrived.
+    /// When the request was recorded.
     pub received: String,
     /// When the request expires. After that it can be neither decided nor issued.
     pub expires: String,
 }
 
-/// A request that awaits approval, with everything that is recorded of it.
+/// A request that needs an approval, with everything that is recorded of it.
 #[derive(Debug, Serialize)]
 pub struct RequestInFull {
-    /// The line that lists show.
+    /// The fields that a list shows, too.
     #[serde(flatten)]
     pub line: RequestLine,
     /// The requested subjectAltName.
     pub alt_names: Vec<String>,
-    /// The kind of the key.
+    /// The kind of the key; `None` if the key cannot be decoded.
     pub key: Option<String>,
     /// The identifier of the key (RFC 5280 §4.2.1.2).
     pub key_identifier: Option<String>,
-    /// How many other extensions were requested.
+    /// How many extensions besides subjectAltName were requested.
     pub extensions: usize,
-    /// The requested begin of the validity.
+    /// The requested start of the validity.
     pub not_before: Option<String>,
     /// The requested end of the validity.
     pub not_after: Option<String>,
-    /// The serial number of the certificate that the new one replaces.
+    /// The serial number of the certificate that the new one replaces; `None` if it replaces none.
     pub replaces: Option<String>,
     /// Whether directories may publish the certificate, if the peer says so.
     pub published: Option<bool>,
-    /// The transactionID.
+    /// The transactionID of the CMP request, hexadecimal.
     pub transaction: String,
-    /// The account of the registration authority that passed the request on.
+    /// The account of the registration authority that passed the request on; `None` if the peer sent it itself.
     pub registrar: Option<Label>,
     /// The address that the request came from.
     pub client: Option<IpAddr>,
-    /// When it was decided.
+    /// When it was decided; `None` before the decision.
     pub decided: Option<String>,
-    /// The administrator who decided.
+    /// The administrator who decided, such as `uid 0`.
     pub decided_by: Option<String>,
-    /// The administrator's note or reason.
+    /// The administrator's note on an approval, or the reason of a rejection.
     #[serde(rename = "words")]
     pub reason: Option<String>,
 }
 
-/// A CA.
+/// A CA of the instance.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct CaLine {
     /// Its name.
@@ -375,13 +376,13 @@ pub struct CaLine {
     pub key: String,
     /// Whether its private key is in this instance.
     pub key_here: bool,
-    /// The end of its certificate.
+    /// The notAfter of its certificate.
     pub not_after: String,
-    /// The CA whose key its own follows.
+    /// The CA with the key before this CA's; `None` for a first key.
     pub succeeds: Option<Label>,
     /// Whether it issues for accounts that name no CA.
     pub default: bool,
-    /// Whether it issues only once an administrator activates it.
+    /// Whether it begins to issue only when an administrator activates it.
     pub waits: bool,
     /// The file of its certificate. The path is absolute: a client may have another working directory than the server.
     pub certificate: String,
@@ -406,7 +407,7 @@ pub struct CrlLine {
     pub tbs_sha256: Option<String>,
 }
 
-/// An LDAP directory, and whether it is in step.
+/// An LDAP directory, and whether it has the entries that it should have.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum DirectoryLine {
@@ -414,10 +415,10 @@ pub enum DirectoryLine {
     NotRunning {
         /// Its name.
         directory: String,
-        /// The words `the server does not run`.
+        /// The text `the server does not run`.
         state: &'static str,
     },
-    /// A server runs.
+    /// A server runs, and tells the state.
     Running(DirectoryState),
 }
 
@@ -426,21 +427,22 @@ pub enum DirectoryLine {
 pub struct DirectoryState {
     /// Its name; `built-in` for the built-in directory.
     pub directory: String,
-    /// `serves` for the built-in directory; `in step`, `behind` or `fails` for others.
+    /// `serves` for the built-in directory. For others `in step` if the directory has the entries that it should have, `behind` if changes
+    /// are still to be sent, or `fails`.
     pub state: &'static str,
-    /// The URL in use.
+    /// The URL in use; `None` if no server of the directory has answered.
     pub url: Option<String>,
-    /// How many entries the built-in directory has.
+    /// How many entries the built-in directory has; `None` for others.
     pub entries: Option<usize>,
-    /// When it was last in step.
+    /// When it last had the entries that it should have.
     pub last_success: Option<String>,
-    /// How many operations were carried out since the start.
+    /// How many operations were carried out on it since the start of the server.
     pub operations: Option<u64>,
-    /// How often in a row it failed.
+    /// How many times in a row it failed.
     pub failures: Option<u32>,
-    /// When it is tried again, after a failure.
+    /// When the publisher tries again; `None` unless it failed.
     pub next_try: Option<String>,
-    /// Why it failed.
+    /// Why it failed; `None` if it did not.
     pub error: Option<String>,
 }
 
@@ -449,9 +451,9 @@ pub struct DirectoryState {
 pub struct DirectoryReport {
     /// Its name.
     pub directory: String,
-    /// The URL in use.
+    /// The URL of the server that was compared.
     pub url: String,
-    /// How many operations were carried out, or in a dry run would be.
+    /// How many operations were carried out, or in a dry run would be, to give it the entries that it should have.
     pub operations: usize,
     /// The operations that were refused, or cannot be carried out.
     pub problems: Vec<String>,
@@ -460,35 +462,35 @@ pub struct DirectoryReport {
     pub ldif: Option<String>,
 }
 
-/// The state of the store.
+/// The state of the journal and its index.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct StoreState {
-    /// Entries of the journal.
+    /// The number of entries of the journal.
     pub entries: u64,
-    /// Octets of the journal.
+    /// The size of the journal, in octets.
     pub journal_bytes: u64,
     /// When the last entry was recorded.
     pub last_entry: Option<String>,
-    /// Certificates issued.
+    /// Certificates issued since the founding.
     pub certificates: u64,
-    /// Entries that the index on disk has.
+    /// Entries of the journal that the index on disk covers.
     pub index_applied: u64,
-    /// Octets of the index on disk.
+    /// The size of the index on disk, in octets.
     pub index_bytes: u64,
-    /// The size of the last signed tree head.
+    /// The size of the last signed tree head: the number of entries that it covers.
     pub head_size: Option<u64>,
-    /// Its root hash.
+    /// The root hash of that head.
     pub head_root: Option<String>,
-    /// When it was signed.
+    /// When that head was signed.
     pub head_signed: Option<String>,
 }
 
-/// A backup of the journal.
+/// A backup of the journal that was written.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct BackupAnswer {
-    /// Entries of the journal.
+    /// The number of entries of the journal.
     pub entries: u64,
-    /// Octets of the journal.
+    /// The size of the journal, in octets.
     pub journal_bytes: u64,
     /// SHA-256 over the backup before its last 32 octets, which are this value.
     pub sha256: String,

@@ -11,7 +11,7 @@ use super::recorded::record;
 use crate::exit::Failure;
 use crate::instance::Instance;
 
-/// Every CA.
+/// Every CA, roots included.
 pub fn list(instance: &Instance) -> Result<Vec<CaLine>, Failure> {
     let keys = instance.location.folder.keys();
     let all = instance.store.cas()?;
@@ -37,7 +37,8 @@ pub fn list(instance: &Instance) -> Result<Vec<CaLine>, Failure> {
     lines.collect()
 }
 
-/// Gives a CA a duty. A CA can issue in place of another only once it has a CRL: peers refuse a certificate whose CA has none.
+/// Gives a CA a duty: to issue for accounts that name no CA, or in place of the CA that it succeeds. A CA can issue in place of another
+/// only once it has a CRL: peers refuse a certificate whose CA has none.
 pub fn assign(
     instance: &Instance,
     actor: &str,

@@ -18,7 +18,7 @@ use crate::instance::Instance;
 /// The most certificates of one page.
 const PAGE: usize = 1000;
 
-/// A page of the certificates of an account, or of all, from `cursor` on.
+/// A page of the certificates of an account, or of all accounts if `None`, oldest first. `cursor` is 0, or the `next` of the page before.
 pub fn page(
     instance: &Instance,
     account: Option<&Label>,
@@ -90,7 +90,7 @@ pub fn show(
     })
 }
 
-/// The certificate with this serial number, of the named CA, or of the first CA that has it.
+/// The certificate with this serial number (hexadecimal), of the named CA, or of the first CA that has it.
 pub fn find(
     instance: &Instance,
     serial: &str,
@@ -146,7 +146,7 @@ pub fn revoke(
     })
 }
 
-/// Releases a certificate from hold.
+/// Releases a certificate from hold. The answer's status is always `valid`, even if the certificate has expired or is not confirmed.
 pub fn release(
     instance: &Instance,
     actor: &str,

@@ -10,7 +10,7 @@ use crate::exit::Failure;
 use crate::instance::Instance;
 use crate::tasks::signing_cas;
 
-/// The last CRL of each CA and scope.
+/// The last CRL of each CA and scope (full, delta, or a partition).
 pub fn list(instance: &Instance) -> Result<Vec<CrlLine>, Failure> {
     let mut lines = Vec::new();
     for ca in instance.store.cas()? {
@@ -62,7 +62,8 @@ pub fn publish(
     list(instance)
 }
 
-/// Signs a CRL that shows a changed certificate of this CA: at once if the keys can be opened, otherwise when the next server starts.
+/// Has a CRL signed that shows a changed certificate of this CA: at once if the keys can be opened; by the running server within a second
+/// or two if its last CRL is too recent; otherwise when the next server starts.
 pub fn renew(instance: &Instance, ca: &Label) -> Result<NextCrl, Failure> {
     if !instance.has_keys() {
         return Ok(NextCrl::Later("signed when the server starts: no passphrase is at hand"));

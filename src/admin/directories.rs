@@ -55,7 +55,8 @@ fn published_to(status: Status) -> DirectoryState {
     }
 }
 
-/// Compares the directory of this name, or all, with the entries that they should have.
+/// Compares the directory of this name, or all for `None`, with the entries that they should have. With [`Effect::Apply`], the operations
+/// that are missing are carried out.
 pub fn reconcile(
     instance: &Instance,
     actor: &str,

@@ -1,4 +1,4 @@
-//! Carries a request out.
+//! Carries out the requests of administrators, each by its own module.
 
 use countersign_ca::record::approval::Verdict;
 use serde_json::Value;
@@ -10,10 +10,12 @@ use crate::bridge::Effect;
 use crate::exit::Failure;
 use crate::instance::Instance;
 
-/// Carries out a request for `actor`, such as `uid 0`. `progress` is called with the work that is done, and all of it.
+/// Carries out a request for `actor`, such as `uid 0`. `progress` is called with the number of steps that are done and the number of all;
+/// only the adding of accounts calls it.
 ///
 /// # Errors
-/// The request is refused, or cannot be carried out. Unless the message says otherwise, nothing has changed.
+/// The request is refused, or cannot be carried out. A change may have been recorded before a later step failed, such as a revocation
+/// before its CRL.
 pub fn handle(
     instance: &Instance,
     actor: &str,

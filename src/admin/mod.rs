@@ -1,7 +1,7 @@
 //! The actions of administrators. The same handlers serve the socket of a running server and a command that opens the store itself.
 //!
-//! [`Request`] and the types of [`answer`] are the whole interface. An action that changes no other record is recorded with
-//! the administrator who did it.
+//! [`Request`] and the types of [`answer`] are the whole interface. Every change is recorded with the administrator who made it: in an
+//! entry of its own, or in the decision about a request.
 
 mod accounts;
 pub mod answer;

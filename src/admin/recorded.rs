@@ -8,7 +8,8 @@ use countersign_ca::record::Deed;
 use crate::exit::Failure;
 use crate::instance::Instance;
 
-/// Records that `actor` did `action`, a noun and a verb such as `peer remove`. `detail` names the objects of the action.
+/// Records in the journal, and logs, that `actor`, such as `uid 0`, did `action`, a noun and a verb such as `peer remove`. `detail` names
+/// the objects of the action.
 ///
 /// # Errors
 /// The store cannot record it.

@@ -17,7 +17,7 @@ use crate::instance::Instance;
 /// An object that was imported.
 struct Imported {
     line: ImportLine,
-    /// The CA whose CRL must show what was imported.
+    /// The CA whose CRL must show the imported revocations; `None` if there are no new ones.
     changed: Option<Label>,
 }
 

@@ -15,18 +15,18 @@ use serde::{Deserialize, Serialize};
 pub enum Request {
     /// Adds accounts, all or none.
     PeerAdd { peers: Vec<RequestedPeer> },
-    /// Lists the accounts, by name.
+    /// Lists the accounts, sorted by name.
     PeerList,
     /// Shows one account.
     PeerShow { name: Label },
-    /// Removes an account.
+    /// Removes an account. Its certificates stay valid unless `revoke` is set.
     PeerRemove {
         name: Label,
-        /// Revokes its certificates, too, for this reason.
+        /// The reason for which its certificates are revoked, too; `None` to leave them valid.
         #[serde(default)]
         revoke: Option<String>,
     },
-    /// Gives an account another secret.
+    /// Gives an account another reference and secret.
     PeerResetSecret { name: Label, secret: RequestedSecret },
     /// Binds an account to a device, or to none.
     PeerSetEquipment {
@@ -38,7 +38,7 @@ pub enum Request {
     PeerPermit { name: Label, permissions: BTreeSet<Permission>, granted: bool },
     /// Trusts a vendor's certificates for first enrolments.
     TrustAdd { vendor: RequestedVendor },
-    /// Lists the vendors, by name.
+    /// Lists the vendors, sorted by name.
     TrustList,
     /// Shows one vendor.
     TrustShow { name: Label },
@@ -50,7 +50,7 @@ pub enum Request {
         /// 0, or the `next` of the page before.
         cursor: u64,
     },
-    /// Shows one certificate.
+    /// Shows one certificate. Here, and to revoke or release, a request without `ca` is about the first CA that has the serial number.
     CertShow { serial: SerialText, ca: Option<Label> },
     /// Revokes a certificate, or puts it on hold.
     CertRevoke {
@@ -64,9 +64,9 @@ pub enum Request {
     CertRelease { serial: SerialText, ca: Option<Label> },
     /// Records certificates and CRLs (DER, base64) that this instance signed before it was restored from a backup.
     CertImport { objects: Vec<String>, account: Option<Label> },
-    /// Lists the requests that await approval.
+    /// Lists the requests that need an approval, also those that are decided and that their peer has not fetched.
     PendingList,
-    /// Shows one request that awaits approval.
+    /// Shows one request that needs an approval. `id` is its identifier or the first digits of it.
     PendingShow { id: String },
     /// Approves or rejects a request.
     PendingDecide {
@@ -78,15 +78,16 @@ pub enum Request {
     },
     /// Lists the CAs.
     CaShow,
-    /// Gives a CA a duty.
+    /// Gives an issuing CA a duty.
     CaAssign { name: Label, duty: CaDuty },
-    /// Lists the last CRLs of each CA.
+    /// Lists the last CRL of each CA and scope (full, delta, or a partition).
     CrlShow,
-    /// Signs a new CRL.
+    /// Signs a new CRL of this CA, or of every CA whose key is here.
     CrlPublish { ca: Option<Label> },
-    /// Lists the directories and whether they are in step.
+    /// Lists the directories, and whether they have the entries that they should have.
     PublishStatus,
-    /// Compares directories with the entries that they should have, and unless it is a dry run brings them in step.
+    /// Compares one directory, or all for `None`, with the entries that it should have. Unless it is a dry run, the operations that are
+    /// missing are carried out.
     PublishRun { directory: Option<String>, dry_run: bool },
     /// Shows the state of the store.
     StoreStatus,
@@ -168,13 +169,13 @@ impl From<RequestedDevice> for EquipmentDraft {
     }
 }
 
-/// The lifetime of a secret to make.
+/// The lifetime and the uses of a secret to make.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RequestedSecret {
-    /// How long it is good, in seconds.
+    /// How long the secret is good, in seconds from now.
     pub seconds: u64,
-    /// For how many certificates it is good.
+    /// For how many certificates the secret is good.
     pub uses: u32,
 }
 
@@ -194,7 +195,7 @@ pub struct RequestedVendor {
     pub map: Mapping,
     /// Its roots and the CAs below them, DER in base64.
     pub certificates: Vec<String>,
-    /// The only profile that its devices are enrolled for, if not any.
+    /// The only profile that its devices are enrolled for; `None` for any.
     pub profile: Option<Label>,
     /// Files with its CRLs, as absolute paths on the server's machine.
     pub crls: Vec<PathBuf>,

@@ -1,4 +1,4 @@
-//! Requests that await approval, as administrators see and decide them. A decision is recorded with the administrator who made it.
+//! Requests that need an approval, as administrators see and decide them. A decision is recorded with the administrator who made it.
 
 use countersign_ca::authority::checked_words;
 use countersign_ca::record::approval::{Decision, RequestPrefix, Verdict, WaitingRequest};
@@ -9,7 +9,7 @@ use super::answer::{RequestInFull, RequestLine};
 use crate::exit::Failure;
 use crate::instance::Instance;
 
-/// Every request that awaits approval.
+/// Every request that needs an approval and has not expired, decided or not, oldest first.
 pub fn list(instance: &Instance) -> Result<Vec<RequestLine>, Failure> {
     Ok(instance.store.all_waiting(instance.now())?.iter().map(line).collect())
 }
@@ -19,7 +19,7 @@ pub fn show(instance: &Instance, id: &str) -> Result<RequestInFull, Failure> {
     Ok(in_full(&find(instance, id)?))
 }
 
-/// Approves or rejects a request.
+/// Approves or rejects a request. `reason` is a note on an approval, or the reason of a rejection, which the peer is given.
 pub fn decide(
     instance: &Instance,
     actor: &str,
@@ -35,7 +35,7 @@ pub fn decide(
     show(instance, &request.to_string())
 }
 
-/// The request whose name begins with these digits. It must be the only one.
+/// The request whose identifier begins with these digits. It must be the only one.
 fn find(instance: &Instance, id: &str) -> Result<WaitingRequest, Failure> {
     let prefix: RequestPrefix = id.parse()?;
     let mut found = instance.store.all_waiting(instance.now())?;

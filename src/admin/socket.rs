@@ -20,13 +20,13 @@ use crate::exit::Failure;
 use crate::instance::Instance;
 use crate::wiped::{Wiped, WipedOctets};
 
-/// The longest line, in bytes. It takes 10,000 accounts with their identities, or a CRL of a million entries.
+/// The longest line, in bytes. It has room for 10,000 accounts with their identities, or for a CRL of a million entries.
 pub const MAX_LINE: u64 = 64 << 20;
 
 /// How long a client may take to send its request.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The most administrators at once.
+/// The most connections of administrators at once.
 const MAX_CLIENTS: usize = 16;
 
 /// The longest path of a Unix socket, in bytes (`sun_path` in unix(7)).
@@ -130,7 +130,8 @@ async fn converse(stream: UnixStream, instance: Arc<Instance>) -> std::io::Resul
     writer.write_all(&octets).await
 }
 
-/// Sends a request to a running server, and waits for its answer.
+/// Sends a request to a running server, and waits for its answer. `progress` is called with the steps done and all steps, as the server
+/// reports them.
 pub fn ask(
     stream: ClientStream,
     request: &Request,

@@ -17,7 +17,8 @@ use super::request::RequestedVendor;
 use crate::exit::Failure;
 use crate::instance::Instance;
 
-/// Trusts a vendor. Its CRLs must be there and current, or no device of the vendor could enrol.
+/// Trusts a vendor's certificates for first enrolments. The files of its CRLs must be there and current, or no device of the vendor could
+/// enrol.
 pub fn add(
     instance: &Instance,
     actor: &str,
@@ -47,7 +48,7 @@ pub fn add(
     Ok(line(&trusted))
 }
 
-/// The name of a file of CRLs. Each of its CRLs must be current.
+/// Checks a file of CRLs, each of which must have a nextUpdate that is not over. Returns its path, which must be absolute.
 fn crl_file(file: &Path, now: Timestamp) -> Result<String, Failure> {
     let name = file.to_str().filter(|_| file.is_absolute()).ok_or_else(|| {
         Failure::input(format!("expected an absolute path in UTF-8, found `{}`", file.display()))
@@ -64,7 +65,7 @@ fn crl_file(file: &Path, now: Timestamp) -> Result<String, Failure> {
     Ok(name.to_owned())
 }
 
-/// Every vendor, by name.
+/// Every vendor, sorted by name.
 pub fn list(instance: &Instance) -> Result<Vec<VendorLine>, Failure> {
     Ok(instance.store.vendors()?.iter().map(line).collect())
 }

@@ -23,7 +23,7 @@ impl Running {
     /// revoked.
     ///
     /// # Errors
-    /// The policy, a trust anchor or the socket cannot be used.
+    /// The policy, a trust anchor, the decision log or the socket cannot be used.
     pub fn start(
         config: &AuthorizerConfig,
         authority: Option<&Arc<Authority>>,
@@ -65,7 +65,7 @@ impl Running {
         }
     }
 
-    /// Faults to come, such as CRLs that are about to end, for an operator to prevent: peers would be refused because of them.
+    /// Faults to come, such as CRLs that are about to expire, for an operator to prevent: peers would be refused because of them.
     pub fn warnings(&self, now: Timestamp) -> Vec<String> {
         let warning = |why: String| format!("the authorizer: {why}");
         self.authorizer.troubles(now).into_iter().map(warning).collect()

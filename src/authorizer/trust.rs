@@ -17,13 +17,14 @@ use countersign_ike_plugin::trust::{ConfiguredTrust, Trust};
 use crate::config::TrustSettings;
 use crate::exit::Failure;
 
-/// The largest CRL that is fetched, in octets.
+/// The largest CRL or OCSP response that is fetched, in octets.
 const MAX_CRL: u64 = 64 << 20;
 
-/// Reads the certificates of the configuration, and starts the caches, which begin to fetch. With an authority, its CAs are added.
+/// Reads the certificates of the configuration, and starts the caches of CRLs and OCSP responses, which begin to fetch. With an authority,
+/// its roots become trust anchors, and its other CAs complete paths.
 ///
 /// # Errors
-/// There is no trust anchor, or a file cannot be read.
+/// There is no trust anchor, a file cannot be read, or a cache cannot be started.
 pub fn start(
     settings: &TrustSettings,
     authority: Option<&Arc<Authority>>,
@@ -87,8 +88,8 @@ pub fn start(
     Ok(Arc::new(standing.with_certificates(certificates)))
 }
 
-/// A warning for each issuing CA whose own status cannot be known: its root is kept elsewhere, and no source of that root's CRLs is
-/// configured.
+/// With `status = "strict"`, a warning for each issuing CA whose own revocation status cannot be known: its root is kept elsewhere, and no
+/// source of that root's CRLs is configured.
 fn unknown_statuses(
     settings: &TrustSettings,
     authority: &Authority,
@@ -124,7 +125,7 @@ fn unknown_statuses(
 /// The certificates of files, PEM or DER.
 ///
 /// # Errors
-/// A file holds none.
+/// A file cannot be read, or holds none.
 pub fn certificates(files: &[PathBuf]) -> Result<Vec<Vec<u8>>, Failure> {
     let mut all = Vec::new();
     for path in files {

@@ -21,7 +21,7 @@ use crate::output::{self, Bar};
 pub enum Audit {
     /// Verify the whole journal: checksums, order, the Merkle tree against its signed heads, serials, CRL numbers
     Verify {
-        /// A head that was stored elsewhere: the output of `audit export --head`
+        /// The file of a signed tree head that was stored elsewhere: the output of `audit export --head`
         #[arg(long, value_name = "FILE")]
         head: Option<PathBuf>,
     },
@@ -30,7 +30,7 @@ pub enum Audit {
         /// The number of the entry, from 0
         #[arg(long, value_name = "N", conflicts_with_all = ["old", "new"], required_unless_present_all = ["old", "new"])]
         entry: Option<u64>,
-        /// The size of the tree; all entries without it
+        /// The number of entries in the tree; without it, all entries of the journal
         #[arg(long, value_name = "N")]
         size: Option<u64>,
         /// The number of entries in the smaller tree
@@ -42,7 +42,7 @@ pub enum Audit {
     },
     /// Print the entries, one JSON object a line, or the last signed head
     Export {
-        /// From this entry on
+        /// The number of the first entry to print, from 0
         #[arg(long, value_name = "N", default_value_t = 0)]
         from: u64,
         /// Print the last signed head instead, to be stored elsewhere
@@ -106,7 +106,7 @@ impl Audit {
     }
 }
 
-/// `audit verify`
+/// Carries out `audit verify`. `head` is the file of a signed tree head that the journal must still contain; `None` for no such check.
 fn verify(context: &Context, head: Option<&std::path::Path>) -> Result<(), Failure> {
     let folder = &context.location.folder;
     let known = head.map(read_head).transpose()?;

@@ -24,15 +24,15 @@ use crate::output;
 /// `countersign authorizer …`
 #[derive(Debug, Subcommand)]
 pub enum Authorizer {
-    /// Answer IKE daemons until SIGTERM; SIGHUP loads the policy again. No CA is needed
+    /// Answer IKE daemons until SIGTERM or SIGINT; SIGHUP loads the policy and the log filter again. No CA is needed
     Run(Run),
-    /// Load the policy again; a broken one is refused, and the old one stays
+    /// Load the policy again; one with mistakes is refused, and the old one stays
     Reload(Socket),
     /// Show the digest of the policy in force, and how many questions were allowed and denied since the start
     Status(Socket),
-    /// Ask as a daemon would
+    /// Ask whether a peer may connect, as an IKE daemon would
     Ask(Box<Ask>),
-    /// Ask for PAM: libreswan's `pam-authorize=yes` with pam_exec(8)
+    /// Ask for PAM: libreswan's `pam-authorize=yes` with pam_exec(8), which names the peer in PAM_USER and PAM_RHOST
     Pam(Socket),
 }
 
@@ -72,7 +72,7 @@ pub struct Ask {
     /// This end's address
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
     local_address: IpAddr,
-    /// The exchange of phase 1
+    /// The IKE version, and for IKEv1 the exchange of phase 1
     #[arg(long, value_enum, default_value_t)]
     exchange: Exchange,
     /// This end is the initiator
@@ -80,7 +80,7 @@ pub struct Ask {
     initiator: bool,
 }
 
-/// The exchange of phase 1.
+/// The IKE version, and for IKEv1 the exchange of phase 1.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 enum Exchange {
     /// IKEv2
@@ -160,7 +160,8 @@ impl Socket {
         Ok(())
     }
 
-    /// Asks for PAM. `PAM_USER` is the peer's identity as pluto writes it, `PAM_RHOST` its address. The exit code is the answer.
+    /// Asks for PAM. `PAM_USER` is the peer's identity as pluto, libreswan's IKE daemon, writes it. `PAM_RHOST` is its address; without one
+    /// that can be read, the question has the unspecified address. `PAM_SERVICE` is the connection. The exit code is the answer.
     fn pam(&self, context: &Context) -> Result<(), Failure> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let user = variable("PAM_USER").ok_or_else(|| {
@@ -224,6 +225,7 @@ impl Ask {
     }
 }
 
+/// A question of the responder of an IKEv2 SA about a peer with a certificate. It has no chain, and a key ID stands for the own identity.
 fn question(daemon: &str, id: IkeId, address: IpAddr, local: IpAddr) -> Question {
     Question {
         v: VERSION,
@@ -259,7 +261,7 @@ fn send(socket: &Path, question: &Question) -> Result<Answer, Failure> {
     })
 }
 
-/// The answer in a line for the log of PAM.
+/// The answer in one line for standard output, which pam_exec(8) can log.
 fn verdict_line(peer: &str, answer: &Answer) -> String {
     let verdict = match answer.decision {
         Verdict::Allow => "allowed",
@@ -268,7 +270,7 @@ fn verdict_line(peer: &str, answer: &Answer) -> String {
     format!("`{}` {verdict}: {} [trace {}]", output::safe(peer), answer.reason, answer.trace)
 }
 
-/// A refusal as a failure, with the exit code of a refusal.
+/// Fails with exit code 4 (refused) if the authorizer denied.
 fn exit_by(answer: &Answer) -> Result<(), Failure> {
     match answer.decision {
         Verdict::Allow => Ok(()),
@@ -279,6 +281,7 @@ fn exit_by(answer: &Answer) -> Result<(), Failure> {
     }
 }
 
+/// Reads a pre-shared key from a file. One newline at its end is not part of the key.
 fn secret(path: &Path) -> Result<Secret, Failure> {
     let text = std::fs::read(path).map(Zeroizing::new);
     let text = text.map_err(|e| Failure::unavailable(format!("`{}`: {e}", path.display())))?;
@@ -286,6 +289,7 @@ fn secret(path: &Path) -> Result<Secret, Failure> {
     Ok(Secret(Zeroizing::new(secret.to_vec())))
 }
 
+/// An identity as the ID type and data of an IKE identification payload (RFC 7296 §3.5).
 fn ike_id(identity: &Identity) -> Result<IkeId, Failure> {
     let (kind, data) = match identity {
         Identity::Ip(IpAddr::V4(address)) => (1, address.octets().to_vec()),
@@ -297,7 +301,8 @@ fn ike_id(identity: &Identity) -> Result<IkeId, Failure> {
     Ok(IkeId { kind, data: Octets(data) })
 }
 
-/// An identity as pluto writes it: `@name`, an address, `user@host`, or a name with its most general part first.
+/// Parses an identity as pluto, libreswan's IKE daemon, writes it: `@name`, an address, `user@host`, or a distinguished name with its most
+/// general part first.
 fn pluto_id(text: &str) -> Result<IkeId, Failure> {
     let identity = if let Ok(address) = text.parse() {
         Identity::Ip(address)
@@ -311,7 +316,8 @@ fn pluto_id(text: &str) -> Result<IkeId, Failure> {
     ike_id(&identity)
 }
 
-/// A name with its most specific part first, as RFC 4514 has it. pluto escapes a comma that is no separator by a backslash.
+/// A distinguished name with its most specific part first, as RFC 4514 writes it. pluto escapes a comma that is no separator by a
+/// backslash.
 fn most_specific_first(text: &str) -> String {
     let mut parts = vec![String::new()];
     let mut rest = text.chars().peekable();

@@ -16,7 +16,7 @@ use crate::folder::{Private, make_private};
 use crate::instance::LONGEST_SILENCE;
 use crate::output;
 
-/// The file of the journal in a backup.
+/// The name of the journal's file in the folder of a backup.
 const JOURNAL: &str = "journal.backup";
 
 /// `countersign backup`
@@ -44,7 +44,8 @@ impl Backup {
         }
         let _private = Private::begin();
         make_private(&new.join("keys")).map_err(|e| failure_at(&new, e))?;
-        // Keys are copied before the journal, so that every CA in the journal's backup has its key in the backup, too.
+        // Keys are copied before the journal. While a server runs, no CA can be added in between. Without a server, a CA that another
+        // command adds in between would be in the backup without its key.
         copy_files(&folder.path().join("keys"), &new.join("keys"))?;
         if folder.config().exists() {
             copy(&folder.config(), &new.join("countersign.toml"))?;
@@ -66,9 +67,9 @@ impl Backup {
 /// `countersign restore`
 #[derive(Debug, Args)]
 pub struct Restore {
-    /// The backup
+    /// The folder that `countersign backup` made
     from: PathBuf,
-    /// Secrets and vendors' certificates keep the uses that they had in the backup. Without this option they end, because they may have
+    /// Let secrets and vendors' certificates keep the uses that the backup records. Without this option they end, because they may have
     /// been used up since
     #[arg(long)]
     keep_uses: bool,
@@ -130,7 +131,7 @@ impl Restore {
     }
 }
 
-/// Copies the files of a folder, without its subfolders.
+/// Copies the regular files of a folder, without its subfolders.
 fn copy_files(from: &Path, to: &Path) -> Result<(), Failure> {
     for entry in fs::read_dir(from).map_err(|e| failure_at(from, e))? {
         let entry = entry.map_err(|e| failure_at(from, e))?;
@@ -141,7 +142,7 @@ fn copy_files(from: &Path, to: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Copies a file, durably. Only the owner can read the copy.
+/// Copies a file, and syncs the copy to the disk. Only the owner can read the copy.
 fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
     fs::copy(from, to).map_err(|e| failure_at(from, e))?;
     fs::set_permissions(to, fs::Permissions::from_mode(0o600)).map_err(|e| failure_at(to, e))?;

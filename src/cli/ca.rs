@@ -36,7 +36,7 @@ pub enum Ca {
         #[command(flatten)]
         issuing: Box<Issuing>,
     },
-    /// Give a CA its next key, and a root the certificates that connect both; the server must be stopped
+    /// Make the next key of a CA, and for a root also the certificates that connect its old and new key; the server must be stopped
     #[command(after_help = "\
 Example, a new root and then a new issuing CA below it:\n  \
 countersign ca roll root\n  \
@@ -55,28 +55,30 @@ countersign ca activate issuing.2")]
         /// The subject of the next key; without it that of the one before with a number, such as `G2`
         #[arg(long, value_name = "DN", conflicts_with = "root_cert")]
         subject: Option<String>,
-        /// Go on issuing with the present key until `ca activate`: the next CRL is everywhere before the first certificate
+        /// Go on issuing with the present key until `ca activate`, so that the next key's CRL can reach every gateway before its first
+        /// certificate
         #[arg(long, conflicts_with_all = ["root_csr", "at_once"])]
         staged: bool,
-        /// Issue with the next key from the next start of the server
+        /// Issue with the next key from the next start of the server, although gateways that read CRLs from files lack its CRL until it is
+        /// brought there
         #[arg(long, conflicts_with = "root_csr")]
         at_once: bool,
         /// How long the next certificate is valid; as long as the one before unless given
         #[arg(long, value_name = "TIME")]
         validity: Option<String>,
-        /// Make the next key of an issuing CA and write a request for a root that is kept elsewhere
+        /// Make the next key of an issuing CA, and write a certificate request for a root that is kept elsewhere to this file
         #[arg(long, value_name = "FILE", conflicts_with_all = ["root_cert", "validity"])]
         root_csr: Option<PathBuf>,
-        /// Take the certificate of the next key from that root, with the chain above it, root last
+        /// Install the certificate of the next key from that root: a file with it and the CA certificates above it, root last
         #[arg(long, value_name = "FILE", conflicts_with_all = ["algorithm", "validity"])]
         root_cert: Option<PathBuf>,
     },
-    /// Have a CA issue by its next key, which `ca roll --staged` made
+    /// Begin to issue with a CA's next key, which `ca roll --staged` made
     Activate {
-        /// Its name, such as `issuing.2`
+        /// The name of the CA with the next key, such as `issuing.2`
         name: Label,
     },
-    /// Choose the issuing CA of accounts that name none; it is the first that was founded otherwise
+    /// Choose the issuing CA of accounts that name none; without a choice, it is the one that was founded first
     SetDefault {
         /// Its name
         name: Label,
@@ -192,8 +194,9 @@ impl Roll<'_> {
         Ok(())
     }
 
-    /// Refuses a roll that could make gateways refuse peers, unless the operator answer how it is to be done. A daemon that reads CRLs from files
-    /// or a database refuses a peer whose CA it does not know, or whose CA's CRL it lacks.
+    /// Refuses to roll an issuing CA without `--staged` and `--at-once` if the configuration has a gateway with another daemon than
+    /// strongSwan. Such a daemon reads CRLs from files or a database; it refuses a peer whose CA it does not know, or whose CA's CRL it
+    /// lacks. Also refuses `--staged` for a root. `old` is the record of the CA; `None` if there is no such CA, which is reported later.
     fn refuse_surprise(&self, config: &Config, old: Option<&CaRecord>) -> Result<(), Failure> {
         if old.is_none_or(|old| old.is_root) {
             return match self.staged {
@@ -223,7 +226,8 @@ impl Roll<'_> {
     }
 }
 
-/// The next steps for the operator, in an order in which no peer is refused.
+/// The next steps for the operator after a roll. Unless an issuing CA was rolled without `--staged`, they are in an order in which no peer
+/// is refused.
 fn next_steps(ca: &CaRecord) -> String {
     let waits = ca.succeeds.as_ref().is_some_and(|succession| succession.waits);
     let policies =
@@ -242,7 +246,8 @@ fn next_steps(ca: &CaRecord) -> String {
     }
 }
 
-/// Opens the foundation of the instance. No server may be running; `what` says what to do once it is stopped.
+/// Opens the store of the instance for a command that makes CA keys. No server may be running; `what` says in the message what to do once
+/// it is stopped.
 fn open_foundation(context: &Context, what: &str) -> Result<Foundation, Failure> {
     let location = &context.location;
     if location.server()?.is_some() {
@@ -254,7 +259,7 @@ fn open_foundation(context: &Context, what: &str) -> Result<Foundation, Failure>
     Ok(location.foundation(Arc::new(location.open_store()?), passphrase))
 }
 
-/// The name, in URLs, of the root that signs. A root elsewhere has the usual name.
+/// The name, in URLs, of the root whose key signs now. If this instance has no root key, it is the name under which every root is recorded.
 fn root_name(foundation: &Foundation) -> Result<Label, Failure> {
     match foundation.signing_root() {
         Ok(root) => Ok(root.name),
@@ -267,9 +272,9 @@ fn root_name(foundation: &Foundation) -> Result<Label, Failure> {
 pub enum Crl {
     /// Show the last CRL of each CA
     Show,
-    /// Sign a new CRL now
+    /// Sign a new CRL of every CA now
     Publish {
-        /// Only that of this CA
+        /// Sign only the CRL of this CA
         #[arg(long, value_name = "NAME")]
         ca: Option<Label>,
     },

@@ -14,15 +14,18 @@ use crate::admin::socket::MAX_LINE;
 use crate::exit::Failure;
 use crate::output;
 
-/// The most certificates and CRLs of one import request, and their most characters. One object that is larger has a request of its own.
+/// The most certificates and CRLs in one import request.
 const AT_ONCE: usize = 256;
+/// The most characters of base64 in one import request. An object that is larger has a request of its own.
 const LENGTH_AT_ONCE: usize = 8 << 20;
 
-/// The most characters of one object. The rest of the line is more than a request needs besides.
+/// The most characters of base64 of one certificate or CRL in an import request. The 64 KiB that are left of the line are more than the
+/// rest of the request needs.
 const MAX_LENGTH: usize = MAX_LINE as usize - (64 << 10);
 
-/// The boundaries of an object in PEM.
+/// The start of the line before an object in PEM.
 const BEGIN: &str = "-----BEGIN ";
+/// The start of the line after an object in PEM.
 const END: &str = "-----END ";
 
 /// `countersign cert …`
@@ -30,13 +33,13 @@ const END: &str = "-----END ";
 pub enum Cert {
     /// List certificates, oldest first
     List {
-        /// Only those of this account
+        /// List only the certificates of this account
         #[arg(long, value_name = "NAME")]
         account: Option<Label>,
-        /// Only those with this status
+        /// List only certificates with this status
         #[arg(long, value_enum)]
         status: Option<CertificateStatus>,
-        /// At most this many
+        /// List at most this many
         #[arg(long, value_name = "N")]
         limit: Option<usize>,
     },
@@ -44,16 +47,17 @@ pub enum Cert {
     Show(One),
     /// Revoke a certificate
     ///
-    /// The CRL and the next OCSP answer show it at once. strongSwan goes on with cached CRLs and answers until both caches are flushed,
-    /// and other daemons read the new CRL from files: docs/operation.md, "When a revocation counts".
+    /// A new CRL, which is signed at once if the passphrase is known, and the next OCSP answer show it. strongSwan goes on with cached CRLs
+    /// and answers until both caches are flushed, and other daemons read the new CRL from files: docs/operation.md, "When a revocation
+    /// counts".
     Revoke {
         #[command(flatten)]
         one: One,
-        /// unspecified, keyCompromise, cACompromise, affiliationChanged, superseded, cessationOfOperation,
-        /// certificateHold, privilegeWithdrawn or aACompromise
+        /// The reason: unspecified, keyCompromise, cACompromise, affiliationChanged, superseded, cessationOfOperation, certificateHold,
+        /// privilegeWithdrawn or aACompromise
         #[arg(long, default_value = "unspecified")]
         reason: String,
-        /// When the key was compromised, if earlier, such as 2026-01-31T12:00:00Z
+        /// When the key was compromised or the certificate became invalid, if before the revocation, such as 2026-01-31T12:00:00Z
         #[arg(long, value_name = "TIME", value_parser = moment)]
         invalidity_date: Option<i64>,
     },
@@ -86,7 +90,7 @@ pub enum Cert {
 pub struct One {
     /// Its serial number, hexadecimal
     serial: String,
-    /// Its issuing CA
+    /// Its issuing CA; without it, the first CA that issued this serial number
     #[arg(long, value_name = "NAME")]
     ca: Option<Label>,
 }
@@ -181,7 +185,7 @@ fn import(context: &Context, files: &[PathBuf], account: Option<&Label>) -> Resu
     }
 }
 
-/// Divides objects into parts of the size of a request. The order stays.
+/// Divides base64 objects into parts, each for one import request. The order stays.
 fn in_parts(objects: Vec<String>) -> Vec<Vec<String>> {
     let mut parts: Vec<Vec<String>> = Vec::new();
     let mut length = 0_usize;
@@ -198,7 +202,7 @@ fn in_parts(objects: Vec<String>) -> Vec<Vec<String>> {
     parts
 }
 
-/// The certificates and CRLs of a file, DER.
+/// The certificates and CRLs in a file, each as DER. The file is one object in DER, or one or more in PEM.
 fn objects(file: &Path) -> Result<Vec<Vec<u8>>, Failure> {
     let octets = super::files::read(file)?;
     if octets.first() == Some(&0x30) {
@@ -226,7 +230,8 @@ fn objects(file: &Path) -> Result<Vec<Vec<u8>>, Failure> {
     if found.is_empty() { Err(wrong(&"it holds none")) } else { Ok(found) }
 }
 
-/// Prints the certificates of an account, or of all, page after page.
+/// Prints the certificates of an account, or of all accounts for `None`, but at most `limit`. It asks for them page by page and prints them
+/// at the end.
 fn list(
     context: &Context,
     account: Option<&Label>,
@@ -248,6 +253,7 @@ fn list(
     Ok(())
 }
 
+/// Parses an RFC 3339 time as seconds since 1970.
 fn moment(text: &str) -> Result<i64, String> {
     let time = humantime::parse_rfc3339_weak(text)
         .map_err(|e| format!("expected a time such as 2026-01-31T12:00:00Z: {e}"))?;

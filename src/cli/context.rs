@@ -14,12 +14,12 @@ use crate::folder::Private;
 use crate::instance::{Instance, Location};
 use crate::output::{self, Bar, Format};
 
-/// How long a command waits for a server that is starting.
+/// How long a command waits for the store while a starting server, or another command, has it locked.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The process that carries out a request.
 enum Reached {
-    /// The running server.
+    /// The running server, by its admin socket.
     Server(UnixStream),
     /// This process, which has opened the store.
     Instance(Box<Instance>),
@@ -27,7 +27,7 @@ enum Reached {
 
 /// The instance that a command works on, and the form of its output.
 pub struct Context {
-    /// The location of the instance.
+    /// The instance's data folder, and the files that the command line names instead of those in it.
     pub location: Location,
     /// The format of results.
     pub format: Format,
@@ -65,8 +65,8 @@ impl Context {
         answer
     }
 
-    /// Connects to the running server, or opens the instance. A server that is starting has the store locked and does not listen yet; this
-    /// waits for it for a moment.
+    /// Connects to the running server, or opens the instance. While a server that is starting, or another command, has the store locked,
+    /// this tries again for at most [`PATIENCE`].
     fn reach(&self) -> Result<Reached, Failure> {
         let deadline = std::time::Instant::now() + PATIENCE;
         let mut is_announced = false;
@@ -92,7 +92,7 @@ impl Context {
         }
     }
 
-    /// As [`Self::ask`], with the answer as one of the types of [`crate::admin::answer`].
+    /// As [`Self::ask`], with the answer parsed as one of the types of [`crate::admin::answer`].
     pub fn ask_for<T: DeserializeOwned>(&self, request: Request) -> Result<T, Failure> {
         serde_json::from_value(self.ask(request)?).map_err(|e| {
             Failure::unavailable(format!("the running server's answer cannot be read: {e}"))

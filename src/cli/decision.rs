@@ -21,13 +21,13 @@ pub enum Decision {
 /// `decision list`
 #[derive(Debug, Args)]
 pub struct List {
-    /// How many at most
+    /// List at most this many, from 1 to 100000
     #[arg(long, default_value_t = 20, value_name = "NUMBER")]
     limit: usize,
-    /// Only refusals
+    /// Only decisions that deny
     #[arg(long)]
     denied: bool,
-    /// Only of this peer: a part of its identity, or its whole address
+    /// Only decisions about this peer: a part of its identity, or its whole address
     #[arg(long, value_name = "TEXT")]
     peer: Option<String>,
 }
@@ -35,9 +35,9 @@ pub struct List {
 /// `decision show`
 #[derive(Debug, Args)]
 pub struct Show {
-    /// The trace, as the daemon's log and `decision list` have it
+    /// The trace identifier of the decision, as the daemon's log and `decision list` show it
     trace: String,
-    /// Explain it: the policy that was in force is evaluated again
+    /// Explain the decision step by step; the policy that was in force is evaluated again
     #[arg(long)]
     explain: bool,
 }
@@ -131,7 +131,7 @@ impl Show {
     }
 }
 
-/// The steps of a decision, one line each.
+/// The steps of a decision, one line each, up to the step that denied it.
 fn steps(decision: &Value) -> String {
     const STEPS: [(&str, &str); 5] = [
         ("question", "the question could be read"),
@@ -165,7 +165,8 @@ fn steps(decision: &Value) -> String {
     text
 }
 
-/// The proof of a peer without a certificate.
+/// How a peer without a certificate proved its identity. `None` if the decision has a certificate, or has no requesters: then the policy
+/// was never asked.
 fn proof(decision: &Value) -> Option<&'static str> {
     let has_certificate = decision.pointer("/certificate").is_some_and(|of| !of.is_null());
     if has_certificate || decision.pointer("/requesters").is_none_or(Value::is_null) {
@@ -179,7 +180,8 @@ fn proof(decision: &Value) -> Option<&'static str> {
     })
 }
 
-/// Why the status was not known, if the peer was allowed all the same. Decisions of earlier versions do not record it.
+/// Why the revocation status of the certificates was not known, if the peer passed that step all the same. `None` if the status was known.
+/// Decisions of earlier versions do not record it.
 fn lack(decision: &Value) -> Option<&'static str> {
     match decision.get("status").cloned().and_then(|of| serde_json::from_value(of).ok())? {
         Lack::NotKnown => Some("not known, which `status = \"if-present\"` lets pass"),

@@ -24,7 +24,7 @@ pub struct Demo {
     /// charon's plugin, if it is not beside this program, as `make charon-plugin` leaves it, or installed
     #[arg(long, value_name = "FILE")]
     plugin: Option<PathBuf>,
-    /// The demo itself, within its namespaces
+    /// Run the demo itself with its files in this folder, within the namespaces that `countersign demo` has made
     #[arg(long, hide = true, value_name = "DIR")]
     inside: Option<PathBuf>,
 }

@@ -17,7 +17,7 @@ use crate::enrolment::{
 use crate::exit::Failure;
 use crate::output;
 
-/// The options of a first enrolment only. A renewal reads their values from `enrolment.toml`.
+/// The identifiers, in clap, of the options that only a first enrolment takes. A renewal reads their values from `enrolment.toml`.
 const FIRST_ONLY: [&str; 22] = [
     "recipient",
     "signer",
@@ -60,10 +60,11 @@ pub struct Enroll {
     /// Renew the certificate, if it is due, with a new key
     #[arg(long, group = "mode", conflicts_with_all = FIRST_ONLY)]
     renew: bool,
-    /// Have the certificate revoked
+    /// Ask the CA to revoke the certificate
     #[arg(long, group = "mode")]
     revoke: bool,
-    /// Ask the CA: caCerts, currentCRL, rootCaUpdate, certReqTemplate, signKeyPairTypes, encKeyPairTypes, preferredSymmAlg, caProtEncCert
+    /// Ask the CA for information, with commas: caCerts, currentCRL, rootCaUpdate, certReqTemplate, signKeyPairTypes, encKeyPairTypes,
+    /// preferredSymmAlg, caProtEncCert
     #[arg(long, group = "mode", value_name = "LIST", value_delimiter = ',')]
     info: Vec<Information>,
     /// The folder of the enrolment: the daemon's own, such as /etc/swanctl, or any other
@@ -73,39 +74,39 @@ pub struct Enroll {
     /// The CMP server, such as http://pki.example.net:8829/.well-known/cmp; messages protect themselves, so it is plain HTTP
     #[arg(long, value_name = "URL", help_heading = "Server")]
     server: Option<String>,
-    /// The recipient of messages, for servers that require their name
+    /// The distinguished name of the CMP server, if it requires its name as the recipient of messages
     #[arg(long, value_name = "DN", help_heading = "Server")]
     recipient: Option<String>,
-    /// The server's certificate, if it lacks the key purpose of a CMP server
+    /// The certificate with which the server signs messages, if it is no CA's and lacks the key purposes cmcCA and cmcRA
     #[arg(long, value_name = "FILE", help_heading = "Server")]
     signer: Option<PathBuf>,
-    /// How long one exchange may take
+    /// How long one HTTP exchange may take; 30s unless given
     #[arg(long, value_name = "TIME", help_heading = "Server")]
     timeout: Option<String>,
-    /// How long to wait for a busy server, or for a CA that has to decide
+    /// How long to wait for a busy server, or for a CA that has to decide; 2m unless given
     #[arg(long, value_name = "TIME", help_heading = "Server")]
     patience: Option<String>,
 
-    /// The root to trust, PEM or DER; several in one file
+    /// The file of the root to trust, or of several roots, PEM or DER
     #[arg(long, value_name = "FILE", conflicts_with = "trust_from_answer", help_heading = "Trust")]
     trust: Option<PathBuf>,
     /// Trust the root that the CA names in an answer that the secret protects
     #[arg(long, help_heading = "Trust")]
     trust_from_answer: bool,
 
-    /// The reference of the secret
+    /// The reference by which the CA finds the secret
     #[arg(long, value_name = "REF", requires = "secret_file", help_heading = "Who this is")]
     reference: Option<String>,
     /// The file with the secret, in one line, readable by its owner only
     #[arg(long, value_name = "FILE", requires = "reference", help_heading = "Who this is")]
     secret_file: Option<PathBuf>,
-    /// How the secret protects messages: pbm or pbmac1
+    /// How the secret protects messages: pbm or pbmac1; pbm unless given
     #[arg(long, value_name = "MAC", value_parser = ["pbm", "pbmac1"], help_heading = "Who this is")]
     mac: Option<String>,
-    /// The iterations of the MAC
+    /// The iterations of the MAC's key derivation; 10000 unless given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(100..=100_000), help_heading = "Who this is")]
     mac_iterations: Option<u32>,
-    /// A certificate instead of the secret, such as the vendor's
+    /// The certificate that proves this gateway instead of the secret, such as its vendor's
     #[arg(
         long,
         value_name = "FILE",
@@ -114,10 +115,10 @@ pub struct Enroll {
         help_heading = "Who this is"
     )]
     certificate: Option<PathBuf>,
-    /// Its private key, PEM, PKCS#8
+    /// The private key of --certificate, PEM, PKCS#8
     #[arg(long, value_name = "FILE", requires = "certificate", help_heading = "Who this is")]
     certificate_key: Option<PathBuf>,
-    /// The certificates above it
+    /// The CA certificates above --certificate
     #[arg(long, value_name = "FILE", requires = "certificate", help_heading = "Who this is")]
     extra_certs: Option<PathBuf>,
 
@@ -127,7 +128,7 @@ pub struct Enroll {
     /// The subject, if not CN= and the first identity
     #[arg(long, value_name = "DN", help_heading = "What is asked for")]
     subject: Option<String>,
-    /// The profile at the CA
+    /// The name of the certificate profile to ask the CA for
     #[arg(long, value_name = "NAME", help_heading = "What is asked for")]
     profile: Option<String>,
     /// The validity in days, if not the CA's default
@@ -136,10 +137,10 @@ pub struct Enroll {
     /// The key to make: p256, p384, ed25519, rsa3072 or rsa4096
     #[arg(long, value_name = "KIND", default_value_t, help_heading = "What is asked for")]
     key_kind: KeyAlgorithm,
-    /// A private key that is there already, PEM, PKCS#8
+    /// The private key to use instead of making one, PEM, PKCS#8
     #[arg(long, value_name = "FILE", help_heading = "What is asked for")]
     key: Option<PathBuf>,
-    /// Request implicit confirmation
+    /// Ask the CA to do without a certificate confirmation (implicitConfirm)
     #[arg(long, help_heading = "What is asked for")]
     implicit_confirm: bool,
 
@@ -158,7 +159,7 @@ pub struct Enroll {
     /// Enrol anew although there is a certificate
     #[arg(long, help_heading = "What is written")]
     replace: bool,
-    /// Give up a pending request
+    /// Give up a request that is pending from an earlier run
     #[arg(long, help_heading = "What is written")]
     abandon: bool,
 
@@ -168,7 +169,7 @@ pub struct Enroll {
     /// Renew although it is not due
     #[arg(long, requires = "renew", help_heading = "Renewal and revocation")]
     now: bool,
-    /// Why: keyCompromise, superseded, cessationOfOperation, …
+    /// The reason for the revocation: keyCompromise, superseded, cessationOfOperation, …
     #[arg(
         long,
         value_name = "REASON",

@@ -35,13 +35,13 @@ pub struct Export {
     /// A peer; may be repeated. Without one, every gateway that its CAs certify is a peer
     #[arg(long, value_name = "GATEWAY")]
     peer: Vec<String>,
-    /// Its private key, PEM, PKCS#8
+    /// The gateway's private key, PEM, PKCS#8; without it, the README says where the key goes
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// The file with a pre-shared key, in one line, to use instead of certificates
     #[arg(long, value_name = "FILE", conflicts_with = "key")]
     psk: Option<PathBuf>,
-    /// The folder to make; one that ends in .tar is an archive. GATEWAY-DAEMON without it
+    /// The folder to make, or an archive if the name ends in .tar; without it GATEWAY-DAEMON
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Replace the folder or archive, if an export wrote it
@@ -56,9 +56,9 @@ pub struct Export {
 #[derive(Debug, Args)]
 #[command(after_help = "Exit code 1 says that they would not come up; warnings are only printed.")]
 pub struct Check {
-    /// A gateway
+    /// The name of a gateway
     one: String,
-    /// Its peer
+    /// The name of its peer
     other: String,
 }
 
@@ -130,7 +130,8 @@ impl Export {
         Ok(())
     }
 
-    /// Refuses to write files that `check` has errors about, unless `--force` is given, or whose peers negotiate by another mode.
+    /// Refuses to write files if an obstacle was found that is an error, unless `--force` is given; and, even with `--force`, if a peer's
+    /// `mode` is not the gateway's.
     fn refuse_obstacles(
         &self,
         own: &Gateway,
@@ -156,7 +157,7 @@ impl Export {
         }
     }
 
-    /// Writes the files to a folder, or to an archive if the name ends in `.tar`. Gives its path.
+    /// Writes the files to a folder, or to an archive if the name ends in `.tar`. Returns the path.
     fn write(&self, own: &Gateway, files: &Files) -> Result<PathBuf, Failure> {
         let out = self.out.clone().unwrap_or_else(|| format!("{}-{}", own.name, own.daemon).into());
         let failed = |e: std::io::Error| match e.kind() {

@@ -19,7 +19,7 @@ use crate::admin::answer::{
 use crate::config::GatewayFile;
 use crate::exit::Failure;
 
-/// The largest CRL that is written into a folder, in bytes. A CRL of a million entries has 49 MB.
+/// The largest CRL that is read, in bytes. A CRL of a million entries has 49 MB.
 const MAX_CRL: u64 = 256 << 20;
 
 /// The largest file of certificates, in bytes.
@@ -27,7 +27,7 @@ const MAX_CERTIFICATE: u64 = 1 << 20;
 
 /// A gateway with its certificate.
 pub struct Described {
-    /// The gateway.
+    /// The gateway, as `export` and `check` use it.
     pub gateway: Gateway,
     /// Its certificate, the CAs above it, and the roots that it trusts; or why it has no certificate.
     pub material: Result<Material, Failure>,
@@ -47,7 +47,8 @@ pub enum ForDaemon {
 /// Describes a gateway by its section of the configuration and by the records.
 ///
 /// # Errors
-/// There is neither a section nor an account of this name, or part of it cannot be read.
+/// There is neither an account of this name nor a section with an `id`, no daemon is known, or a value or record cannot be read. A gateway
+/// without a certificate is no error here: see [`Described::material`].
 pub fn describe(context: &Context, name: &str, daemon: ForDaemon) -> Result<Described, Failure> {
     let gateways = context.location.config()?.file.gateways;
     let known = gateways.get(name);
@@ -105,7 +106,9 @@ pub fn describe(context: &Context, name: &str, daemon: ForDaemon) -> Result<Desc
     Ok(Described { gateway, material })
 }
 
-/// The account of a gateway. A gateway of another PKI has none.
+/// The account of a gateway: the `account` of its section, or else the one with the gateway's name. `None` if the section has a
+/// `certificate` (of another PKI), if the gateway's name cannot be an account's, or if there is no such account and the section has an
+/// `id`.
 fn account(
     context: &Context,
     name: &str,
@@ -134,7 +137,7 @@ fn first_identity(account: &AccountLine) -> Result<Identity, Failure> {
     Ok(account.ids.first().map(String::as_str).unwrap_or_default().parse()?)
 }
 
-/// The newest valid certificate of an account; if none is valid, the newest.
+/// The newest valid certificate of an account, or the newest of all if none is valid, with the CAs, roots and CRLs of [`complete`].
 fn from_records(context: &Context, account: &str, file: &GatewayFile) -> Result<Material, Failure> {
     let label: Label = account.parse()?;
     let is_valid = |line: &CertificateLine| line.status == CertificateStatus::Valid;
@@ -160,7 +163,8 @@ fn from_records(context: &Context, account: &str, file: &GatewayFile) -> Result<
     complete(context, certificate, &[], file, is_revoked)
 }
 
-/// The certificate of another PKI, from a file with the CA certificates above it. The last of them is the root, if it is self-signed.
+/// The certificate of another PKI, from a file with the CA certificates above it, and the CAs, roots and CRLs of [`complete`]. The first
+/// certificate in the file is the gateway's own.
 fn from_file(
     context: &Context,
     name: &str,
@@ -181,7 +185,9 @@ fn from_file(
     complete(context, certificate, &above, file, false)
 }
 
-/// Adds to a certificate the CAs above it, the roots that its gateway trusts, and the CRLs of all of them.
+/// Adds to a certificate the CAs above it, found by their signatures; the roots that its gateway trusts, which are those of `trust`, or
+/// else the self-issued CA at the end of the chain; and the CRLs of all of them that this instance or `crls` has. `others` are CAs outside
+/// this instance.
 fn complete(
     context: &Context,
     certificate: Vec<u8>,
@@ -240,7 +246,8 @@ fn complete(
     Ok(Material { certificate, chain, roots, crls, is_revoked })
 }
 
-/// Adds the previous and next keys of each CA, below the same roots: they have certified peers, or will.
+/// Adds to `chain` the CAs with the previous and the next key of each CA in it, if they have not expired and a CA in `chain` or `roots`
+/// signed them: they have certified peers, or will.
 fn add_other_keys(
     chain: &mut Vec<NamedCa>,
     roots: &[NamedCa],
@@ -268,7 +275,7 @@ fn add_other_keys(
     Ok(())
 }
 
-/// The roots of an entry of `trust`, which is the name of a CA or of a file.
+/// The roots of an entry of `trust`, which is the name of a CA, or of a file if it contains a `/`.
 fn trusted(entry: &str, known: &[NamedCa]) -> Result<Vec<NamedCa>, Failure> {
     let named = match entry.contains('/') {
         false => {
@@ -322,11 +329,11 @@ fn crl_der(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
 /// A CA of the instance.
 struct OwnCa {
     ca: NamedCa,
-    /// The CA whose key its own follows.
+    /// The name of the CA with the key before this CA's; `None` for a first key.
     succeeds: Option<String>,
 }
 
-/// The CAs of the instance.
+/// The CAs of the instance, with their certificates from the key folder.
 fn cas(context: &Context) -> Result<Vec<OwnCa>, Failure> {
     let lines: Vec<CaLine> = context.ask_for(Request::CaShow)?;
     let mut cas = Vec::new();

@@ -24,17 +24,17 @@ use crate::folder::Private;
 use crate::output;
 use crate::passphrase::{self, NewPassphrase};
 
-/// The longest validity of a CA, in seconds: 50 years.
+/// The longest validity of a CA, in seconds: 50 years of 366 days.
 pub const LONGEST: u64 = 50 * 366 * 86_400;
 
-/// A tag for checks before the instance has one. It is as long as a real tag.
+/// A stand-in for the instance's [`tag`], to check options before the instance has its keys. It is as long as a real tag.
 const ANY_TAG: &str = "000000";
 
 /// The options of an issuing CA.
 #[derive(Debug, Clone, Args)]
 pub struct Issuing {
-    /// The subject of the issuing CA, which no other CA has; without it `CN=Countersign NAME CA TAG`, with six digits of this
-    /// instance's own
+    /// The subject of the issuing CA, which no other CA has; without it `CN=Countersign NAME CA TAG`, where TAG is six hexadecimal digits
+    /// of this instance's own
     #[arg(long, value_name = "DN")]
     pub subject: Option<String>,
     /// The key of the issuing CA: p256, p384, ed25519, rsa3072 or rsa4096
@@ -43,22 +43,22 @@ pub struct Issuing {
     /// How long the issuing CA is valid
     #[arg(long, value_name = "TIME", default_value = "5y")]
     pub validity: String,
-    /// How many CAs may be below the issuing CA
+    /// How many CA certificates may follow the issuing CA's in a path (pathLenConstraint)
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub path_length: u8,
-    /// A name that may be certified: dns:example.net, email:example.net, ip:192.0.2.0/24 (repeatable)
+    /// A name below which certificates are permitted (name constraint): dns:example.net, email:example.net, ip:192.0.2.0/24 (repeatable)
     #[arg(long, value_name = "NAME")]
     pub permit: Vec<Constraint>,
-    /// A name that may not be certified (repeatable)
+    /// A name below which certificates are excluded (repeatable)
     #[arg(long, value_name = "NAME")]
     pub exclude: Vec<Constraint>,
     /// A certificate policy, as OID or OID=CPS-URI (repeatable)
     #[arg(long, value_name = "OID[=URI]")]
     pub policy: Vec<String>,
-    /// Make the issuing CA's key and write a request for a root that is kept elsewhere
+    /// Make the issuing CA's key, and write a certificate request for a root that is kept elsewhere to this file
     #[arg(long, value_name = "FILE", conflicts_with = "root_cert")]
     pub root_csr: Option<PathBuf>,
-    /// Take the issuing CA's certificate from that root, with the chain above it, root last
+    /// Install the issuing CA's certificate from that root: a file with it and the CA certificates above it, root last
     #[arg(long, value_name = "FILE")]
     pub root_cert: Option<PathBuf>,
 }
@@ -109,7 +109,7 @@ impl Init {
         Ok(())
     }
 
-    /// Founds the instance. After an interruption, the same command goes on.
+    /// Founds the instance, and returns the answer to print. After an interruption, the same command goes on.
     pub fn found(&self, context: &Context) -> Result<Value, Failure> {
         let location = &context.location;
         if location.server()?.is_some() {
@@ -213,7 +213,8 @@ impl Init {
 }
 
 impl Issuing {
-    /// The options, checked, of a certificate that the root of this name signs.
+    /// The options of the issuing CA's certificate, checked. `root` is the name, in URLs, of the root that signs it, and `name` that of the
+    /// issuing CA; the default subject contains `name` and `tag`.
     pub fn options(
         &self,
         config: &Config,
@@ -238,7 +239,8 @@ impl Issuing {
         })
     }
 
-    /// Makes the issuing CA below the root of this instance; or, with a root elsewhere, writes a request or installs its answer.
+    /// Makes the issuing CA below the root of this instance; or, with a root elsewhere, writes a request or installs its answer. Returns
+    /// the answer to print.
     pub fn make(
         &self,
         foundation: &Foundation,
@@ -280,8 +282,8 @@ fn subject(option: Option<&str>, name: &str, tag: &str) -> Result<Name, Failure>
     }
 }
 
-/// The tag in the default subjects of this instance: six hexadecimal digits of the hash of its audit key. Subjects must differ between
-/// instances, because NSS and other libraries keep one CRL for each issuer name.
+/// The tag in the default subjects of this instance: the first six hexadecimal digits of the SHA-256 hash of its audit key. Subjects must
+/// differ between instances, because NSS and other libraries keep one CRL for each issuer name.
 pub fn tag(foundation: &Foundation) -> Result<String, Failure> {
     let key = Foundation::audit_public_key(&foundation.keys)?;
     let hash = ring::digest::digest(&ring::digest::SHA256, &key);

@@ -1,4 +1,4 @@
-//! The command line: a noun, then a verb. Each noun has a file.
+//! The command line: a noun and a verb, or a verb alone. Each file has one of them, or a few that belong together.
 
 mod audit;
 mod authorizer;
@@ -130,13 +130,13 @@ enum Command {
     Decision(decision::Decision),
     /// Write the files for the daemon of a gateway: configuration, certificates, CRLs, key
     Export(export::Export),
-    /// Would two gateways, as they are configured, come up?
+    /// Check whether two gateways, as they are configured, can connect
     Check(export::Check),
     /// Enrol this gateway with a CMP server of any make, and renew its certificate
     Enroll(Box<enroll::Enroll>),
-    /// Show it on this machine: two gateways enrol and connect, and one is revoked
+    /// Show a demo on this machine: two gateways enrol and connect, and one is revoked
     Demo(demo::Demo),
-    /// Prove that the history is whole
+    /// Prove that the journal is whole
     #[command(subcommand)]
     Audit(audit::Audit),
     /// The journal and its index

@@ -24,10 +24,10 @@ const MAX_IMPORT: usize = 20_000;
 /// The most problems of one file that a message lists.
 const MAX_PROBLEMS: usize = 100;
 
-/// The columns of an imported file.
+/// The columns that an imported file may have.
 const COLUMNS: [&str; 6] = ["name", "ids", "profile", "ca", "equipment", "allow"];
 
-/// The kinds of identities, with which their text begins.
+/// The kinds of identities. The text of an identity begins with its kind and a colon.
 const IDENTITY_KINDS: [&str; 6] = ["fqdn", "dns", "ip", "email", "user-fqdn", "dn"];
 
 /// The largest file to import, in bytes.
@@ -65,10 +65,10 @@ pub enum Peer {
     Remove {
         /// Its name
         name: Label,
-        /// Revoke its certificates, too
+        /// Revoke its certificates that are still valid, too
         #[arg(long)]
         revoke: bool,
-        /// The reason for it: cessationOfOperation, keyCompromise, affiliationChanged, privilegeWithdrawn, …
+        /// The reason for the revocation: cessationOfOperation, keyCompromise, affiliationChanged, privilegeWithdrawn, …
         #[arg(
             long,
             value_name = "REASON",
@@ -96,7 +96,7 @@ pub enum Peer {
             value_delimiter = ','
         )]
         permissions: Vec<Permission>,
-        /// Withdraw them
+        /// Withdraw the permissions instead
         #[arg(long)]
         revoke: bool,
     },
@@ -138,7 +138,7 @@ pub struct Add {
     no_secret: bool,
 }
 
-/// The lifetime of a secret.
+/// The lifetime and the uses of a secret.
 #[derive(Debug, Clone, Args)]
 pub struct Policy {
     /// For how many certificates the secret is good
@@ -173,7 +173,7 @@ pub struct Import {
     out: Option<PathBuf>,
 }
 
-/// A row of an imported file.
+/// A row of an imported file. Each field is the text of the column of its name.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Row {
@@ -300,7 +300,7 @@ openssl cmp -cmd ir -server {authority} -path {path} -ref {reference} -secret fi
 
 /// The server's address, as gateways reach it.
 struct ServerAddress {
-    /// The URL.
+    /// The URL, without a slash at its end.
     url: String,
     /// The host, and the port if the URL has one, as OpenSSL's `-server` takes them.
     authority: String,
@@ -308,7 +308,8 @@ struct ServerAddress {
     path: String,
 }
 
-/// The server's address: that of `http.public_url`, of the running server, or of the configuration, in this order.
+/// The server's address: that of `http.public_url`, of the running server, or of the configuration, in this order. If the configuration
+/// cannot be read and no server runs, it is `http://127.0.0.1:8829`.
 fn server_address(context: &Context) -> ServerAddress {
     let config = context.location.config().ok();
     let public = config.as_ref().and_then(|config| config.file.http.public_url.clone());
@@ -418,7 +419,7 @@ fn read_rows(file: &Path, secret: RequestedSecret) -> Result<Vec<RequestedPeer>,
     }
 }
 
-/// The problem of a column in a row.
+/// A problem of one column in a row.
 struct ColumnProblem {
     column: &'static str,
     why: String,
@@ -541,7 +542,8 @@ fn check_heads(heads: &csv::StringRecord) -> Result<(), String> {
     }
 }
 
-/// Counts lines. The CSV reader's position of a row may be before line ends and empty lines that precede the row; these are counted, too.
+/// Counts the lines of a file up to an octet. The CSV reader's position of a row may be before line ends and empty lines that precede the
+/// row; these are counted, too.
 struct Lines<'a> {
     octets: &'a [u8],
     at: usize,
@@ -563,7 +565,7 @@ impl Lines<'_> {
     }
 }
 
-/// Why a row cannot be read.
+/// Why a row cannot be read, with its line if the CSV reader knows it.
 fn unreadable(error: &csv::Error, lines: &mut Lines<'_>) -> String {
     match error.kind() {
         csv::ErrorKind::UnequalLengths { pos: Some(at), expected_len, len } => {

@@ -29,7 +29,7 @@ pub enum Publish {
 /// The directory, or all of them.
 #[derive(Debug, Clone, Args)]
 pub struct Which {
-    /// Only the directory of this name
+    /// Only the directory of this name in the configuration
     #[arg(long, value_name = "NAME")]
     directory: Option<String>,
 }
@@ -85,7 +85,7 @@ fn refuse_problems(reports: &[DirectoryReport]) -> Result<(), Failure> {
     if all.is_empty() { Ok(()) } else { Err(Failure::found(all.join("\n"))) }
 }
 
-/// Fails when a directory lacks an operation.
+/// Fails when a directory's entries differ from those that it should have.
 fn refuse_differences(reports: &[DirectoryReport]) -> Result<(), Failure> {
     let behind: Vec<String> = reports
         .iter()

@@ -19,10 +19,10 @@ use crate::output;
 /// `countersign serve`
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// The address to listen on, if not that of the configuration
+    /// The address and port of the HTTP server, if not that of the configuration
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Option<SocketAddr>,
-    /// The address of the built-in directory, or `off`, if not that of the configuration
+    /// The address and port of the built-in LDAP directory, or `off`, if not that of the configuration
     #[arg(long, value_name = "ADDR:PORT")]
     ldap_listen: Option<String>,
     /// Found the instance first, if there is none, and show commands to try it
@@ -85,7 +85,8 @@ impl Serve {
         })
     }
 
-    /// Checks that each address and the admin socket can be bound.
+    /// Checks that the addresses of HTTP and of the built-in directory (without LDAPS) can be bound, and that the path of the admin socket
+    /// is not too long.
     fn try_addresses(&self, context: &Context) -> Result<(), Failure> {
         let mut config = context.location.config()?;
         if let Some(listen) = &self.ldap_listen {
@@ -108,6 +109,8 @@ struct FolderContent {
 }
 
 impl FolderContent {
+    /// Lists the names in the folder.
+    ///
     /// # Errors
     /// The folder cannot be read. Nothing may be made in it then, because new files could not be told from old ones.
     fn read(folder: &DataFolder) -> Result<Self, Failure> {
@@ -121,7 +124,7 @@ impl FolderContent {
         }
     }
 
-    /// Removes the files that were made since. If another process has the store's lock, its instance is left alone.
+    /// Removes the files and folders that were made since. If another process has the store's lock, its instance is left alone.
     fn restore(&self, folder: &DataFolder) {
         let lock = OpenOptions::new().write(true).open(folder.path().join("store.lock"));
         if lock.as_ref().is_ok_and(|lock| lock.try_lock().is_err()) {

@@ -45,7 +45,7 @@ pub struct Add {
     /// The field of a certificate that names the equipment: serialNumber, commonName, subject, fqdn or email
     #[arg(long)]
     map: Mapping,
-    /// Its name here, if not that of the first file
+    /// The vendor's name here, if not that of the first file without its extension
     #[arg(long)]
     name: Option<Label>,
     /// Enrol its equipment for accounts of this profile only
@@ -76,7 +76,7 @@ impl Add {
                 .map_err(|e| Failure::input(format!("`{}`: {e}", file.display())))?;
             certificates.extend(all.iter().map(|der| data_encoding::BASE64.encode(der)));
         }
-        // The server has another working directory.
+        // The server may have another working directory.
         let absolute = |file: &PathBuf| {
             std::path::absolute(file)
                 .map_err(|e| Failure::input(format!("`{}`: {e}", file.display())))

@@ -1,4 +1,4 @@
-//! The section `[authorizer]`: the authorizer: its socket, policy, trust anchors and sources of status.
+//! The section `[authorizer]`: the authorizer's socket, policy, trust anchors and sources of certificate status.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -41,9 +41,9 @@ pub struct AuthorizerFile {
     pub serve: bool,
     /// The Unix socket on which daemons ask.
     pub socket: PathBuf,
-    /// The mode of the socket, octal.
+    /// The permissions of the socket, octal, such as `0660`.
     pub socket_mode: String,
-    /// The most connections at once.
+    /// The most connections of daemons at once.
     pub max_connections: usize,
     /// Files of KeyNote policy.
     pub policy: Vec<PathBuf>,
@@ -51,7 +51,7 @@ pub struct AuthorizerFile {
     pub credentials: Option<PathBuf>,
     /// Whether SHA-1, MD5 and DSA signatures of credentials count.
     pub legacy_signatures: bool,
-    /// Whether the policy is asked in phase 2 only, as isakmpd does.
+    /// Whether the policy is asked only about traffic (IKEv1 phase 2, Child SAs of IKEv2) and not about the peer, as isakmpd does.
     pub policy_in_phase_2_only: bool,
     /// Files of CA certificates that are trust anchors, PEM or DER.
     pub anchors: Vec<PathBuf>,
@@ -61,11 +61,11 @@ pub struct AuthorizerFile {
     pub key_purposes: Vec<String>,
     /// The most peers whose checked path, status and identity the authorizer caches.
     pub max_kept: usize,
-    /// The folder of the decision log.
+    /// The folder of the decision log; `decisions` in the data folder if `None`.
     pub decisions: Option<PathBuf>,
     /// Identities that the policy sees in place of key IDs, subnets and ranges.
     pub identities: BTreeMap<String, String>,
-    /// From which address a peer may send whose identity is an address: `source` or `any`.
+    /// Where a peer may send from if its identity is an IP address: only from that address (`source`), or from anywhere (`any`).
     pub address_ids: String,
     /// How strictly the status of certificates is checked: `strict`, `if-present` or `off`.
     pub status: String,
@@ -73,15 +73,16 @@ pub struct AuthorizerFile {
     pub locations: Vec<String>,
     /// CRLs besides those that certificates name: URLs and files.
     pub crls: Vec<String>,
-    /// The certificate store (RFC 4387) with the certificates that a daemon does not hand over.
+    /// The `http:` URL of the certificate store (RFC 4387) with the certificates that a daemon does not hand over; `None` for no such
+    /// store.
     pub certificates: Option<String>,
-    /// OCSP responders besides those that certificates name.
+    /// `http:` URLs of OCSP responders besides those that certificates name.
     pub ocsp: Vec<String>,
     /// The source that is asked first: `crl` or `ocsp`.
     pub prefer: String,
-    /// The folder in which CRLs outlast a restart.
+    /// The folder in which CRLs outlast a restart; `status` in the data folder if `None`.
     pub crl_cache: Option<PathBuf>,
-    /// The longest time between two fetches of a CRL.
+    /// The longest time until a CRL is fetched again, and until a responder is asked again about a certificate.
     pub crl_refresh: DurationText,
 }
 
@@ -118,15 +119,15 @@ impl Default for AuthorizerFile {
 /// The section `[authorizer]`, checked.
 #[derive(Debug, Clone)]
 pub struct AuthorizerConfig {
-    /// The socket.
+    /// The socket on which daemons ask.
     pub socket: SocketSettings,
     /// The files of the policy.
     pub files: PolicyFiles,
-    /// Identities that the policy sees in place of others.
+    /// Identities that the policy sees in place of the key IDs, subnets and ranges that peers send.
     pub mapping: Mapping,
-    /// From which address a peer may send whose identity is an address.
+    /// Where a peer may send from if its identity is an IP address.
     pub address_ids: AddressIds,
-    /// The most peers in the cache.
+    /// The most peers whose checked path, status and identity the authorizer caches.
     pub max_kept: usize,
     /// The folder of the decision log.
     pub decisions: PathBuf,
@@ -151,25 +152,26 @@ pub struct TrustSettings {
     pub crls: Vec<String>,
     /// The URL of the certificate store (RFC 4387) with the certificates that a daemon does not hand over.
     pub certificates: Option<String>,
-    /// The source that is asked first.
+    /// The source of a certificate's status that is asked first.
     pub prefer: Prefer,
-    /// OCSP responders besides those that certificates name.
+    /// `http:` URLs of OCSP responders besides those that certificates name.
     pub responders: Vec<String>,
-    /// The folder of cached CRLs, and the time until they are fetched again.
+    /// The folder of cached CRLs, and the longest time until they are fetched again.
     pub cache: CacheSettings,
 }
 
 impl AuthorizerConfig {
-    /// The explainer of this log's decisions.
+    /// An explainer of the decisions in the log of this configuration.
     pub fn explainer(&self) -> Explainer {
         Explainer { log: self.decisions.clone(), credentials: self.files.credentials.clone() }
     }
 }
 
-/// Checks every value. Relative defaults lie in the data folder.
+/// Checks every value. The decision log and the cached CRLs are in the data folder unless the operator names other folders.
 ///
 /// # Errors
-/// A value is out of bounds, or not one of the words that the setting knows.
+/// A value is out of bounds, is not one of the words that the setting knows, or cannot be read as a mode, URL, identity or object
+/// identifier.
 pub fn check(file: &AuthorizerFile, folder: &DataFolder) -> Result<AuthorizerConfig, Failure> {
     let digits = file.socket_mode.strip_prefix("0o").unwrap_or(&file.socket_mode);
     let mode = u32::from_str_radix(digits, 8).ok().filter(|mode| mode & !0o666 == 0);
@@ -265,7 +267,7 @@ fn address_ids(text: &str) -> Result<AddressIds, Failure> {
     }
 }
 
-/// Reads `identities`. A key ID, subnet or range on the left stays text, in the form in which the peer sends it.
+/// Reads `identities`. A key (a key ID, subnet or range) stays text, in the form in which the peer sends it; a value must be an identity.
 fn mapping(written: &BTreeMap<String, String>) -> Result<Mapping, Failure> {
     let each = written.iter().map(|(sent, name)| {
         let identity: Identity = name

@@ -19,13 +19,13 @@ pub struct CmpFile {
     pub profile: CmpRules,
     /// The largest message, in octets.
     pub max_bytes: usize,
-    /// The deepest nesting of a message.
+    /// The deepest nesting of constructed DER elements in a message.
     pub max_depth: usize,
-    /// The most elements of a message.
+    /// The most DER elements of a message.
     pub max_elements: usize,
-    /// The fewest MAC iterations.
+    /// The fewest iterations of a MAC's key derivation that the server accepts.
     pub min_iterations: u32,
-    /// The most MAC iterations, of all blocks of a key together.
+    /// The most iterations that the server accepts, those of all blocks of a long key added.
     pub max_iterations: u32,
     /// The most MAC iterations that the server computes for a reference that does not exist.
     pub max_unknown_iterations: u32,
@@ -33,39 +33,39 @@ pub struct CmpFile {
     pub sha1_macs: bool,
     /// The algorithms that may protect a message; without it, all that are known.
     pub protection_algorithms: Option<Vec<String>>,
-    /// Whether a message for another authority is refused.
+    /// Whether a message is refused if its recipient is not a CA of this instance.
     pub check_recipient: bool,
-    /// How many wrong secrets in a row from one address lock a reference for that address; 0 for never.
+    /// How many wrong secrets in a row from one address (one /64 of IPv6) lock a reference for that address; 0 for never.
     pub lock_after: u32,
-    /// How long the first lock lasts.
+    /// How long the first lock lasts. Each further lock lasts twice as long, up to a day.
     pub lock_time: DurationText,
-    /// The most that messageTime may differ from the server's clock.
+    /// The most that messageTime may differ from the server's clock, in either direction.
     pub time_window: DurationText,
     /// Whether messageTime must be present.
     pub require_message_time: bool,
     /// How long the server waits for the confirmation of a certificate, and for the response to a challenge (proof of possession).
     pub confirm_wait: DurationText,
-    /// Whether implicit confirmation is granted.
+    /// Whether implicit confirmation is granted to a peer that requests it.
     pub implicit_confirm: bool,
     /// Whether a request under a shared secret may revoke certificates, too.
     pub mac_revocation: bool,
     /// Whether an unprotected genm is answered, for public data only.
     pub unprotected_genm: bool,
-    /// The most messages in a nested one.
+    /// The most messages in one nested message, which a registration authority sends.
     pub max_batch: usize,
     /// How long a request may wait, from its arrival until it is approved and its peer has the certificate.
     pub approval_wait: DurationText,
     /// The checkAfter of a pollRep: when a peer is to poll again.
     pub poll_after: DurationText,
-    /// The largest content of a genp, in octets.
+    /// The largest content of a genp, the answer to a genm, in octets.
     pub max_information: usize,
     /// The most messages that are worked on at once, not counting those under a MAC.
     pub max_concurrent: usize,
-    /// The most messages under a MAC that are worked on, or wait for that, at once.
+    /// The most messages under a MAC that are worked on, or wait for the derivation of their key, at once.
     pub max_concurrent_macs: usize,
-    /// How many threads derive keys from secrets; 0 for half as many as there are processors.
+    /// How many threads derive keys from secrets; 0 for half as many as there are processors, rounded up.
     pub mac_workers: usize,
-    /// How many keys the server generates for peers at once; 0 for half as many as there are processors.
+    /// How many keys the server generates for peers at once; 0 for half as many as there are processors, rounded up.
     pub key_workers: usize,
     /// The most messages of one account that are worked on at once.
     pub max_per_account: usize,
@@ -150,7 +150,7 @@ pub struct CmpConfig {
     pub locks: LockSettings,
     /// The most messages that are worked on at once, not counting those under a MAC.
     pub max_concurrent: usize,
-    /// The most messages under a MAC that are worked on, or wait for that, at once.
+    /// The most messages under a MAC that are worked on, or wait for the derivation of their key, at once.
     pub max_concurrent_macs: usize,
     /// The most octets of all messages that arrive or are worked on, beyond the first 16 KiB of each.
     pub max_large_bodies: usize,
@@ -240,7 +240,7 @@ fn check_iterations(file: &CmpFile) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The number of threads that the file asks for.
+/// The number of threads that the file asks for, where 0 stands for the default.
 fn workers(written: usize) -> usize {
     if written == 0 { default_workers() } else { written }
 }

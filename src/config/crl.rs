@@ -17,7 +17,7 @@ use crate::folder::DataFolder;
 pub struct CrlFile {
     /// How long an issuing CA's CRL is valid. The server signs the next one after a quarter of that.
     pub validity: DurationText,
-    /// How long a root's CRL is valid.
+    /// How long a root's CRL is valid. `interval` does not apply to it.
     pub root_validity: DurationText,
     /// How often an issuing CA's CRL is signed anew, if not after a quarter of its validity; at most half of it.
     pub interval: Option<DurationText>,
@@ -42,7 +42,8 @@ impl Default for CrlFile {
 /// Checks every value, and joins it with the URLs and profiles that CRLs depend on.
 ///
 /// # Errors
-/// A value is out of bounds, or nothing could name the CRLs that are asked for.
+/// A value is out of bounds; partitions or deltas are wanted and no URL for them is configured; or a profile names a partition and there
+/// are none.
 pub fn check(
     file: &CrlFile,
     urls: &PublicUrls,

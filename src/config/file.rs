@@ -15,32 +15,33 @@ use super::ldap::LdapFile;
 use super::ocsp::OcspFile;
 use super::values::LogFormat;
 
-/// The annotated default, as `init` writes it. A test holds its values equal to [`ConfigFile::default`].
+/// The configuration file that `init` writes: every setting with its default, most of them in comments. A test holds its values equal to
+/// [`ConfigFile::default`].
 pub const TEMPLATE: &str = include_str!("../countersign.toml");
 
 /// The content of `countersign.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConfigFile {
-    /// HTTP.
+    /// The section `[http]`.
     pub http: HttpFile,
-    /// The authority.
+    /// The section `[authority]`.
     pub authority: AuthorityFile,
-    /// CRLs.
+    /// The section `[crl]`.
     pub crl: CrlFile,
-    /// OCSP.
+    /// The section `[ocsp]`.
     pub ocsp: OcspFile,
-    /// LDAP directories.
+    /// The section `[ldap]`.
     pub ldap: LdapFile,
-    /// CMP.
+    /// The section `[cmp]`.
     pub cmp: CmpFile,
-    /// The authorizer.
+    /// The section `[authorizer]`.
     pub authorizer: AuthorizerFile,
-    /// Gateways by name.
+    /// The sections `[gateways.NAME]`, by name.
     pub gateways: Gateways,
-    /// Logs.
+    /// The section `[log]`.
     pub log: LogFile,
-    /// Profiles by name.
+    /// The sections `[profiles.NAME]`, by name.
     pub profiles: BTreeMap<String, ProfileConfig>,
 }
 
@@ -48,7 +49,7 @@ pub struct ConfigFile {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuthorityFile {
-    /// The issuing CA of accounts that name none.
+    /// The issuing CA of accounts that name none. `None` for the one that `ca set-default` chose, or else the one founded first.
     pub default_ca: Option<Label>,
 }
 
@@ -82,7 +83,8 @@ impl ConfigFile {
     }
 }
 
-/// Collects the values of nested tables under dotted keys.
+/// Collects the values of nested tables under dotted keys, such as `http.listen`. `key` is the dotted key of `value`; empty for the whole
+/// file.
 fn flatten(key: String, value: toml::Value, into: &mut BTreeMap<String, toml::Value>) {
     match value {
         toml::Value::Table(table) => {
@@ -95,7 +97,7 @@ fn flatten(key: String, value: toml::Value, into: &mut BTreeMap<String, toml::Va
     }
 }
 
-/// Reads the text; an unknown key is named with its line and the key that may be meant.
+/// Parses the text of the file. The error is a message with the line; for an unknown key it also names the key that may be meant.
 pub fn parse(text: &str) -> Result<ConfigFile, String> {
     toml::from_str(text).map_err(|e: toml::de::Error| {
         let message = e.message();
@@ -106,7 +108,8 @@ pub fn parse(text: &str) -> Result<ConfigFile, String> {
     })
 }
 
-/// serde names the unknown key and the known ones in backticks, the unknown one first.
+/// The hint at a known key that is similar to the unknown one; empty if there is none. serde's message names the unknown key and the known
+/// ones in backticks, the unknown one first.
 fn did_you_mean(message: &str) -> String {
     if !message.contains("unknown field") && !message.contains("unknown variant") {
         return String::new();

@@ -19,19 +19,19 @@ pub struct GatewayFile {
     pub account: Option<Label>,
     /// The identity that it sends, if not the account's first one.
     pub id: Option<String>,
-    /// The address under which its peers reach it.
+    /// The address under which its peers reach it. `None` if it only initiates.
     pub address: Option<IpAddr>,
     /// Its own address, if NAT hides it behind `address`.
     pub local_address: Option<IpAddr>,
-    /// The networks behind it.
+    /// The networks behind it, such as `10.1.0.0/16`.
     pub networks: Vec<String>,
     /// The IKE daemon that it runs.
     pub daemon: Option<Daemon>,
-    /// The exchange of phase 1, if not the one that its daemon prefers.
+    /// The IKE version, and for IKEv1 the exchange of phase 1, if not the one that its daemon prefers.
     pub mode: Option<Mode>,
-    /// Its proposals.
+    /// Its proposals for IKE and ESP; empty for those that its daemon and `mode` have by default.
     pub proposals: Vec<Proposal>,
-    /// When it brings tunnels up.
+    /// When it brings tunnels up: when its daemon starts, on the first packet for the tunnel, or never by itself.
     pub start: Start,
     /// How strictly it checks the status of a peer's certificate.
     pub revocation: Revocation,
@@ -51,7 +51,7 @@ pub type Gateways = BTreeMap<String, GatewayFile>;
 /// Checks every value that can be checked without the records.
 ///
 /// # Errors
-/// A network or an identity cannot be read, or a certificate lacks its identity.
+/// A network or an identity cannot be read, or a section has a `certificate` and no `id`.
 pub fn check(gateways: &Gateways) -> Result<(), Failure> {
     for (name, file) in gateways {
         let at = |e: &dyn std::fmt::Display| Failure::input(format!("gateways.{name}: {e}"));

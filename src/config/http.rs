@@ -12,19 +12,19 @@ use crate::exit::Failure;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpFile {
-    /// The address and port.
+    /// The address and port of the server.
     pub listen: SocketAddr,
     /// The URL under which peers reach this server. CRL, OCSP and CA locations in certificates begin with it.
     pub public_url: Option<String>,
-    /// The most connections at once.
+    /// The most connections to the HTTP server at once.
     pub max_connections: usize,
     /// The most connections at once from one IPv4 address or one /64 of IPv6. 0 means that only `max_connections` bounds them.
     pub max_connections_per_address: usize,
-    /// How long a client may take to send a request.
+    /// How long a client may take to send the head of a request.
     pub request_timeout: DurationText,
     /// How long a client may go without reading anything of an answer.
     pub write_timeout: DurationText,
-    /// How long a connection may stay idle.
+    /// How long a connection may stay idle between requests.
     pub keep_alive: DurationText,
     /// How long requests may take to finish when the server stops.
     pub shutdown_timeout: DurationText,
@@ -48,17 +48,17 @@ impl Default for HttpFile {
 /// The section `[http]`, checked.
 #[derive(Debug, Clone)]
 pub struct HttpConfig {
-    /// The address and port.
+    /// The address and port of the server.
     pub listen: SocketAddr,
-    /// The most connections at once.
+    /// The most connections to the HTTP server at once.
     pub max_connections: usize,
-    /// The most connections at once from one IPv4 address or one /64 of IPv6.
+    /// The most connections at once from one IPv4 address or one /64 of IPv6; `usize::MAX` if only `max_connections` bounds them.
     pub max_connections_per_address: usize,
-    /// How long a client may take to send a request.
+    /// How long a client may take to send the head of a request.
     pub request_timeout: Duration,
     /// How long a client may go without reading anything of an answer.
     pub write_timeout: Duration,
-    /// How long a connection may stay idle.
+    /// How long a connection may stay idle between requests.
     pub keep_alive: Duration,
     /// How long requests may take to finish when the server stops.
     pub shutdown_timeout: Duration,

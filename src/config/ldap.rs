@@ -19,33 +19,34 @@ use crate::exit::Failure;
 pub struct LdapFile {
     /// The address and port of the built-in directory, or `off`.
     pub listen: String,
-    /// Its address and port for LDAPS.
+    /// The address and port of the built-in directory for LDAPS. `None` for no LDAPS.
     pub tls_listen: Option<SocketAddr>,
     /// The certificate for LDAPS and StartTLS, followed by the CA certificates above it, PEM.
     pub certificate: Option<PathBuf>,
-    /// Its private key, PEM.
+    /// The private key of that certificate, PEM.
     pub key: Option<PathBuf>,
     /// The URL under which peers reach a directory with these entries. LDAP locations in certificates begin with it.
     pub public_url: Option<String>,
-    /// The DN above all entries.
+    /// The DN that is above all entries.
     pub base: String,
-    /// The entry of a CA, with `{ca}`.
+    /// The DN of a CA's entry below `base`, with `{ca}` for the CA's name.
     pub ca_dn: String,
-    /// The entry of a CRL's partition, with `{ca}` and `{partition}`.
+    /// The DN of the entry of a CRL's partition below `base`, with `{ca}` and `{partition}`.
     pub partition_dn: String,
-    /// The entry of a peer, with `{account}`, `{id}` and `{profile}`.
+    /// The DN of a peer's entry below `base`, with `{account}`, `{id}` and `{profile}`.
     pub peer_dn: String,
-    /// The entries of the peers of single profiles. An empty text means that the profile's peers are not published.
+    /// The DNs of the entries of peers, for profiles that differ from `peer_dn`. An empty text means that the profile's peers are not
+    /// published.
     pub peer_dns: BTreeMap<Label, String>,
     /// The most certificates of peers that are published; 0 for none.
     pub max_peers: usize,
-    /// The most connections at once.
+    /// The most connections to the built-in directory at once.
     pub max_connections: usize,
-    /// The most connections at once from one address.
+    /// The most connections at once from one IPv4 address or one /64 of IPv6.
     pub max_connections_per_address: usize,
     /// The most entries of one answer or one page.
     pub max_entries: usize,
-    /// How long a client may be silent.
+    /// How long a connection may be idle.
     pub idle_timeout: DurationText,
     /// Other LDAP servers that the publisher keeps in step.
     pub directories: Vec<PublisherConfig>,
@@ -80,7 +81,7 @@ impl Default for LdapFile {
 pub struct LdapConfig {
     /// The built-in directory, unless it is off.
     pub directory: Option<DirectoryConfig>,
-    /// The names of entries.
+    /// The DNs of entries, as templates.
     pub layout: Layout,
     /// The most certificates of peers that are published.
     pub max_peers: usize,
@@ -88,7 +89,7 @@ pub struct LdapConfig {
     pub publishers: Vec<PublisherSettings>,
 }
 
-/// Checks the names of entries.
+/// Checks the templates of the entries' DNs.
 ///
 /// # Errors
 /// A name is not a DN, or lacks a placeholder that tells its entries apart.
@@ -106,7 +107,8 @@ pub fn layout(file: &LdapFile) -> Result<Layout, Failure> {
 /// Checks every other value. The public URL is checked by [`super::urls::PublicUrls`].
 ///
 /// # Errors
-/// A value is out of bounds, or two publishers have one name.
+/// A value is out of bounds, `listen` cannot be read, one of `certificate` and `key` is missing, a directory's settings are wrong, or two
+/// directories have one name.
 pub fn check(file: &LdapFile, layout: Layout) -> Result<LdapConfig, Failure> {
     within("ldap.max_connections", file.max_connections, 1, 100_000)?;
     within("ldap.max_connections_per_address", file.max_connections_per_address, 1, 100_000)?;

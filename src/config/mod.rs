@@ -1,4 +1,5 @@
-//! The configuration: read loosely from `countersign.toml` ([`ConfigFile`]), checked once ([`Config`]), and never checked again.
+//! The configuration: parsed from `countersign.toml` ([`ConfigFile`]), and then checked as a whole ([`Config`]). No other part of the
+//! program checks its values again.
 //!
 //! Each section has a file here, with its settings as the operator writes them, their defaults and their bounds.
 
@@ -41,21 +42,21 @@ const MAX: u64 = 1 << 20;
 pub struct Config {
     /// The values of the file. An option of `serve` replaces `ldap.listen` here, too.
     pub file: ConfigFile,
-    /// The profiles.
+    /// The profiles by which certificates are made: the built-in ones and those of the file.
     pub profiles: Profiles,
-    /// The authority's settings.
+    /// The settings of the authority: the default CA, CRLs, locks, and the OCSP responder's certificate.
     pub authority: Settings,
-    /// HTTP.
+    /// The settings of the HTTP server.
     pub http: HttpConfig,
-    /// OCSP.
+    /// The settings of the OCSP responder.
     pub ocsp: OcspConfig,
-    /// LDAP directories.
+    /// The settings of the built-in directory, and of those that are published to.
     pub ldap: LdapConfig,
-    /// CMP.
+    /// The settings of the CMP service.
     pub cmp: CmpConfig,
-    /// The authorizer.
+    /// The settings of the authorizer.
     pub authorizer: AuthorizerConfig,
-    /// The locations, with `{ca}`, that certificates of CAs name.
+    /// The URLs of CRL, OCSP and CA certificates in the certificates of CAs, with `{ca}` for the name of the issuer.
     pub ca_urls: DefaultUrls,
 }
 
@@ -63,7 +64,7 @@ impl Config {
     /// Reads and checks the file at `path`, or that of the data folder. If the data folder has none, the defaults hold.
     ///
     /// # Errors
-    /// The file cannot be read, or a value is wrong.
+    /// The file cannot be read or is larger than 1 MiB, has a key that does not exist, or a value is wrong.
     pub fn load(folder: &DataFolder, path: Option<&Path>) -> Result<Self, Failure> {
         let own = folder.config();
         let path = path.unwrap_or(&own);
@@ -88,7 +89,7 @@ impl Config {
     /// Gives the built-in directory another address, or `off`.
     ///
     /// # Errors
-    /// The text is neither.
+    /// The text is neither an address with a port nor `off`.
     pub fn set_ldap_listen(&mut self, listen: &str) -> Result<(), Failure> {
         self.file.ldap.listen = listen.to_owned();
         self.ldap = ldap::check(&self.file.ldap, self.ldap.layout.clone())?;

@@ -12,15 +12,15 @@ use crate::exit::Failure;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OcspFile {
-    /// The time from thisUpdate to nextUpdate.
+    /// The time from thisUpdate to nextUpdate of an answer.
     pub validity: DurationText,
     /// How long the responder's certificate is valid. The server renews it at half its life.
     pub responder_validity: DurationText,
     /// Whether serial numbers that were never issued are answered `revoked`.
     pub extended_revoked: bool,
-    /// The retention period that answers give as archive cut-off, or `off`.
+    /// For how long after a certificate's end answers tell its revocation (archive cut-off, RFC 6960 §4.4.4), such as `7y`; or `off`.
     pub archive_cutoff: String,
-    /// The most answers in the cache.
+    /// The most signed answers that the responder caches; 0 for none.
     pub max_cached: usize,
     /// The most requests that are worked on at once.
     pub max_concurrent: usize,
@@ -53,7 +53,7 @@ pub struct OcspConfig {
 /// Checks every value.
 ///
 /// # Errors
-/// A value is out of bounds.
+/// A value is out of bounds or not a duration, or `validity` is more than half of `responder_validity`.
 pub fn check(file: &OcspFile) -> Result<OcspConfig, Failure> {
     let responder_validity =
         file.responder_validity.within("ocsp.responder_validity", 3600, 366 * 86_400)?;

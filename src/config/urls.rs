@@ -57,7 +57,8 @@ impl PublicUrls {
         }
     }
 
-    /// The default locations of CRLs, OCSP and CA certificates for certificates of CAs. They name the full CRL.
+    /// The default locations of CRLs, OCSP and CA certificates, for certificates of CAs, and for those of peers unless CRLs are
+    /// partitioned. They name the full CRL.
     pub fn of_cas(&self) -> DefaultUrls {
         DefaultUrls {
             crl: self.full_crls(),
@@ -71,22 +72,23 @@ impl PublicUrls {
         DefaultUrls { crl: self.partitions(), ..self.of_cas() }
     }
 
-    /// The full CRL, with `{ca}`.
+    /// The URLs of a CA's full CRL, with `{ca}` for the CA's name; none if no public URL is set.
     pub fn full_crls(&self) -> Vec<String> {
         self.both("crl/{ca}.crl", Layout::crl_url)
     }
 
-    /// The CRL of a partition, with `{ca}` and `{partition}`.
+    /// The URLs of the CRL of a partition, with `{ca}` and `{partition}`; none if no public URL is set.
     pub fn partitions(&self) -> Vec<String> {
         self.both("crl/{ca}/{partition}.crl", Layout::partition_url)
     }
 
-    /// The delta CRL, with `{ca}`.
+    /// The URLs of a CA's delta CRL, with `{ca}`; none if no public URL is set.
     pub fn deltas(&self) -> Vec<String> {
         self.both("crl/{ca}/delta.crl", Layout::delta_url)
     }
 
-    /// HTTP comes first, because more daemons read it.
+    /// The URLs at the HTTP server and in the directory, as far as their public URLs are set. HTTP comes first, because more daemons read
+    /// it.
     fn both(&self, path: &str, entry: fn(&Layout, &str) -> String) -> Vec<String> {
         let ldap = self.ldap.iter().map(|server| entry(&server.layout, &server.url));
         self.http(path).into_iter().chain(ldap).collect()

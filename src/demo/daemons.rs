@@ -1,4 +1,4 @@
-//! Two charons on one machine, each with settings of its own, and both with our plugin.
+//! Two processes of charon, strongSwan's IKE daemon, on one machine: each with settings of its own, and both with Countersign's plugin.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ pub const PLUGINS: &str = "/usr/lib/ipsec/plugins";
 /// The plugin that does ESP in user space.
 pub const USER_SPACE_ESP: &str = "libstrongswan-kernel-libipsec.so";
 
-/// Our plugin.
+/// Countersign's plugin for charon.
 pub const PLUGIN: &str = "libstrongswan-countersign.so";
 
 /// `strongswan.conf` of a gateway. ESP is done in user space, because the kernel of a container may not do it.

@@ -1,6 +1,6 @@
 //! The two gateways of the demo: their names and addresses.
 
-/// A gateway.
+/// A gateway of the demo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gateway {
     West,
@@ -19,7 +19,7 @@ impl Gateway {
         }
     }
 
-    /// Its address on the bridge.
+    /// Its address on the demo's bridge, on which its peer and the server reach it.
     pub const fn address(self) -> &'static str {
         match self {
             Self::West => "10.9.0.2",

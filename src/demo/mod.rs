@@ -141,7 +141,7 @@ pub fn inside(folder: &Path, settings: &Settings) -> Result<(), Failure> {
     story::tell(&mut stage)
 }
 
-/// Checks that every program is installed, and names all missing packages at once. Gives the path of charon's plugin.
+/// Checks that every program is installed, and names all missing packages at once. Returns the path of charon's plugin.
 fn prepare(settings: &Settings) -> Result<PathBuf, Failure> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let is_there = |program: &str| {

@@ -16,7 +16,7 @@ use crate::exit::Failure;
 /// Options of unshare(1) for all namespaces of the demo. The process tree ends with its first process, and that with the demo.
 pub const ALL: [&str; 4] = ["--mount-proc", "--kill-child", "-nmpf", "--propagation=private"];
 
-/// The address of the server.
+/// The address of the server on the bridge.
 pub const SERVER: &str = "10.9.0.1";
 
 /// The options of unshare(1) that work on this machine: root needs no user namespace, other users do.

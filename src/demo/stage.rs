@@ -19,9 +19,9 @@ const TAIL: usize = 30;
 /// The host, a network namespace, on which a command runs.
 #[derive(Debug, Clone, Copy)]
 pub enum Host {
-    /// The server's.
+    /// The namespace of the server.
     Server,
-    /// That of a gateway.
+    /// The namespace of this gateway.
     Gateway(Gateway),
 }
 
@@ -43,7 +43,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// A stage in this folder. With `pause`, each step but the first waits for Enter.
+    /// The demo in this folder, before its first step. With `pause`, each step but the first waits for Enter.
     pub fn new(folder: &Path, pause: bool) -> Result<Self, Failure> {
         Ok(Self {
             folder: folder.to_owned(),
@@ -54,7 +54,7 @@ impl Stage {
         })
     }
 
-    /// A file of the demo.
+    /// The path of a file in the demo's folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
@@ -125,7 +125,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Waits until `ready` holds. Fails when the time is over, or when a started process has ended.
+    /// Waits until `ready` holds. Fails after [`PATIENCE`], or when a started process has ended. `what` names the event in the message.
     pub fn wait_until(
         &mut self,
         what: &str,
@@ -142,7 +142,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Waits for a line of a log, from octet `from` on, with all these words, and gives the last one.
+    /// Waits for a line of a log, from octet `from` on, with all these words, and returns the last such line.
     pub fn logged(&mut self, log: &str, from: usize, words: &[&str]) -> Result<String, Failure> {
         let path = self.file(log);
         let line = || {

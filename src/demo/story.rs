@@ -1,4 +1,4 @@
-//! The story of the demo: two gateways enrol and connect, one is revoked, and the other refuses it.
+//! The steps of the demo: two gateways enrol and connect, one is revoked, and the other refuses it.
 
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
@@ -11,7 +11,7 @@ use super::stage::{Host, Stage};
 use crate::exit::Failure;
 use crate::output;
 
-/// The server's address. Only the demo is on this network.
+/// The server's address and port. Only the demo is on this network.
 const LISTEN: &str = "10.9.0.1:8829";
 
 /// Runs every step.

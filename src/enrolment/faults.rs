@@ -7,12 +7,12 @@ thread_local! {
     static LEFT: Cell<Option<u32>> = const { Cell::new(None) };
 }
 
-/// Lets the power fail after `steps` further steps of this thread; `None` for never.
+/// Simulates a power cut: every step of this thread fails after `steps` further ones; `None` for no power cut.
 pub fn fail_after(steps: Option<u32>) {
     LEFT.set(steps);
 }
 
-/// A step on the disk, which fails once the power is out.
+/// Counts a step on the disk. It fails once the power is out.
 pub fn step() -> io::Result<()> {
     match LEFT.get() {
         None => Ok(()),

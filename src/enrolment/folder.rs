@@ -58,7 +58,7 @@ impl Folder {
     /// Locks the folder for this run, and makes it if it does not exist.
     ///
     /// # Errors
-    /// Another run has the lock, or the folder cannot be made.
+    /// Another run has the lock, or the folder or a file in it cannot be made.
     pub fn create(path: &Path) -> Result<Self, Failure> {
         let path = std::path::absolute(path)?;
         let own = path.join("enrolment");
@@ -75,7 +75,7 @@ impl Folder {
     /// Locks the folder of an earlier enrolment for this run.
     ///
     /// # Errors
-    /// There is no enrolment, or another run has the lock.
+    /// There is no enrolment in the folder, or another run has the lock.
     pub fn open(path: &Path) -> Result<Self, Failure> {
         let path = std::path::absolute(path)?;
         if !path.join("enrolment").is_dir() {
@@ -152,7 +152,7 @@ impl Folder {
         write_over(&path, pem(list)?.as_bytes()).map_err(failure_at(&path))
     }
 
-    /// The name of the generation in force.
+    /// The name of the generation in force; `None` before the first, or if `current` is no link.
     pub fn current(&self) -> Option<String> {
         let link = fs::read_link(self.own("current")).ok()?;
         Some(link.file_name()?.to_str()?.to_owned())
@@ -230,7 +230,7 @@ impl Folder {
         }
     }
 
-    /// Removes every file that a failed first enrolment made itself, and no other.
+    /// Removes every file that a failed first enrolment made itself, and no other. If a certificate has come already, nothing is removed.
     pub fn forget(&self) {
         let generations = fs::remove_dir(self.own("generations"));
         // A generation exists only if a certificate came. Its key must stay, even if `current` does not lead to it.
@@ -268,7 +268,8 @@ impl Folder {
         link.is_some_and(|link| fs::read_link(path).is_ok_and(|found| found == target(link)))
     }
 
-    /// Removes the daemon's links whose file the generation in force does not have, in the folders of those that it has.
+    /// Removes links of this enrolment that lead nowhere, because the generation in force lacks their file. It looks in the folders of
+    /// `links`, the links of the generation in force.
     fn remove_dead_links(&self, links: &[&str]) {
         let parent = |link: &&str| self.path.join(link).parent().map(Path::to_owned);
         let mut parents: Vec<PathBuf> = links.iter().filter_map(parent).collect();
@@ -302,7 +303,7 @@ pub fn add_daemon_files(generation: &mut Files, files: &Files) {
     }
 }
 
-/// Certificates, PEM.
+/// Certificates, given in DER, as PEM one after the other.
 pub fn pem(list: &[Vec<u8>]) -> Result<String, Failure> {
     let each = list.iter().map(|der| to_pem("CERTIFICATE", der));
     Ok(each.collect::<Result<Vec<_>, _>>()?.concat())
@@ -320,7 +321,7 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
     }
 }
 
-/// Makes a folder, durably. Tells whether it is new.
+/// Makes a folder, durably, and the folders above it. Returns whether it is new.
 fn make(folder: &Path) -> io::Result<bool> {
     let parent = folder.parent().unwrap_or_else(|| Path::new("/"));
     let mut builder = fs::DirBuilder::new();

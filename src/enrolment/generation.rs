@@ -13,33 +13,33 @@ use super::material::{certificates, key_from_pem, key_pem};
 use super::settings::Settings;
 use crate::exit::Failure;
 
-/// The certificate in force.
+/// The certificate in force, with its key.
 pub struct Present {
     /// The certificate, DER.
     pub certificate: Vec<u8>,
     /// The CA certificates above it, DER.
     pub chain: Vec<Vec<u8>>,
-    /// Its key.
+    /// Its private key.
     pub key: FileKey,
     /// Its decoded fields.
     pub facts: Facts,
 }
 
 impl Present {
-    /// When to renew it: `before` its end, or when two thirds of its validity are over.
+    /// When to renew it: `before` its end; if `None`, when two thirds of its validity are over.
     pub fn renew_at(&self, before: Option<Duration>) -> Timestamp {
         renew_at(&self.facts, before)
     }
 }
 
-/// When to renew a certificate: `before` its end, or when two thirds of its validity are over.
+/// When to renew a certificate: `before` its end; if `None`, when two thirds of its validity are over.
 pub fn renew_at(facts: &Facts, before: Option<Duration>) -> Timestamp {
     let third = facts.not_after.since(facts.not_before) / 3;
     facts.not_after.minus(before.unwrap_or(third))
 }
 
 impl Folder {
-    /// The certificate in force; `None` before the first.
+    /// The certificate in force; `None` before the first enrolment.
     pub fn present(&self) -> Result<Option<Present>, Failure> {
         let Some(name) = self.current() else { return Ok(None) };
         let folder = self.own("generations").join(name);
@@ -53,7 +53,8 @@ impl Folder {
     }
 }
 
-/// The name of a generation: the notBefore and the hash of its certificate. Names sort by notBefore.
+/// The name of a generation: the notBefore of its certificate, and the first 12 hexadecimal digits of the certificate's SHA-256 hash. Names
+/// sort by notBefore.
 pub fn name(issued: &Issued) -> Result<String, Failure> {
     let from = Facts::of(&issued.certificate)?.not_before.to_string();
     let from: String = from.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
@@ -62,7 +63,7 @@ pub fn name(issued: &Issued) -> Result<String, Failure> {
     Ok(format!("{from}-{hash}"))
 }
 
-/// The files of a generation.
+/// The files of a generation: the certificate with the CA certificates above it, its key, and the daemon's files.
 pub fn compose(settings: &Settings, issued: &Issued, key: &FileKey) -> Result<Files, Failure> {
     let failed = |e: countersign_ike_plugin::gateway::GatewayError| Failure::input(e.to_string());
     let key = key_pem(key)?;
@@ -91,7 +92,7 @@ pub fn compose(settings: &Settings, issued: &Issued, key: &FileKey) -> Result<Fi
     Ok(files)
 }
 
-/// Names for CA certificates. They contain the gateway's, so that no other gateway's files have them.
+/// Gives CA certificates names such as `gw1-root1`. They contain the gateway's name, so that no other gateway's files have them.
 fn named<'c>(gateway: &str, what: &str, all: impl Iterator<Item = &'c Vec<u8>>) -> Vec<NamedCa> {
     let name = |number: usize| format!("{gateway}-{what}{number}");
     (1..).zip(all).map(|(number, der)| NamedCa { name: name(number), der: der.clone() }).collect()

@@ -14,7 +14,7 @@ use crate::exit::Failure;
 /// The largest key or secret, in bytes.
 const MAX_SECRET: u64 = 64 << 10;
 
-/// Certificates from a file, PEM or DER.
+/// Reads the certificates of a file, PEM or DER. Returns them in DER, in the order of the file.
 pub fn certificates(path: &Path) -> Result<Vec<Vec<u8>>, Failure> {
     let content = read(path)?
         .ok_or_else(|| Failure::unavailable(format!("`{}` does not exist", path.display())))?;
@@ -36,7 +36,7 @@ pub fn secret(path: &Path) -> Result<Zeroizing<String>, Failure> {
     )))
 }
 
-/// A private key from a file that only its owner can read.
+/// Reads a private key from a file that only its owner can read: PKCS#8, PEM.
 pub fn key_from_pem(path: &Path) -> Result<FileKey, Failure> {
     let text = read_private(path, MAX_SECRET)?;
     let at = |e: &dyn std::fmt::Display| Failure::input(format!("`{}`: {e}", path.display()));

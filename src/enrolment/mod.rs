@@ -23,7 +23,7 @@ use countersign_enroll::cmp::client::ClientError;
 
 use crate::exit::Failure;
 
-/// The mapping from the client's errors.
+/// Gives each error of the CMP client its exit code.
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let code = match &error {

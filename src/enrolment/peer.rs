@@ -34,7 +34,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// A gateway with this credential.
+    /// A gateway with this credential. `signer` is the server's certificate, DER, if the operator named one.
     pub fn new(
         settings: &Settings,
         credential: Credential,
@@ -52,12 +52,12 @@ impl Peer {
         })
     }
 
-    /// A client. Its patience begins now.
+    /// A CMP client. The patience of the settings, the longest time that it waits for the server, begins now.
     pub fn client(&self) -> Client<'_> {
         self.client_of(&self.credential, &self.anchors)
     }
 
-    /// Whether a secret protects its messages.
+    /// Whether a shared secret, and not a certificate, protects its messages.
     pub const fn is_by_secret(&self) -> bool {
         matches!(self.credential, Credential::Secret { .. })
     }
@@ -186,7 +186,8 @@ pub fn first_template<'w>(
     })
 }
 
-/// The first identity as common name. RFC 9483 §4.1.1 requires a subject, and some servers have none of their own for the account.
+/// The first identity that is no DN, as common name; the empty name if there is none, or if it is too long. RFC 9483 §4.1.1 requires a
+/// subject, and some servers have none of their own for the account.
 fn common_name(ids: &[Identity]) -> Result<Name, Failure> {
     let text = ids.iter().find_map(|id| match id {
         Identity::Fqdn(text) | Identity::Email(text) => Some(text.clone()),
@@ -199,6 +200,7 @@ fn common_name(ids: &[Identity]) -> Result<Name, Failure> {
     }
 }
 
+/// The requested notAfter: now and the number of days in the settings. `None` leaves it to the CA.
 fn not_after(settings: &Settings) -> Option<Timestamp> {
     let days = Duration::from_secs(u64::from(settings.days?) * 86_400);
     Some(SystemClock.now().plus(days).whole_seconds())

@@ -23,12 +23,12 @@ pub enum Purpose {
     Renewal,
 }
 
-/// The state of a transaction.
+/// The state of the CMP transaction of a pending request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// The request may have been sent, and no answer came. The next run sends a new request for the same key.
     Sent,
-    /// The CA has not decided.
+    /// The CA has not decided. The next run polls.
     Waiting(Waiting),
     /// The certificate came, and is good. The certConf may have been sent.
     Issued(Box<Issued>),
@@ -36,17 +36,17 @@ pub enum State {
     Confirmed(Box<Issued>),
 }
 
-/// A pending request.
+/// A request for a certificate that is not finished.
 pub struct Pending {
     /// Its purpose.
     pub purpose: Purpose,
-    /// Its key.
+    /// The private key of the requested certificate.
     pub key: FileKey,
     /// The state of its transaction.
     pub state: State,
 }
 
-/// `transaction.toml`. Octets are hexadecimal, certificates base64.
+/// The content of `transaction.toml`. transactionID and nonce are hexadecimal; certificates are DER in base64.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Written {
@@ -63,7 +63,7 @@ struct Written {
 }
 
 impl Folder {
-    /// The pending request, if there is one.
+    /// The pending request; `None` if there is none.
     pub fn pending(&self) -> Result<Option<Pending>, Failure> {
         let transaction = self.pending_transaction();
         let Some(text) = read(&transaction)? else { return Ok(None) };
@@ -104,7 +104,7 @@ impl Folder {
         self.save_state(pending.purpose, &pending.state)
     }
 
-    /// As [`Self::save_pending`], without the key.
+    /// As [`Self::save_pending`], for a request whose key the caller has taken out of it.
     pub fn save_state(&self, purpose: Purpose, state: &State) -> Result<(), Failure> {
         let path = self.pending_transaction();
         let text = toml::to_string(&Written::of(purpose, state))

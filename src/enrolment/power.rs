@@ -1,5 +1,5 @@
-//! Lets the power fail after each single step on the disk. The folder then has the old key with the old certificate, or the new key
-//! with the new one, and the next run finishes the renewal.
+//! A test that lets the power fail after each single step on the disk. The folder then has the old key with the old certificate, or the new
+//! key with the new one, and the next run finishes the renewal.
 
 use countersign_ca::x509::Facts;
 use countersign_ca::{FileKey, KeyAlgorithm};

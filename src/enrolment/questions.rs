@@ -22,7 +22,7 @@ use crate::exit::Failure;
 /// The sender of a query or of a revocation request.
 pub struct Source {
     peer: Peer,
-    /// The certificate that the gateway signs with, DER.
+    /// The certificate that the gateway signs with, DER; `None` if a secret protects its messages.
     certificate: Option<Vec<u8>>,
     /// Its trust anchors, DER.
     roots: Vec<Vec<u8>>,
@@ -82,7 +82,8 @@ pub fn revoke(source: &Source, reason: Reason) -> Result<Value, Failure> {
     }))
 }
 
-/// Queries the CA for each kind of information in turn. Certificates and CRLs are also written to the folder `save`.
+/// Queries the CA for each kind of information in turn. Certificates and CRLs in caCerts, currentCRL and rootCaUpdate are also written to
+/// the folder `save`.
 pub fn query(
     source: &Source,
     kinds: &[Information],
@@ -141,7 +142,7 @@ fn save_files(folder: &Path, files: &[SavedFile]) -> io::Result<()> {
     files.iter().try_for_each(|file| write_over(&folder.join(&file.name), file.content.as_bytes()))
 }
 
-/// The root CA update (RFC 9810 §5.3.19.15) of each trust anchor.
+/// The root CA update (RFC 9810 §5.3.19.15) of each trust anchor that has one, as JSON. Its certificates are added to `files`.
 fn root_update(
     client: &Client<'_>,
     roots: &[Vec<u8>],

@@ -12,24 +12,24 @@ use serde::{Deserialize, Serialize};
 use crate::config::duration;
 use crate::exit::Failure;
 
-/// The first line of the file.
+/// The first line of `enrolment.toml`.
 const HEAD: &str =
     "# Written by `countersign enroll`; `countersign enroll --renew --out` this folder reads it.\n";
 
-/// The longest patience, in seconds.
+/// The longest patience that the operator may set, in seconds.
 const LONGEST: u64 = 30 * 86_400;
 
 /// The settings of an enrolment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The format of this file.
+    /// The version of this file's format, which is 1.
     pub version: u32,
     /// The server's URL.
     pub server: String,
     /// The base name of the files.
     pub name: String,
-    /// The daemon whose file layout is written.
+    /// The daemon whose file layout is written, or `plain`.
     #[serde(rename = "for")]
     pub layout: String,
     /// The kind of key to make.
@@ -43,7 +43,7 @@ pub struct Settings {
     /// The requested profile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
-    /// The recipient of messages.
+    /// The recipient of messages, a DN; without it the NULL-DN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipient: Option<String>,
     /// The requested validity, in days.
@@ -56,12 +56,12 @@ pub struct Settings {
     pub renew_before: Option<String>,
     /// How long to wait for a CA that is busy or has to decide.
     pub patience: String,
-    /// How long one exchange may take.
+    /// How long one HTTP exchange may take.
     pub timeout: String,
     /// The operator's command, run after a certificate is put in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub then: Option<String>,
-    /// How many certificates are kept, the present one included.
+    /// How many certificates are kept to roll back to, the present one included.
     pub keep: usize,
     /// The credential of the first enrolment.
     pub first: First,
@@ -97,15 +97,15 @@ pub struct First {
 /// Options of the command line that come before the file's settings, for one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
-    /// Another server.
+    /// The URL of another server.
     pub server: Option<String>,
-    /// Another time before the certificate's end.
+    /// Another time before the certificate's end at which it is renewed.
     pub renew_before: Option<String>,
-    /// Another command.
+    /// Another command to run after a certificate is put in force.
     pub then: Option<String>,
-    /// Another patience.
+    /// Another time to wait for a CA that is busy or has to decide.
     pub patience: Option<String>,
-    /// Another time-out.
+    /// Another time that one HTTP exchange may take.
     pub timeout: Option<String>,
     /// Renew although it is not due.
     pub now: bool,
@@ -117,7 +117,7 @@ impl First {
         self.reference.is_none() && self.certificate.is_none()
     }
 
-    /// The MAC by its name.
+    /// The MAC by its name; `pbm` if none is named.
     pub fn mac(&self) -> Result<MacKind, Failure> {
         match self.mac.as_deref() {
             None | Some("pbm") => Ok(MacKind::PasswordBasedMac),
@@ -130,7 +130,7 @@ impl First {
 }
 
 impl Settings {
-    /// Reads the file's text.
+    /// Parses the file's text, and checks the values.
     pub fn parse(text: &str) -> Result<Self, String> {
         let read: Self = toml::from_str(text).map_err(|e| e.to_string())?;
         if read.version != 1 {
@@ -140,13 +140,14 @@ impl Settings {
         Ok(read)
     }
 
-    /// The file's text.
+    /// The text of `enrolment.toml` with these settings.
     pub fn text(&self) -> Result<String, Failure> {
         let text = toml::to_string(self);
         Ok(format!("{HEAD}{}", text.map_err(|e| Failure { code: 1, message: e.to_string() })?))
     }
 
-    /// Checks every value once.
+    /// Checks the server's URL, the kinds of key and MAC, identities, DNs, durations and the layout, and that the daemon can use the kind
+    /// of key.
     pub fn check(&self) -> Result<(), Failure> {
         self.http()?;
         self.key_algorithm()?;
@@ -183,12 +184,12 @@ impl Settings {
         self
     }
 
-    /// The transport.
+    /// The HTTP client for the server's URL.
     pub fn http(&self) -> Result<Http, Failure> {
         Ok(Http::new(&self.server, duration("--timeout", &self.timeout, 1, 3600)?)?)
     }
 
-    /// The file layout of the daemon.
+    /// The file layout of the daemon, parsed.
     pub fn layout(&self) -> Result<Layout, Failure> {
         self.layout.parse().map_err(|e| Failure::input(format!("--for: {e}")))
     }
@@ -226,7 +227,8 @@ impl Settings {
     }
 }
 
-/// The base name of the files, if the operator gives none: the first label of the first identity, if a file can have that name.
+/// The base name of the files, if the operator gives none: the first label of the first identity, or `gateway` if a file cannot have that
+/// name.
 pub fn default_name(ids: &[String]) -> String {
     let text = ids.first().and_then(|id| id.split_once(':')).map_or("", |(_, text)| text);
     let label = text.split(['.', '@']).next().unwrap_or_default();

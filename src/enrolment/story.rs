@@ -24,17 +24,17 @@ pub const SIGNER: &str = "signer.pem";
 /// The file that exists, in `DIR/enrolment`, while the operator's command has still to be run for a new certificate.
 const THEN: &str = "then";
 
-/// How often a confirmation is sent while the CA does not answer.
+/// How many times, at most, a run sends the certConf while the CA does not answer.
 const CONFIRMATIONS: u32 = 3;
 
 /// How far the certConf (RFC 9810 §5.3.18) for a certificate has come.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Confirming {
-    /// None was sent.
+    /// No certConf was sent.
     NotSent,
-    /// One may have been sent, and was not answered.
+    /// A certConf may have been sent, and was not answered.
     Unanswered,
-    /// The CA acknowledged it.
+    /// The CA acknowledged the certConf, with a pkiConf.
     Acknowledged,
 }
 
@@ -324,7 +324,7 @@ fn confirm(
     }
 }
 
-/// Finds out whether the CA knows that the gateway has the certificate, after it refused a repeated certConf.
+/// Finds out whether the CA has accepted that the gateway has the certificate, after it refused a repeated certConf.
 ///
 /// The CA may have received the first certConf all the same, and have forgotten the transaction since, or take no further message from
 /// this sender. A query signed with the new certificate shows whether the CA accepts it. Only a refusal that the CA authenticated
@@ -393,7 +393,7 @@ fn run_then(folder: &Folder, settings: &Settings) -> Result<(), Failure> {
     }
 }
 
-/// The certificate in force, as the command prints it.
+/// A certificate as the command prints it, with `status`, such as `renewed`.
 fn describe(
     status: &str,
     folder: &Folder,

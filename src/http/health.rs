@@ -18,13 +18,13 @@ const LITTLE_ROOM: u64 = 256 << 20;
 /// With less space on the disk than this, in octets, the server is not ready: the journal will soon fill the disk.
 const NO_ROOM: u64 = 16 << 20;
 
-/// `/healthz`: the process answers.
+/// `/healthz`: always 200, which says that the process answers.
 pub async fn healthz() -> HttpResponse {
     plain(StatusCode::OK, "ok\n")
 }
 
-/// `/readyz`: 200 when the clock, the disk, the threads, the CAs and the CRLs are good, else 503 and the reasons. Warnings are listed
-/// either way.
+/// `/readyz`: 200 when the journal, the threads, the directories, the disk, the clock, the CAs, the OCSP responders and the CRLs are good,
+/// else 503 and the reasons. Warnings are listed either way.
 pub async fn readyz(state: web::Data<ServerState>) -> HttpResponse {
     let Ok(Findings { reasons, warnings }) = web::block(move || look(&state)).await else {
         return plain(StatusCode::SERVICE_UNAVAILABLE, "busy\n");
@@ -45,7 +45,7 @@ pub struct Findings {
     pub warnings: Vec<String>,
 }
 
-/// Looks at every part of the server. It may wait for the disk.
+/// Looks at every part of the server, and returns the faults. It may wait for the disk.
 pub fn look(state: &ServerState) -> Findings {
     let (authority, now) = (&state.authority, state.authority.now());
     let mut found = Findings::default();
@@ -77,7 +77,7 @@ fn little_space(left: u64) -> String {
     format!("the disk of the data folder has {} MiB left: make space", left >> 20)
 }
 
-/// The space on the disk of a folder that users other than root may fill, in octets.
+/// The space on the disk of a folder that users other than root may fill, in octets; `None` if the system does not tell it.
 pub fn free_space(folder: &Path) -> Option<u64> {
     let disk = rustix::fs::statvfs(folder).ok()?;
     Some(disk.f_bavail.saturating_mul(disk.f_frsize))
@@ -108,8 +108,8 @@ fn look_at_ca(authority: &Authority, ca: &CaInfo, now: Timestamp, found: &mut Fi
     }
 }
 
-/// The first profile whose certificates would outlive their CA, and are therefore cut to its end. `None` if there is none, or if the
-/// CA's next key issues already.
+/// The first profile whose certificates would outlive their CA, and are therefore cut to its end. `None` if there is none, for a root, or
+/// if the CA's next key issues already.
 pub fn cut_profile(authority: &Authority, ca: &CaInfo, now: Timestamp) -> Option<String> {
     if ca.is_root || authority.is_succeeded(&ca.name) {
         return None;

@@ -1,4 +1,5 @@
-//! `/metrics`, for Prometheus. A counter is raised when a message is answered; the gauges are set from the server's state at each scrape.
+//! `/metrics`, for Prometheus. A counter is raised when a message is answered; the gauges are set from the server's state each time that
+//! Prometheus reads them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -25,7 +26,7 @@ use crate::bridge::Bridge;
 /// A gauge of a number that is never negative.
 type Unsigned = Gauge<u64, AtomicU64>;
 
-/// `/metrics`
+/// Answers `GET /metrics`.
 pub async fn metrics(metrics: web::Data<Metrics>, state: web::Data<ServerState>) -> HttpResponse {
     match web::block(move || metrics.text(&state)).await {
         Ok(Ok(text)) => HttpResponse::Ok()
@@ -85,7 +86,7 @@ impl Metrics {
         self.ocsp.answers.get_or_create(&labels).inc();
     }
 
-    /// The text that Prometheus reads.
+    /// Sets the gauges, and returns the text that Prometheus reads (OpenMetrics).
     ///
     /// # Errors
     /// The store cannot be read.
@@ -106,12 +107,12 @@ impl Metrics {
     }
 }
 
-/// A count as a gauge holds it.
+/// A count as the signed number of a gauge; the largest such number if the count is larger.
 fn signed<N: TryInto<i64>>(count: N) -> i64 {
     count.try_into().unwrap_or(i64::MAX)
 }
 
-/// The journal and the records.
+/// The metrics of the journal and the records.
 #[derive(Default)]
 struct StoreMetrics {
     entries: Unsigned,
@@ -152,7 +153,7 @@ impl StoreMetrics {
     }
 }
 
-/// The last CRL of each CA and scope.
+/// The metrics of the last CRL of each CA and scope (full, delta, or a partition).
 #[derive(Default)]
 struct CrlMetrics {
     number: Family<CrlLabels, Gauge>,
@@ -191,7 +192,7 @@ impl CrlMetrics {
     }
 }
 
-/// OCSP responses, and the certificates of the responders.
+/// The metrics of OCSP responses, and of the certificates of the responders.
 #[derive(Default)]
 struct OcspMetrics {
     answers: Family<OcspLabels, Counter>,
@@ -223,7 +224,7 @@ impl OcspMetrics {
     }
 }
 
-/// The built-in directory, and the other LDAP servers that are published to.
+/// The metrics of the built-in directory, and of the other LDAP servers that are published to.
 #[derive(Default)]
 struct LdapMetrics {
     connections: Unsigned,
@@ -294,7 +295,7 @@ impl LdapMetrics {
     }
 }
 
-/// The answers of the authorizer.
+/// The metrics of the authorizer's answers to IKE daemons.
 #[derive(Default)]
 struct DecisionMetrics {
     decisions: Family<DecisionLabels, Gauge>,
@@ -330,7 +331,7 @@ impl DecisionMetrics {
     }
 }
 
-/// The findings of `/readyz`, and the figures behind them.
+/// The metrics of the findings of `/readyz`, and the figures behind them.
 #[derive(Default)]
 struct HealthMetrics {
     reasons: Gauge,

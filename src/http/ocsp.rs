@@ -18,8 +18,9 @@ use tracing::field::display;
 
 use super::response::{http_date, is_cached_by_client};
 
-/// The media types (RFC 6960 §A.1, §C).
+/// The media type of a request (RFC 6960 §A.1, §C.1).
 const REQUEST: &str = "application/ocsp-request";
+/// The media type of a response (RFC 6960 §A.1, §C.2).
 const RESPONSE: &str = "application/ocsp-response";
 
 /// How long a body may take to arrive. A request has about a hundred octets.
@@ -34,13 +35,13 @@ const MAX_AGE: u64 = 300;
 /// Called with every answer, to count it.
 pub type Observer = Arc<dyn Fn(&Answer) + Send + Sync>;
 
-/// An answer, and the time at which it was made.
+/// An answer, and the time at which it was made or found in the cache.
 struct TimedAnswer {
     answer: Answer,
     at: Timestamp,
 }
 
-/// OCSP at its paths.
+/// The HTTP endpoint of the OCSP responders.
 #[derive(Clone)]
 pub struct Endpoint {
     service: Arc<OcspService>,
@@ -73,7 +74,8 @@ impl Endpoint {
         );
     }
 
-    /// The answer to a request, and the time at which it was made. `None` if too many requests are worked on already.
+    /// The answer to a request, and the time at which it was made. `None` if too many requests are worked on already, or if the work
+    /// failed.
     async fn answer(&self, request: web::Bytes, client: Option<SocketAddr>) -> Option<TimedAnswer> {
         // A cached response is only looked up, which is not worth waking a blocking thread for.
         if let Some(answer) = self.service.kept(&request) {

@@ -13,7 +13,7 @@ use super::state::ServerState;
 /// The longest max-age for caches, in seconds. Without it, a revocation would be unseen until nextUpdate.
 const MAX_AGE: u64 = 300;
 
-/// Adds the routes.
+/// Adds the routes of the repository.
 pub fn configure(routes: &mut web::ServiceConfig) {
     routes
         .route("/crl/{file}", web::get().to(full_crl))
@@ -56,7 +56,7 @@ async fn partial_crl(
     }
 }
 
-/// A CRL; 304 if the client's cache has it (RFC 9110 §13.1.2).
+/// Answers with the CRL of a CA and scope; 304 if the client's cache has it (RFC 9110 §13.1.2), 404 if there is no such CRL.
 pub async fn crl(
     ca: Label,
     scope: CrlScope,

@@ -22,7 +22,7 @@ const MAX_VALUE: usize = 255;
 
 const ATTRIBUTES: &str = "expected one of certHash, uri, email, iHash, iAndSHash, name, sHash, sKIDHash (RFC 4387 §2.2)\n";
 
-/// Adds the routes.
+/// Adds the routes of the look-ups.
 pub fn configure(routes: &mut web::ServiceConfig) {
     routes
         .route("/certificates/search.cgi", web::get().to(certificates))
@@ -30,16 +30,16 @@ pub fn configure(routes: &mut web::ServiceConfig) {
         .route("/hash/{sha1}", web::get().to(by_hash));
 }
 
-/// The subject of a query.
+/// The certificates that a query asks for.
 enum Query {
-    /// Certificates with this key.
+    /// Certificates that have this search key: a hash, a name or an address.
     Key(SearchKey),
     /// Certificates of CAs whose issuer's name, DER, has this SHA-1.
     Issuer(Sha1),
 }
 
-/// The certificates of a query, newest first: one as `application/pkix-cert`, several as `multipart/mixed`. `iHash` gives certificates of
-/// CAs only: with those of peers, the answer would be everything that the CA issued.
+/// The certificates of a query, those of CAs first, then the others, newest first: one as `application/pkix-cert`, several as
+/// `multipart/mixed`. `iHash` gives certificates of CAs only: with those of peers, the answer would be everything that the CA issued.
 async fn certificates(request: HttpRequest, state: web::Data<ServerState>) -> HttpResponse {
     let query = match parse(request.query_string()) {
         Ok(query) => query,
@@ -103,7 +103,8 @@ async fn crls_of(names: Vec<Label>, state: web::Data<ServerState>) -> HttpRespon
     }
 }
 
-/// `GET /hash/<40 hexadecimal digits>`: the certificate with this SHA-1, which an IKEv2 peer received.
+/// `GET /hash/<40 hexadecimal digits>`: the certificate with this SHA-1. An IKEv2 peer received the hash and this URL instead of the
+/// certificate.
 async fn by_hash(
     hash: web::Path<String>,
     request: HttpRequest,
@@ -169,7 +170,7 @@ fn cas_with(authority: &Authority, key: &SearchKey) -> Vec<Label> {
     named.map(|ca| ca.name.clone()).collect()
 }
 
-/// Parses a query, which has one attribute with its value (RFC 4387 §2.1).
+/// Parses a query, which has one attribute with its value (RFC 4387 §2).
 fn parse(query: &str) -> Result<Query, String> {
     let pairs = web::Query::<Vec<(String, String)>>::from_query(query)
         .map_err(|_| ATTRIBUTES.to_owned())?

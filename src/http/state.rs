@@ -13,18 +13,18 @@ use crate::threads::Threads;
 
 /// The parts of a running server.
 pub struct ServerState {
-    /// The instance.
+    /// The instance that it serves.
     pub instance: Arc<Instance>,
-    /// Its authority.
+    /// The authority of the instance, with open keys.
     pub authority: Arc<Authority>,
-    /// The LDAP directories.
+    /// The built-in LDAP directory, and the publishers to others.
     pub bridge: Arc<Bridge>,
     /// The authorizer, if it runs within this server.
     pub authorizer: Option<Arc<Running>>,
-    /// The threads that sign.
+    /// The panics of the threads that sign.
     pub threads: Threads,
-    /// The HTTP connections.
+    /// The slots of the HTTP connections.
     pub connections: Arc<ConnectionSlots>,
-    /// The verification of the journal.
+    /// The verification of the journal, which runs once after the start.
     pub journal: JournalCheck,
 }

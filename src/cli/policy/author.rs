@@ -34,7 +34,7 @@ pub struct Check {
 enum Vocabulary {
     /// The attributes of isakmpd.policy(5)
     Ipsec,
-    /// Any
+    /// Any attributes
     Any,
 }
 
@@ -47,7 +47,7 @@ pub enum Depth {
     Warnings,
 }
 
-/// The result of a check.
+/// The files that were checked, the assertions in them, and the findings.
 struct Checked {
     sources: Vec<Source>,
     assertions: Vec<Assertion>,
@@ -213,7 +213,7 @@ fn replace(path: &Path, content: &[u8]) -> Result<(), Failure> {
     })
 }
 
-/// `policy vocabulary`
+/// Carries out `policy vocabulary`: prints the action attributes of IPsec.
 pub fn vocabulary(context: &Context) {
     let rows: Vec<Value> = ipsec::names()
         .filter_map(ipsec::attribute)

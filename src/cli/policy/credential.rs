@@ -19,7 +19,7 @@ use crate::passphrase;
 /// `policy sign`
 #[derive(Debug, Args)]
 pub struct Sign {
-    /// The unsigned assertion, whose authorizer is the key; `-` is standard input
+    /// The unsigned assertion, whose `Authorizer` is the principal of the key; `-` is standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// The key, as `policy keygen` wrote it
@@ -70,7 +70,7 @@ impl Sign {
     }
 }
 
-/// The only assertion of a file. It ends with a newline, so that a signature can follow.
+/// The only assertion of a file, which must be unsigned. It ends with a newline, so that a signature can follow.
 fn unsigned(source: &Source) -> Result<Assertion, Failure> {
     let parts = split(source.text());
     let [part] = parts.as_slice() else {
@@ -174,7 +174,7 @@ impl Keygen {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct ShowPrincipal {
-    /// A principal in any spelling
+    /// A principal in any spelling: a key, a distinguished name or another name
     #[arg(value_name = "PRINCIPAL")]
     text: Option<String>,
     /// A certificate, DER or PEM: the principals of its key and of its name

@@ -1,4 +1,5 @@
-//! `countersign policy …`: the tools for authors of KeyNote policy. They need no instance.
+//! `countersign policy …`: the tools for authors of KeyNote policy. They need no instance. Those that open a key read the passphrase as an
+//! instance does.
 
 mod author;
 mod credential;

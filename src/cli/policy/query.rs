@@ -25,7 +25,7 @@ pub struct Query {
     /// An action attribute, as NAME=VALUE; may be given several times
     #[arg(long, short, value_name = "NAME=VALUE", value_parser = pair)]
     attribute: Vec<(String, String)>,
-    /// A JSON file with `requesters`, `attributes` and `values`; flags add to it
+    /// A JSON file with `requesters`, `attributes` and `values`; flags add requesters and attributes, and its `values` replace --values
     #[arg(long, short, value_name = "FILE")]
     input: Option<PathBuf>,
     #[command(flatten)]
@@ -35,7 +35,7 @@ pub struct Query {
     explain: bool,
 }
 
-/// A question as a JSON file.
+/// A question as a JSON file. Without `values`, those of the command line count.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Input {

@@ -33,13 +33,13 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// The policy set of the files.
+    /// Loads the policy set of the files.
     pub fn set(&self) -> Result<PolicySet, Failure> {
         load(&self.policy, &self.credentials, legacy(self.legacy_signatures))
     }
 }
 
-/// Whether legacy signatures are accepted, from the command line's switch.
+/// Whether signatures with MD5, SHA-1 and DSA are accepted, from the command line's switch.
 pub const fn legacy(accepted: bool) -> LegacySignatures {
     if accepted { LegacySignatures::Accepted } else { LegacySignatures::Refused }
 }
@@ -78,7 +78,8 @@ impl Order {
     }
 }
 
-/// The requesters, as the authorizer makes them. `passphrase:…` stands for a pre-shared key, whose hashes are requesters, too.
+/// The requesters of a question, as the authorizer makes them. `passphrase:…` stands for a pre-shared key, whose hashes are requesters,
+/// too.
 pub fn requesters<'n>(named: impl IntoIterator<Item = &'n String>) -> Result<Requesters, String> {
     let mut spellings: Vec<Zeroizing<Vec<u8>>> = Vec::new();
     for name in named {
@@ -92,7 +93,8 @@ pub fn requesters<'n>(named: impl IntoIterator<Item = &'n String>) -> Result<Req
     Requesters::new(&spellings).map_err(|e| e.to_string())
 }
 
-/// Warnings about requesters and attributes of an IPsec question that the authorizer never uses.
+/// Warnings about requesters and attributes that the authorizer never uses in a question about IPsec. No warnings if `app_domain` is not
+/// `IPsec policy`.
 pub fn never_asked<'n>(
     named: impl IntoIterator<Item = &'n String>,
     attributes: &[(&String, &String)],
@@ -120,7 +122,7 @@ pub fn never_asked<'n>(
     unusable.chain(attributes).collect()
 }
 
-/// A file, or standard input for `-`.
+/// Reads a file, or standard input for `-`, of at most [`MAX_FILE`] bytes.
 pub fn read(path: &Path) -> Result<Source, Failure> {
     let (name, text) = if path == Path::new("-") {
         ("standard input".to_owned(), read_limited(std::io::stdin().lock()))
@@ -148,7 +150,7 @@ pub fn refused(source: &Source, findings: &[Finding]) -> Failure {
     Failure::input(format!("`{}` is no policy, and nothing of it is used\n{shown}", source.name()))
 }
 
-/// A finding as JSON.
+/// A finding about a policy file, as JSON.
 pub fn finding_json(source: &Source, finding: &Finding) -> Value {
     let position = source.position(finding.span.start());
     json!({
@@ -176,7 +178,7 @@ pub fn show(context: &Context, text: impl FnOnce() -> String, json: impl FnOnce(
     }
 }
 
-/// `1 file`, `2 files`
+/// A count with its noun: `1 file`, `2 files`.
 pub fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

@@ -23,7 +23,7 @@ pub struct Suite {
     /// Let signatures with MD5, SHA-1 and DSA count
     #[arg(long)]
     legacy_signatures: bool,
-    /// Run only cases whose name contains this
+    /// Run only cases whose name contains this text
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
     /// Explain the answer of each case that fails
@@ -31,11 +31,11 @@ pub struct Suite {
     explain: bool,
 }
 
-/// A TOML file.
+/// A TOML file of cases.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TomlFile {
-    /// Policy files, beside the file of cases.
+    /// Policy files. A relative path begins at the folder of the file of cases; so does one in `credentials`.
     #[serde(default)]
     policy: Vec<PathBuf>,
     #[serde(default)]
@@ -87,12 +87,12 @@ struct JsonOutcome {
     value: Option<String>,
 }
 
-/// The result of a case.
+/// The result of a case: the compliance value that was found, and the one that was expected.
 struct Verdict {
     id: String,
-    /// The value, or why there is none.
+    /// The compliance value, or why there is none.
     answer: Result<String, String>,
-    /// The expected value; `None` if the case has none.
+    /// The expected value, or `error`; `None` if the case expects nothing and always passes.
     expected: Option<String>,
     explanation: Option<String>,
 }

@@ -1,5 +1,5 @@
-//! The middleware of every request: its turn on the connection, HEAD and OPTIONS (RFC 9110 §9.3.2 and §9.3.7), and an answer that is sent
-//! in parts.
+//! The middleware of every request. It lets the requests of a connection begin one after the other, answers OPTIONS, treats HEAD as GET
+//! (RFC 9110 §9.3.7 and §9.3.2), and hands an answer's body on in parts.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -21,10 +21,10 @@ use super::turn::{Serving, Turn};
 /// The largest part of an answer that is copied for the socket at once, in octets.
 const PART: usize = 32 << 10;
 
-/// Paths, with all below them, that take only POST.
+/// Paths that take only POST, as do all paths that begin with them.
 const POSTED: [&str; 2] = ["/.well-known/cmp", "/pkix"];
 
-/// Serves a request when its turn has come.
+/// Serves a request once the answers to the earlier requests of its connection have left.
 ///
 /// # Errors
 /// The application failed.
@@ -84,7 +84,7 @@ fn allowed(path: &str) -> &'static str {
     }
 }
 
-/// A body that notifies the connection's turn when it has arrived whole.
+/// A request's body that notes in the connection's [`Turn`] that it has arrived whole.
 struct Watched {
     payload: Payload,
     turn: Rc<Turn>,
@@ -102,7 +102,7 @@ impl Stream for Watched {
     }
 }
 
-/// An answer in parts. Dropping it ends the turn of its request.
+/// An answer's body, in parts of at most [`PART`] octets. Dropping it ends the work on its request.
 struct Parts {
     body: BoxBody,
     rest: Bytes,

@@ -1,7 +1,7 @@
-//! The end of a request on the wire (RFC 9112 §6 and §7.1).
+//! Finds the end of a request's head and body in a client's octets (RFC 9112 §6 and §7.1).
 //!
-//! The HTTP library must not read beyond it. It would decode the head of the next request, and take that request's method for the one
-//! that it still answers: an answer to POST would lose its body if the next request is HEAD.
+//! The HTTP library must not read beyond the end of a request. It would decode the head of the next request, and take that request's method
+//! for the one that it still answers: an answer to POST would lose its body if the next request is HEAD.
 
 /// The part of a request that the client's next octets belong to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,12 +16,12 @@ pub enum Framing {
     UntilEnd,
 }
 
-/// A position in a head.
+/// A position in the head of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line {
     /// Before its first line. Empty lines there are ignored (RFC 9112 §2.2).
     Before,
-    /// In a line.
+    /// In a line that is not empty.
     Within,
     /// After the end of a line.
     Ended,
@@ -29,7 +29,7 @@ pub enum Line {
     Cr,
 }
 
-/// A position in a chunked body:
+/// A position in a chunked body (RFC 9112 §7.1):
 ///
 /// ```text
 /// chunked-body   = *chunk last-chunk trailer-section CRLF
@@ -37,7 +37,6 @@ pub enum Line {
 /// chunk-size     = 1*HEXDIG
 /// last-chunk     = 1*("0") [ chunk-ext ] CRLF
 /// ```
-/// RFC 9112 §7.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chunk {
     /// Before a chunk's size.
@@ -46,7 +45,7 @@ pub enum Chunk {
     Size(u64),
     /// In the extension that follows the size.
     Extension(u64),
-    /// After the CR of the size's line.
+    /// After the CR of the size's line. The number is the size, as in the two positions before.
     SizeLf(u64),
     /// In the data, of which this many octets are still to come.
     Data(u64),
@@ -70,9 +69,9 @@ struct Stepped {
     step: Step,
 }
 
-/// The effect of octets.
+/// The effect of octets on the position in a chunked body.
 enum Step {
-    /// A new position.
+    /// The body goes on at this position.
     On(Chunk),
     /// The end of the body.
     End,
@@ -187,7 +186,7 @@ impl Chunk {
 mod tests {
     use super::*;
 
-    /// How many octets belong to it when they arrive in these pieces; `None` if it does not end.
+    /// How many octets belong to the head or body when they arrive in these pieces; `None` if it does not end.
     fn taken(mut framing: Framing, pieces: &[&[u8]]) -> Option<usize> {
         let mut all = 0;
         for piece in pieces {
@@ -201,7 +200,7 @@ mod tests {
         None
     }
 
-    /// Asserts that it ends after `octets`, in whatever pieces they arrive.
+    /// Asserts that the head or body ends after `octets`, in whatever pieces they arrive, with `behind` after them.
     #[track_caller]
     fn ends(framing: Framing, octets: &[u8], behind: &[u8]) {
         let all = [octets, behind].concat();

@@ -41,32 +41,32 @@ const BACKLOG: i32 = 1024;
 /// How long the shutdown of a connection may take.
 const DISCONNECT: Duration = Duration::from_secs(1);
 
-/// The pause between two looks of a connection for a free slot.
+/// The pause between two attempts of a connection to get a slot, the permission to be one of the connections that are served.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// How long a refused client may go on sending before the connection is closed.
 const LINGER: Duration = Duration::from_millis(200);
 
-/// How often octets of a refused client are read.
+/// How many times octets of a refused client are read, at most.
 const READS: usize = 16;
 
 /// The response to a client that gets no slot.
 const NO_SLOT: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nretry-after: 2\r\nconnection: close\r\n\r\n";
 
-/// The time-outs and bounds of HTTP.
+/// The time-outs and bounds of the HTTP server.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// The number of event loops.
     pub workers: usize,
     /// The most blocking threads of each event loop.
     pub blocking_threads: usize,
-    /// The most connections at once.
+    /// The most connections that are served at once.
     pub max_connections: usize,
     /// How long a client may take to send a request's head.
     pub request_timeout: Duration,
     /// How long a client may go without reading anything of an answer.
     pub write_timeout: Duration,
-    /// How long a connection may stay idle.
+    /// How long a connection may stay idle between requests.
     pub keep_alive: Duration,
     /// How long requests may take to finish when the server stops.
     pub shutdown_timeout: Duration,
@@ -83,7 +83,8 @@ pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     Ok(listener)
 }
 
-/// A server for the application that `factory` makes for each event loop. A client without a slot is refused by a 503.
+/// A server for the application that `factory` makes for each event loop. `connections` has the slots; a client without a slot is refused
+/// by a 503.
 ///
 /// # Errors
 /// The operating system refuses the address or the socket.
@@ -150,7 +151,8 @@ where
     Ok(builder.listen("http", listener, make)?.run())
 }
 
-/// Takes a slot for a connection. If all slots are taken, it waits for one; if the client's address has its share, the client is refused.
+/// Takes a slot for a connection. If all slots are taken, it waits for one, for at most `patience`. Without a slot by then, or if the
+/// client's address has its share already, the client is refused by a 503. `leaving` bounds the refused connections that may linger.
 async fn take_slot(
     socket: &TcpStream,
     connections: &Arc<ConnectionSlots>,

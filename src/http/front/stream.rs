@@ -1,5 +1,5 @@
 //! A client's connection, as the HTTP service reads and writes it. The service gets the client's octets head by head and body by body, and
-//! none while it is not the client's turn.
+//! none of the next request while the server answers.
 
 use std::io;
 use std::pin::Pin;
@@ -13,10 +13,10 @@ use tokio::net::TcpStream;
 
 use super::turn::Turn;
 
-/// How many octets are read at once.
+/// How many octets are read from the socket at once, at most.
 const CHUNK: usize = 8 << 10;
 
-/// A connection.
+/// A client's connection, as a stream of octets for the HTTP service.
 pub struct Stream {
     socket: TcpStream,
     turn: Rc<Turn>,

@@ -1,5 +1,5 @@
-//! The turn on a connection: the client's to send, or ours to answer. A request is begun when the answer before it has left, and the octets
-//! after it are not read until its own answer has.
+//! The turn on a connection: it is the client's to send, or the server's to answer. A request begins when the answer before it has left,
+//! and the octets after it are not read until its own answer has left.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -19,14 +19,14 @@ pub struct Turn {
     framing: Cell<Option<Framing>>,
     /// Whether part of an answer may still be in the service's buffer.
     is_unsent: Cell<bool>,
-    /// The task that waits to read on.
+    /// The task that waits to read from the client.
     reader: RefCell<Option<Waker>>,
     /// The task that waits to begin with the next request.
     next: RefCell<Option<Waker>>,
 }
 
 impl Turn {
-    /// The turn of a new connection: the client's, to send a request.
+    /// The state of a new connection: the client may send a request.
     pub fn new(slot: ConnectionSlot) -> Rc<Self> {
         Rc::new(Self {
             slot,
@@ -65,12 +65,12 @@ impl Turn {
         most
     }
 
-    /// Has the task woken when the client may be read again.
+    /// Has the task of `context` woken when the client may be read again.
     pub fn await_open(&self, context: &Context<'_>) {
         *self.reader.borrow_mut() = Some(context.waker().clone());
     }
 
-    /// Waits until the answers before have left, and begins with a request. `body` is the framing of its body, if it has one.
+    /// Waits until the answers to earlier requests have left, and begins with a request. `body` is the framing of its body, if it has one.
     pub async fn begin(self: &Rc<Self>, body: Option<Framing>) -> Serving {
         poll_fn(|context| {
             if self.serves.get() || self.is_unsent.get() {
@@ -87,17 +87,17 @@ impl Turn {
         Serving(Rc::clone(self))
     }
 
-    /// The request's body has arrived whole.
+    /// Notes that the request's body has arrived whole.
     pub fn has_body(&self) {
         self.slot.note(Activity::Working);
     }
 
-    /// Part of the answer is sent.
+    /// Notes that part of the answer was sent.
     pub fn answers(&self) {
         self.slot.note(Activity::Waiting);
     }
 
-    /// Every part of the answer that was made has left.
+    /// Notes that the service has written everything that it has. If the answer is complete, the next request may begin.
     pub fn has_left(&self) {
         if self.serves.get() || !self.is_unsent.get() {
             return;
@@ -119,7 +119,7 @@ fn wake(waiting: &RefCell<Option<Waker>>) {
 pub struct Serving(Rc<Turn>);
 
 impl Serving {
-    /// The turn of its connection.
+    /// The state of its connection.
     pub fn turn(&self) -> &Rc<Turn> {
         &self.0
     }
