@@ -151,6 +151,7 @@ fn a_certificate_names_its_partition_and_openssl_follows() {
     assert!(!good && text.contains("certificate revoked"), "{text}");
     enrolled(&instance, "new");
     assert!(common::openssl::text(&instance, "new.crt").contains("/crl/issuing.crl"));
+    instance.ok(&["audit", "verify"]);
     instance.stop();
 }
 
@@ -211,6 +212,7 @@ fn a_delta_tells_what_changed_and_openssl_adds_it_to_its_base() {
         let (good, text) = verify(&instance, &flags, &["with-hold.crl", "delta.crl"], &certificate);
         assert_eq!(good, with_delta, "{name}: {text}");
     }
+    instance.ok(&["audit", "verify"]);
 }
 
 #[test]

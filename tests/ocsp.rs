@@ -714,8 +714,11 @@ fn a_root_elsewhere_is_not_answered_for() {
     let request = fs::read(instance.file("request.der")).unwrap();
     assert_eq!(refusal(&post(&instance, &request).body), UNAUTHORIZED);
     assert_eq!(instance.certificates("_ocsp").len(), 1);
-    // Its files would be the responder's.
+    // The key files of such CAs would be those of delegates.
     instance.stop();
-    let refused = instance.run(&["ca", "add", "issuing.ocsp"]);
-    assert_eq!(refused.status.code(), Some(2), "{}", String::from_utf8_lossy(&refused.stderr));
+    for name in ["issuing.ocsp", "issuing.cmp", "issuing.kga"] {
+        let refused = instance.run(&["ca", "add", name]);
+        let text = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{name}: {text}");
+    }
 }

@@ -13,7 +13,7 @@ use super::head::{Head, HeadVerifier};
 use super::merkle::{Frontier, Hash, leaf_hash};
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::record::{Issued, Label, Serial};
+use crate::record::{CrlScope, Issued, Label, Serial};
 
 /// The most findings that a report lists; more are only counted.
 const MAX_FINDINGS: usize = 1000;
@@ -113,8 +113,8 @@ struct Audit {
     /// A small number for each CA, so that a serial's key takes less memory.
     cas: HashMap<Label, u16>,
     serials: HashMap<(u16, Serial), Use>,
-    /// The cRLNumber of each CA's last CRL.
-    crls: HashMap<Label, u64>,
+    /// The cRLNumber of the last CRL of each CA and scope. CRLs of several scopes that were signed together have the same.
+    crls: HashMap<(Label, CrlScope), u64>,
     /// The offset of the current entry.
     offset: u64,
     /// The sequence number of the current entry.
@@ -311,8 +311,9 @@ impl Audit {
             }
             Entry::Crl(crl) => {
                 let number = crl.number;
-                let why = format!("CRL `{number}` of `{}` does not follow the last one", crl.ca);
-                if self.crls.insert(crl.ca, number).is_some_and(|last| last >= number) {
+                let (ca, scope) = (crl.ca, crl.scope);
+                let why = format!("CRL `{number}` ({scope}) of `{ca}` does not follow the last one");
+                if self.crls.insert((ca, scope), number).is_some_and(|last| last >= number) {
                     self.add(DamageKind::CrlNumber, self.offset, why);
                 }
             }
@@ -330,5 +331,50 @@ impl Audit {
     fn number_of(&mut self, ca: Label) -> u16 {
         let next = u16::try_from(self.cas.len()).unwrap_or(u16::MAX);
         *self.cas.entry(ca).or_insert(next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::samples::label;
+    use crate::record::CrlRecord;
+
+    #[test]
+    fn crl_numbers_rise_for_each_ca_and_scope() {
+        let mut audit = Audit::new([0; 16], false);
+        let mut found = |ca: &str, scope, number| {
+            let crl = CrlRecord {
+                ca: label(ca),
+                scope,
+                number,
+                this_update: Timestamp::default(),
+                signed: Timestamp::default(),
+                next_update: Timestamp::default(),
+                entries: 0,
+                tbs_sha256: [0; 32],
+                is_base: false,
+                reached: None,
+            };
+            let before = audit.report.findings.len();
+            let (sequence, at) = (audit.highest, Timestamp::default());
+            audit.examine(Recorded { sequence, at, entry: Entry::Crl(crl) });
+            audit.report.findings[before..].iter().map(|damage| damage.kind).collect::<Vec<_>>()
+        };
+        let (full, delta, part) = (CrlScope::Full, CrlScope::Delta, CrlScope::Partition(0));
+        for (ca, scope, number) in [
+            ("a", full, 5),
+            ("a", delta, 5),
+            ("a", part, 5),
+            ("b", full, 1),
+            ("a", full, 7),
+            ("a", part, 7),
+        ] {
+            assert_eq!(found(ca, scope, number), [], "{ca} {scope} {number}");
+        }
+        for (ca, scope, number) in [("a", full, 7), ("a", part, 6), ("b", full, 1), ("a", delta, 4)]
+        {
+            assert_eq!(found(ca, scope, number), [DamageKind::CrlNumber], "{ca} {scope} {number}");
+        }
     }
 }

@@ -194,7 +194,7 @@ impl fmt::Display for PeerId {
             Self::Fqdn(text) | Self::Email(text) => {
                 f.write_str(&escape_misleading(&String::from_utf8_lossy(text)))
             }
-            Self::DistinguishedName(_, line) => f.write_str(&escape_misleading(&line.to_string())),
+            Self::DistinguishedName(_, line) => write!(f, "{line}"),
             Self::GeneralName(name) => f.write_str(&general_name(name)),
             Self::Subnet(subnet) => {
                 let range = subnet.range();
@@ -293,7 +293,7 @@ mod tests {
         for (kind, data, shown) in [
             (2, text.as_bytes(), r"gw\u{9b}2j\u{202e}1"),
             (3, text.as_bytes(), r"gw\u{9b}2J\u{202e}1"),
-            (9, &dn, r"/CN=gw\u{9b}2J\u{202e}1"),
+            (9, &dn, r"/CN=gw\xC2\x9B2J\xE2\x80\xAE1"),
             (10, &general, r"dn:CN=gw\u{9b}2J\u{202e}1"),
         ] {
             assert_eq!(id(kind, data).unwrap().to_string(), shown);
