@@ -75,7 +75,7 @@ impl Dn {
         Self(std::iter::once(own).chain(self.0.iter().cloned()).collect())
     }
 
-    /// This DN relative to `base`: with the RDNs of `base` added above it.
+    /// The full DN of an entry below `base`: the RDNs of this DN, then those of `base`.
     pub fn below(&self, base: &Self) -> Self {
         Self(self.0.iter().chain(&base.0).cloned().collect())
     }

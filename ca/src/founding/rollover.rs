@@ -82,7 +82,7 @@ struct NextKey<'a> {
     name: Label,
     subject: Name,
     key: &'a FileKey,
-    /// The notAfter to aim at. The issuer's end may come first.
+    /// The notAfter of the certificates for this key. A certificate whose issuer has an earlier notAfter gets that one instead.
     until: Timestamp,
     urls: &'a DefaultUrls,
 }

@@ -230,8 +230,8 @@ pub fn common_name(subject: &Name) -> Option<&str> {
     std::str::from_utf8(attribute.value.value()).ok().filter(|_| is_text)
 }
 
-/// The subject by the profile's template; empty if the template is empty. `{id}` becomes the first identity that is not a DN, or the
-/// account's name if there is none or it has more than 64 characters.
+/// The subject by the profile's template; empty if the template is empty. `{id}` becomes the first identity that is not a DN. If there is
+/// no such identity, or that identity has more than 64 characters, `{id}` becomes the account's name.
 fn from_template(account: &Account, profile: &Profile, identities: &[Identity]) -> Result<Name> {
     if profile.subject().is_empty() {
         return Ok(Name::default());

@@ -11,7 +11,7 @@ use x509_cert::ext::pkix::{SubjectAltName, SubjectKeyIdentifier};
 use crate::name::Identity;
 use crate::oid;
 
-/// A SHA-1 hash. It is used as a name only and protects nothing.
+/// A SHA-1 hash, used only as a key to look certificates up. No security depends on it.
 pub type Sha1 = [u8; 20];
 
 /// A key by which a certificate can be found.

@@ -98,7 +98,7 @@ pub trait View {
     /// it.
     fn set_revocation(&mut self, ca: &Label, serial: &Serial, entry: Option<RevokedEntry>);
 
-    /// Changes the value of the search keys of a span and a part in place. The span must be the last one that has
-    /// values, or a later one.
+    /// Edits in place the row that files the search keys of one part of a span of certificates. The span must not be earlier than
+    /// the last span that has a row.
     fn edit_search(&mut self, span: u64, part: u8, change: impl FnOnce(&mut Vec<u8>));
 }

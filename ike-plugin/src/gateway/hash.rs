@@ -20,7 +20,8 @@ pub fn subject_hash(name: &[u8]) -> Result<String, GatewayError> {
         .map_err(|e| GatewayError::new(format!("the name of a CA cannot be read: {e}")))
 }
 
-/// The hash of OpenSSL before 1.0 over a name in DER, as eight hexadecimal digits. It is the MD5 over the octets of the name.
+/// The subject hash of OpenSSL before 1.0: the first four octets of the MD5 over the name (DER), read as a little-endian number, as eight
+/// hexadecimal digits.
 pub fn subject_hash_old(name: &[u8]) -> String {
     hexadecimal(&Md5::digest(name))
 }

@@ -23,7 +23,7 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// A fetcher that accepts CRLs of at most `most` octets, and OCSP responses of at most 64 KiB or `most` octets.
+    /// A fetcher that accepts CRLs of at most `most` octets, and OCSP responses of at most `most` octets or 64 KiB, whichever is less.
     pub fn new(most: u64) -> Self {
         let config = ureq::Agent::config_builder()
             .timeout_global(Some(PATIENCE))

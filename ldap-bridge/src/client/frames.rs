@@ -191,7 +191,7 @@ fn texts(content: &mut Reader<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// Checks the content of a response with an LDAPResult.
+/// Checks that the content of a response is a well-formed LDAPResult (RFC 4511 §4.1.9). Every result code is accepted.
 ///
 /// ```text
 /// LDAPResult ::= SEQUENCE {
@@ -200,7 +200,7 @@ fn texts(content: &mut Reader<'_>) -> Result<(), String> {
 ///      diagnosticMessage  LDAPString,
 ///      referral           [3] Referral OPTIONAL }
 /// ```
-/// RFC 4511 §4.1.9; serverSaslCreds (§4.2.2), responseName and responseValue (§4.12) behind it.
+/// After these fields may come serverSaslCreds (§4.2.2), or responseName and responseValue (§4.12).
 fn result(content: &mut Reader<'_>) -> Result<(), String> {
     content.number(tag::ENUMERATED)?;
     content.text(tag::OCTET_STRING)?;

@@ -29,7 +29,7 @@ pub struct Limits {
     pub idle: Duration,
     /// The longest time in which a client must send the rest of a request after its beginning, and for a TLS handshake.
     pub request_time: Duration,
-    /// The longest time in which a client must accept a part of an answer.
+    /// The longest time that one write to a client may wait for the client to accept octets. After it, the write fails.
     pub write: Duration,
 }
 

@@ -162,7 +162,8 @@ impl Protector<'_> {
         }
     }
 
-    /// The certificates for extraCerts, DER: the signer's first, and above it no self-issued one (RFC 9483 §3.3). None with a secret.
+    /// The certificates for extraCerts, DER: the signer's own, then its chain without self-issued certificates (RFC 9483 §3.3). Empty if the
+    /// peer authenticates with a shared secret.
     pub fn certificates(&self) -> &[&[u8]] {
         match self {
             Self::Mac { .. } => &[],

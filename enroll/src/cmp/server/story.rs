@@ -26,7 +26,7 @@ use crate::transport::pool::{Attempt, NeedsBlockingThread, Pool};
 /// How many octets of a transactionID are logged; no accepted transactionID has more.
 const LOGGED: usize = 64;
 
-/// An answer that was made.
+/// The answer to a CMP message: ready to send, or held back until its record in the journal is durable.
 pub enum Begun {
     /// It may be sent.
     Answered(Answered),

@@ -40,7 +40,8 @@ pub fn warnings(export: &Export<'_>) -> Vec<String> {
 /// The value of `rightca` for peers whose certificates have the same issuer name as the gateway's own.
 const SAME: &str = "%same";
 
-/// Whether pluto accepts only peers whose certificates have the same issuer name as the gateway's own.
+/// Whether the exported `rightca` is `%same` because there is one root whose name cannot be written in ipsec.conf: pluto then accepts only
+/// peers whose certificates have the same issuer name as the gateway's own.
 pub fn is_bound_to_issuer(material: &Material) -> Result<bool, GatewayError> {
     Ok(common_ca(material)? == SAME)
 }
