@@ -718,6 +718,7 @@ fn what_daemons_cannot_take_is_known_beforehand() {
         gateway("gw2", "libreswan", 2),
         gateway("gw3", "iked", 3),
         gateway("bare", "iked", 4),
+        gateway("free", "iked", 5),
     ];
     let mut instance = Instance::empty();
     fs::create_dir(instance.data()).unwrap();
@@ -730,6 +731,7 @@ fn what_daemons_cannot_take_is_known_beforehand() {
     }
     let cas = instance.json(&["ca", "show"]);
     assert!(cas[0]["certificate"].as_str().unwrap().starts_with('/'), "{cas}");
+    instance.ok(&["ca", "add", "free"]);
     instance.serve();
     for (name, id) in [
         ("gw1", "fqdn:gw1.example.net"),
@@ -739,6 +741,7 @@ fn what_daemons_cannot_take_is_known_beforehand() {
     ] {
         enrolled(&mut instance, name, id, "p256");
     }
+    enrolled_by(&mut instance, "free", "ip:192.0.2.5", "p256", &["--ca", "free"]);
     let check = |one: &str, other: &str| {
         let (found, text, _) = check(&instance.run(&["check", one, other, "--format", "json"]));
         let mut found: Vec<String> = found.iter().map(|row| row.join(" ")).collect();
@@ -761,6 +764,9 @@ fn what_daemons_cannot_take_is_known_beforehand() {
         text.contains("`192.0.2.4` is not within") && text.contains("OpenSSL 3.0.19"),
         "{text}"
     );
+    // The constraints of a peer's CA say nothing of a certificate that another CA issued.
+    let (found, text) = check("gw3", "free");
+    assert!(found.is_empty(), "{found:?} {text}");
     fails(&instance.run(&["export", "gw1"]), 4, &["strongSwan 5.9.8 cannot read", "--force"]);
     fails(&instance.run(&["export", "gw2"]), 4, &["NSS 3.87.1", "Ed25519 in"]);
     let out = instance.file("bare.out");

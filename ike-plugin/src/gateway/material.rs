@@ -97,17 +97,29 @@ impl Material {
         std::iter::once(own).chain(self.chain.iter().filter(is_beside)).collect()
     }
 
+    /// The CAs above the gateway's own certificate: its issuer, the issuer's issuer, and so on, up to and with the first that is a root. CAs
+    /// that [`Self::add_cas_of`] added for peers are not among them, unless they are above this certificate, too.
+    pub fn own_path(&self) -> Vec<&NamedCa> {
+        let mut path: Vec<&NamedCa> = Vec::new();
+        let mut next = self.issuer();
+        while let Some(ca) = next.filter(|ca| !path.contains(ca)) {
+            path.push(ca);
+            let below = Certificate::from_der(ca.der.clone()).ok();
+            next =
+                below.filter(|_| !self.roots.contains(ca)).and_then(|below| self.signer_of(&below));
+        }
+        path
+    }
+
     /// The root among `roots` that is above the gateway's own certificate, if there is one.
     pub fn own_root(&self) -> Option<&NamedCa> {
-        let mut at = self.issuer()?;
-        for _ in self.cas() {
-            if self.roots.contains(at) {
-                return Some(at);
-            }
-            let below = Certificate::from_der(at.der.clone()).ok()?;
-            at = self.signer_of(&below)?;
-        }
-        None
+        self.own_path().into_iter().find(|ca| self.roots.contains(ca))
+    }
+
+    /// The certificates that a peer sends of its path: its own and the CAs above it, without a root.
+    pub fn sent_path(&self) -> impl Iterator<Item = &Vec<u8>> {
+        let above = self.own_path().into_iter().filter(|ca| !self.roots.contains(ca));
+        std::iter::once(&self.certificate).chain(above.map(|ca| &ca.der))
     }
 
     /// The CA that issued the certificate, if it is among `chain` and `roots`.

@@ -198,7 +198,7 @@ struct CommonName {
 /// The first common name that the name constraints of a CA above do not permit; `None` if there is none.
 fn common_name_outside(shown: &Material) -> Result<Option<CommonName>, GatewayError> {
     let names = Facts::of(&shown.certificate)?.common_names_without_dns()?;
-    for ca in shown.cas() {
+    for ca in shown.own_path() {
         let ca = CaFacts::of(&ca.der)?;
         if let Some(name) = names.iter().find(|name| looks_like_host(name) && !ca.allows_dns(name))
         {

@@ -25,14 +25,14 @@ impl Findings<'_> {
         Side { gateway: peer, material: shown }: Side<'_>,
         resolve: Resolve<'_>,
     ) -> Result<(), GatewayError> {
-        let above = shown.chain.iter().map(|ca| &ca.der);
         let asked: Vec<Vec<String>> = match own.daemon.abilities().status {
-            StatusSource::PeerPath => std::iter::once(&shown.certificate)
-                .chain(above)
+            StatusSource::PeerPath => shown
+                .sent_path()
                 .map(|der| Facts::of(der).map(|facts| [facts.crl_urls, facts.ocsp_urls].concat()))
                 .collect::<Result<_, _>>()?,
+            // Its database has the CAs of its peers as well.
             StatusSource::OwnDatabase => std::iter::once(&material.certificate)
-                .chain(above)
+                .chain(shown.chain.iter().map(|ca| &ca.der))
                 .map(|der| Facts::of(der).map(|facts| facts.crl_urls))
                 .collect::<Result<_, _>>()?,
             StatusSource::Files => return Ok(()),

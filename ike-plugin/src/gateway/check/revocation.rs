@@ -84,8 +84,7 @@ impl Findings<'_> {
         if !asks_peer_path || own.revocation != Revocation::Strict {
             return Ok(());
         }
-        let chain = shown.chain.iter().map(|ca| &ca.der);
-        for der in std::iter::once(&shown.certificate).chain(chain) {
+        for der in shown.sent_path() {
             let below = read(der)?;
             let mut issuer = None;
             for ca in material.cas() {
