@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::error::{Error, Result};
 use crate::path::crl::Crl;
 
-/// The most octets of a file that are read. A larger file is cut there; the CRL that is cut cannot be parsed.
+/// The most octets of a file of CRLs. A larger one is refused: cut between two CRLs in PEM, it would lack the last ones unnoticed.
 const MAX_CRL_FILE: u64 = 32 << 20;
 
 /// The most octets that the cached files may have together. The file that was not used for the longest time is dropped first.
@@ -123,9 +123,13 @@ fn unopened(file: &str, error: &std::io::Error) -> Error {
 /// Reads the CRLs in an open file.
 fn parsed(file: &str, opened: File) -> Result<Vec<Crl>> {
     let mut octets = Vec::new();
-    opened.take(MAX_CRL_FILE).read_to_end(&mut octets).map_err(|e| unopened(file, &e))?;
+    // One octet more than allowed is read, to notice a file that is too large.
+    opened.take(MAX_CRL_FILE + 1).read_to_end(&mut octets).map_err(|e| unopened(file, &e))?;
     let unreadable =
         |why: String| Error::unavailable(format!("expected CRLs in `{file}`, PEM or DER: {why}"));
+    if octets.len() as u64 > MAX_CRL_FILE {
+        return Err(unreadable(format!("it has more than {} MiB", MAX_CRL_FILE >> 20)));
+    }
     let ders = match octets.first() {
         Some(0x30) => vec![octets],
         _ => pem_blocks(&octets).map_err(unreadable)?,
@@ -188,6 +192,20 @@ mod tests {
             files.in_files(std::slice::from_ref(&name)).is_err(),
             "a file that is gone says nothing"
         );
+    }
+
+    #[test]
+    fn a_file_that_would_be_cut_between_two_crls_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let length = usize::try_from(MAX_CRL_FILE).unwrap();
+        // Text around the blocks of PEM is ignored (RFC 7468 §2).
+        let mut content = format!("{CRL}{}", "\n".repeat(length - CRL.len()));
+        let most = written(&folder, "most", &content);
+        assert_eq!(read_crl_file(&most).unwrap().len(), 1);
+        content.push_str(CRL);
+        let more = written(&folder, "more", &content);
+        let error = read_crl_file(&more).unwrap_err().to_string();
+        assert!(error.contains("more than 32 MiB"), "{error}");
     }
 
     #[test]
