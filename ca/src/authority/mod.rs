@@ -1,6 +1,6 @@
 //! The authority: it authenticates, authorizes, issues, revokes and publishes.
 //!
-//! A certificate is made in this order: [`Requester`](crate::Requester) (authenticate) → [`Authorized`] (authorize) →
+//! A certificate is made in this order: [`Requester`] (authenticate) → [`Authorized`] (authorize) →
 //! [`IssuedCertificate`] (issue: take a serial number that is already recorded, lint, sign, record). A later step accepts only the
 //! value that the step before made. No certificate and no CRL leaves before its journal entry is durable.
 

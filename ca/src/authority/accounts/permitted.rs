@@ -15,7 +15,7 @@ use crate::x509::Facts;
 /// `default` is the CA of accounts that name none.
 ///
 /// # Errors
-/// `Denied` with [`Denial::Template`] that names the first such account, and what in the path forbids it.
+/// `Denied` with [`crate::Denial::Template`] that names the first such account, and what in the path forbids it.
 pub fn refuse_outside(
     cas: &[CaRecord],
     default: Option<&Label>,
