@@ -274,22 +274,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::clock::Timestamp;
     use crate::profile::{DefaultUrls, ProfileConfig, Profiles};
-
-    fn account(ids: &[&str]) -> Account {
-        Account {
-            name: "gw1".parse().unwrap(),
-            identities: ids.iter().map(|id| id.parse().unwrap()).collect(),
-            profile: "gateway".parse().unwrap(),
-            ca: None,
-            secret: None,
-            equipment: None,
-            created: Timestamp::default(),
-            permissions: Default::default(),
-            incarnation: Default::default(),
-        }
-    }
 
     fn names(account: &Account, subject: Option<&str>, wanted: &[&str]) -> Result<Names> {
         let profiles = Profiles::new(&BTreeMap::new(), &DefaultUrls::default()).unwrap();
@@ -305,14 +290,16 @@ mod tests {
 
     #[test]
     fn without_a_wish_the_account_gets_all_that_it_holds() {
-        let names = names(&account(&["fqdn:gw1.example.net", "ip:192.0.2.1"]), None, &[]).unwrap();
+        let names =
+            names(&Account::with_identities(&["fqdn:gw1.example.net", "ip:192.0.2.1"]), None, &[])
+                .unwrap();
         assert_eq!(names.subject.to_string(), "CN=gw1.example.net");
         assert_eq!(names.alt_names.len(), 2);
     }
 
     #[test]
     fn a_wish_is_granted_only_from_what_the_account_holds() {
-        let account = account(&["fqdn:gw1.example.net", "ip:192.0.2.1"]);
+        let account = Account::with_identities(&["fqdn:gw1.example.net", "ip:192.0.2.1"]);
         let narrowed = names(&account, Some("CN=gw1"), &["ip:192.0.2.1"]).unwrap();
         assert_eq!(
             (narrowed.subject.to_string().as_str(), narrowed.alt_names.len()),
@@ -338,7 +325,7 @@ mod tests {
 
     #[test]
     fn a_dn_identity_is_the_subject() {
-        let account = account(&["dn:CN=gw1,O=Example,C=DE"]);
+        let account = Account::with_identities(&["dn:CN=gw1,O=Example,C=DE"]);
         assert_eq!(
             names(&account, None, &[]).unwrap().subject.to_string(),
             "CN=gw1,O=Example,C=DE"
@@ -368,8 +355,8 @@ mod tests {
             replace_in_subject: Some(vec!["o".into(), "serialNumber".into(), "2.5.4.11".into()]),
             ..Default::default()
         };
-        let gateway = account(&["fqdn:gw1.example.net"]);
-        let dn = account(&["dn:CN=gw1,O=Example\\, Inc.,C=DE"]);
+        let gateway = Account::with_identities(&["fqdn:gw1.example.net"]);
+        let dn = Account::with_identities(&["dn:CN=gw1,O=Example\\, Inc.,C=DE"]);
         for (account, config, wanted, expected) in [
             (
                 &gateway,
@@ -413,7 +400,7 @@ mod tests {
 
     #[test]
     fn a_common_name_is_issued_as_the_account_spells_it() {
-        let account = account(&["fqdn:gw1.example.net", "email:Ops@example.net"]);
+        let account = Account::with_identities(&["fqdn:gw1.example.net", "email:Ops@example.net"]);
         for (wanted, expected) in [
             ("CN=GW1", "CN=gw1"),
             ("CN=GW1.Example.NET", "CN=gw1.example.net"),
@@ -426,6 +413,9 @@ mod tests {
     #[test]
     fn a_long_name_does_not_become_a_common_name() {
         let long = format!("fqdn:{}.example.net", "a".repeat(60));
-        assert_eq!(names(&account(&[&long]), None, &[]).unwrap().subject.to_string(), "CN=gw1");
+        assert_eq!(
+            names(&Account::with_identities(&[&long]), None, &[]).unwrap().subject.to_string(),
+            "CN=gw1"
+        );
     }
 }

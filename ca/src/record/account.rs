@@ -63,6 +63,24 @@ pub struct Account {
     pub incarnation: Incarnation,
 }
 
+#[cfg(test)]
+impl Account {
+    /// The account `gw1` with these identities and the profile `gateway`, without a secret, for tests.
+    pub(crate) fn with_identities(ids: &[&str]) -> Self {
+        Self {
+            name: "gw1".parse().unwrap(),
+            identities: ids.iter().map(|id| id.parse().unwrap()).collect(),
+            profile: "gateway".parse().unwrap(),
+            ca: None,
+            secret: None,
+            equipment: None,
+            created: Timestamp::default(),
+            permissions: BTreeSet::default(),
+            incarnation: Incarnation::default(),
+        }
+    }
+}
+
 impl Account {
     /// The account's identity that equals `identity`, in the spelling of the account; `None` if it has none.
     pub fn held(&self, identity: &Identity) -> Option<&Identity> {

@@ -160,26 +160,12 @@ mod tests {
     use super::*;
     use crate::profile::DefaultUrls;
 
-    fn account(ids: &[&str]) -> Account {
-        Account {
-            name: "gw1".parse().unwrap(),
-            identities: ids.iter().map(|id| id.parse().unwrap()).collect(),
-            profile: "gateway".parse().unwrap(),
-            ca: None,
-            secret: None,
-            equipment: None,
-            created: Timestamp::default(),
-            permissions: Default::default(),
-            incarnation: Default::default(),
-        }
-    }
-
     #[test]
     fn an_account_that_no_certificate_fits_is_refused() {
         let profiles = Profiles::new(&BTreeMap::new(), &DefaultUrls::default()).unwrap();
         let check = |profile: &str, ids: &[&str]| {
             let profile = profiles.named(&profile.parse().unwrap()).unwrap();
-            check_account(&account(ids), profile)
+            check_account(&Account::with_identities(ids), profile)
         };
         let long = format!("dn:CN={},O=Example", "a".repeat(65));
         let organization = format!("dn:CN=gw1,O={}", "a".repeat(65));
