@@ -23,6 +23,7 @@ mod libreswan;
 mod limits;
 mod material;
 mod network;
+mod openbsd;
 mod pkcs12;
 mod proposal;
 mod racoon;

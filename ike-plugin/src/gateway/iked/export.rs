@@ -10,10 +10,11 @@ use super::proposal;
 use crate::gateway::authentication::Certified;
 use crate::gateway::description::{Gateway, Revocation, Start};
 use crate::gateway::error::GatewayError;
-use crate::gateway::export::{CredentialPaths, Export, NetworkPair, Writer};
+use crate::gateway::export::{Export, NetworkPair, Writer};
 use crate::gateway::facts::Facts;
 use crate::gateway::files::Files;
 use crate::gateway::material::NamedCa;
+use crate::gateway::openbsd;
 use crate::gateway::text::{heading, mailbox, plain_dn};
 
 /// How iked's files are written.
@@ -36,10 +37,7 @@ pub const WRITER: Writer = Writer {
     },
     credentials,
     readme,
-    paths: |name| CredentialPaths {
-        certificate: format!("certs/{name}.crt"),
-        key: "private/local.key".to_owned(),
-    },
+    paths: openbsd::paths,
     warnings: |_| Vec::new(),
 };
 
@@ -49,24 +47,18 @@ const TITLE: &str = "OpenIKED";
 fn credentials(
     files: &mut Files,
     name: &str,
-    Certified { material, key }: &Certified<'_>,
+    certified: &Certified<'_>,
 ) -> Result<(), GatewayError> {
+    let material = certified.material;
     // All CAs go into one file: iked reads all certificates of the first file in ca/, and one of each further file.
     let cas = material.cas().map(NamedCa::pem).collect::<Result<Vec<_>, _>>()?;
     files.add("ca/ca.crt", cas.concat());
-    files.add(format!("certs/{name}.crt"), material.pem()?);
-    for crl in &material.crls {
-        files.add(format!("crls/{}.crl", crl.ca), crl.pem()?);
-    }
     let spki = Facts::of(&material.certificate)?.spki;
     files.add(
         "local.pub",
         to_pem("PUBLIC KEY", &spki).map_err(|e| GatewayError::new(e.to_string()))?,
     );
-    if let Some(key) = key {
-        files.add_secret("private/local.key", key.pem().as_bytes());
-    }
-    Ok(())
+    openbsd::credentials(files, name, certified)
 }
 
 fn readme(export: &Export<'_>, text: &mut String) {

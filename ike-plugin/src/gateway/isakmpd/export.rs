@@ -13,9 +13,10 @@ use crate::gateway::authentication::Certified;
 use crate::gateway::daemon::Mode;
 use crate::gateway::description::{Gateway, Start};
 use crate::gateway::error::GatewayError;
-use crate::gateway::export::{CredentialPaths, Export, NetworkPair, Writer};
+use crate::gateway::export::{Export, NetworkPair, Writer};
 use crate::gateway::files::Files;
 use crate::gateway::network::Network;
+use crate::gateway::openbsd;
 use crate::gateway::proposal::{Classic, Proposal};
 use crate::gateway::text::{heading, mailbox};
 
@@ -30,10 +31,7 @@ pub const WRITER: Writer = Writer {
     },
     credentials,
     readme,
-    paths: |name| CredentialPaths {
-        certificate: format!("certs/{name}.crt"),
-        key: "private/local.key".to_owned(),
-    },
+    paths: openbsd::paths,
     warnings: |_| Vec::new(),
 };
 
@@ -43,19 +41,12 @@ const TITLE: &str = "isakmpd";
 fn credentials(
     files: &mut Files,
     name: &str,
-    Certified { material, key }: &Certified<'_>,
+    certified: &Certified<'_>,
 ) -> Result<(), GatewayError> {
-    for ca in material.cas() {
+    for ca in certified.material.cas() {
         files.add(format!("ca/{}.crt", ca.name), ca.pem()?);
     }
-    files.add(format!("certs/{name}.crt"), material.pem()?);
-    for crl in &material.crls {
-        files.add(format!("crls/{}.crl", crl.ca), crl.pem()?);
-    }
-    if let Some(key) = key {
-        files.add_secret("private/local.key", key.pem().as_bytes());
-    }
-    Ok(())
+    openbsd::credentials(files, name, certified)
 }
 
 fn readme(export: &Export<'_>, text: &mut String) {
