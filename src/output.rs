@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 
+use countersign_ca::name::escape_misleading;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -39,19 +40,7 @@ pub fn warning(text: &str) {
 
 /// A string as a terminal may show it: control, bidirectional and invisible characters are escaped, except newlines.
 pub fn safe(text: &str) -> String {
-    let misleading = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    text.chars()
-        .flat_map(|c| {
-            if misleading(c) && c != '\n' {
-                c.escape_unicode().collect::<Vec<_>>()
-            } else {
-                vec![c]
-            }
-        })
-        .collect()
+    text.split('\n').map(escape_misleading).collect::<Vec<_>>().join("\n")
 }
 
 fn text(value: &Value) -> String {

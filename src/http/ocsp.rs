@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, ETAG, EXPIRES, EntityTag, LAST_MODIFIED, RETRY_AFTER,
-};
+use actix_web::http::header::{CACHE_CONTROL, ETAG, EXPIRES, EntityTag, LAST_MODIFIED};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use countersign_ca::Timestamp;
+use countersign_enroll::transport::response::{busy, has_media_type, text};
 use countersign_ldap_bridge::ocsp::{Answer, Freshness, MAX_REQUEST, OcspService};
 use data_encoding::BASE64_NOPAD;
 use tokio::sync::Semaphore;
@@ -103,25 +102,32 @@ async fn post(
     endpoint: web::Data<Endpoint>,
     payload: web::Payload,
 ) -> HttpResponse {
-    if !is_ocsp(&request) {
+    if !has_media_type(&request, REQUEST) {
         let why = format!("expected the content type `{REQUEST}`");
-        return text(StatusCode::UNSUPPORTED_MEDIA_TYPE, &why);
+        return text(uncacheable(StatusCode::UNSUPPORTED_MEDIA_TYPE), &why);
     }
     let arriving = payload.to_bytes_limited(MAX_REQUEST);
     let body = match tokio::time::timeout(BODY_TIMEOUT, arriving).await {
         Ok(Ok(Ok(body))) => body,
-        Ok(Ok(Err(_))) => return text(StatusCode::BAD_REQUEST, "the body was cut off"),
+        Ok(Ok(Err(_))) => {
+            return text(uncacheable(StatusCode::BAD_REQUEST), "the body was cut off");
+        }
         Ok(Err(_)) => {
             let why = format!("expected at most {MAX_REQUEST} octets");
-            return text(StatusCode::PAYLOAD_TOO_LARGE, &why);
+            return text(uncacheable(StatusCode::PAYLOAD_TOO_LARGE), &why);
         }
-        Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive"),
+        Err(_) => {
+            return text(
+                uncacheable(StatusCode::REQUEST_TIMEOUT),
+                "the body took too long to arrive",
+            );
+        }
     };
     match endpoint.answer(body, request.peer_addr()).await {
         Some(TimedAnswer { answer, .. }) => {
             uncacheable(StatusCode::OK).content_type(RESPONSE).body(answer.der)
         }
-        None => busy(),
+        None => busy(uncacheable(StatusCode::SERVICE_UNAVAILABLE)),
     }
 }
 
@@ -129,7 +135,10 @@ async fn get(request: HttpRequest, endpoint: web::Data<Endpoint>) -> HttpRespons
     // The path is read as it is in the request line. Once decoded, slashes of the base64 could not be told from those of the path.
     let path = request.uri().path();
     if path.len() > MAX_PATH {
-        return text(StatusCode::URI_TOO_LONG, &format!("expected at most {MAX_PATH} octets"));
+        return text(
+            uncacheable(StatusCode::URI_TOO_LONG),
+            &format!("expected at most {MAX_PATH} octets"),
+        );
     }
     // A path that is not base64 is answered like a request that cannot be decoded: `malformedRequest`.
     let body = path.strip_prefix("/ocsp/").and_then(decode).unwrap_or_default();
@@ -140,7 +149,7 @@ async fn get(request: HttpRequest, endpoint: web::Data<Endpoint>) -> HttpRespons
         Some(TimedAnswer { answer, .. }) => {
             uncacheable(StatusCode::OK).content_type(RESPONSE).body(answer.der)
         }
-        None => busy(),
+        None => busy(uncacheable(StatusCode::SERVICE_UNAVAILABLE)),
     }
 }
 
@@ -192,13 +201,6 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
-/// Whether the content type is OCSP's, in any case and with any parameters (RFC 9110 §8.3.1).
-fn is_ocsp(request: &HttpRequest) -> bool {
-    let value = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = value.and_then(|value| value.split(';').next()).unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case(REQUEST)
-}
-
 async fn only_post() -> HttpResponse {
     uncacheable(StatusCode::METHOD_NOT_ALLOWED)
         .insert_header(("allow", "OPTIONS, POST"))
@@ -209,16 +211,6 @@ async fn only_get() -> HttpResponse {
     uncacheable(StatusCode::METHOD_NOT_ALLOWED)
         .insert_header(("allow", "GET, HEAD, OPTIONS"))
         .body("OCSP requests are sent by GET here, or by POST to /ocsp\n")
-}
-
-fn busy() -> HttpResponse {
-    uncacheable(StatusCode::SERVICE_UNAVAILABLE)
-        .insert_header((RETRY_AFTER, "2"))
-        .body("busy; try again\n")
-}
-
-fn text(status: StatusCode, why: &str) -> HttpResponse {
-    uncacheable(status).content_type("text/plain; charset=utf-8").body(format!("{why}\n"))
 }
 
 fn uncacheable(status: StatusCode) -> HttpResponseBuilder {

@@ -1,5 +1,6 @@
 //! Why a request is refused, in CMP's terms, and the one mapping from the authority's errors to PKIFailureInfo.
 
+use countersign_ca::name::escape_misleading;
 use countersign_ca::{Denial, Error};
 use der::asn1::BitString;
 
@@ -149,18 +150,11 @@ const MAX_TEXT: usize = 600;
 /// A peer's own words can be part of it. Characters that are invisible, or that change how the rest looks, become escapes; after 600
 /// characters the text is cut off.
 pub fn legible(text: &str) -> String {
-    let mut out = String::with_capacity(text.len().min(MAX_TEXT));
-    for (count, c) in text.chars().enumerate() {
-        if count == MAX_TEXT {
-            out.push('…');
-            break;
-        }
-        match countersign_ca::name::refuse_misleading(c.encode_utf8(&mut [0; 4])) {
-            Ok(()) => out.push(c),
-            Err(_) => out.extend(c.escape_unicode()),
-        }
+    match text.char_indices().nth(MAX_TEXT) {
+        Some((end, _)) => escape_misleading(text.get(..end).unwrap_or_default()) + "…",
+        None => escape_misleading(text),
     }
-    out
+    .into_owned()
 }
 
 /// Maps an error of the authority to a refusal. The reason of a fault that only the server's operator can mend goes to the log; the peer
