@@ -5,6 +5,8 @@
 //!
 //! `cargo bench --bench authorize`, or with other numbers of peers: `cargo bench --bench authorize -- 10 1000`. It first makes a certificate
 //! for each peer, which takes a while. Figures depend on the machine; compare only ratios of one run.
+//!
+//! `AUTHORIZE_BENCH_OTHER` names the binary of this bench in another build. Both then run in turn, each in processes of its own.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,6 +16,8 @@
     missing_docs,
     reason = "a benchmark that panics says so"
 )]
+
+mod other;
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
@@ -46,10 +50,17 @@ use serde_json::json;
 const COLD: usize = 2_000;
 /// Questions of a warm run.
 const WARM: usize = 40_000;
+/// The variable that names another build's binary.
+const OTHER: &str = "AUTHORIZE_BENCH_OTHER";
+/// How often each build runs when two are compared.
+const ALTERNATIONS: usize = 3;
 
 fn main() {
     let numbers: Vec<usize> = std::env::args().filter_map(|number| number.parse().ok()).collect();
     let numbers = if numbers.is_empty() { vec![10, 10_000, 100_000] } else { numbers };
+    if let Some(program) = other::named_by(OTHER) {
+        return beside(&program, &numbers);
+    }
     let folder = tempfile::tempdir().unwrap();
     let most = numbers.iter().copied().max().unwrap();
     let site = Site::new(most);
@@ -102,6 +113,42 @@ fn main() {
     for (known, before, loaded, kept) in memory {
         let each = kept.saturating_sub(loaded) as f64 / known as f64;
         println!("| {known} | {} | {} | {} | {each:.1} |", before >> 10, loaded >> 10, kept >> 10);
+    }
+}
+
+/// Runs this build and another in turn, and prints the median of each figure.
+fn beside(program: &Path, numbers: &[usize]) {
+    let this = std::env::current_exe().unwrap();
+    println!("| peers | askers | | this build | the other | ÷ |\n|---|---|---|---|---|---|");
+    for known in numbers {
+        let arguments = [known.to_string()];
+        let mut texts: [Vec<String>; 2] = Default::default();
+        for _ in 0..ALTERNATIONS {
+            for (texts, program) in texts.iter_mut().zip([&*this, program]) {
+                texts.push(other::run(program, &arguments, OTHER));
+            }
+        }
+        let row = |what: &str, read: &dyn Fn(&str) -> f64| {
+            let [ours, theirs] = texts.each_ref().map(|texts| {
+                let mut all: Vec<f64> = texts.iter().map(|text| read(text)).collect();
+                all.sort_by(f64::total_cmp);
+                all[all.len() / 2]
+            });
+            println!("| {known} | {what} | {ours} | {theirs} | {:.2} |", ours / theirs);
+        };
+        for askers in ["1", "32"] {
+            for kind in ["warm", "warm, a connection each", "cold"] {
+                let what = format!("{askers} | {kind}, questions/s");
+                row(&what, &|text| other::cell(text, &[&arguments[0], askers, kind], 3));
+            }
+        }
+        let memory = |text: &str, column| {
+            let (_, table) = text.rsplit_once("KiB a peer").unwrap();
+            other::cell(table, &[&arguments[0]], column)
+        };
+        row("| before, MiB", &|text| memory(text, 1));
+        row("| policy and CRLs loaded, MiB", &|text| memory(text, 2));
+        row("| KiB a peer", &|text| memory(text, 4));
     }
 }
 

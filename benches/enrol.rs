@@ -2,7 +2,8 @@
 //! server and `cfssl serve`. Goals 1 to 7 and 12 (docs/PERFORMANCE.md).
 //!
 //! `cargo bench --bench enrol`. It needs `openssl`, `cfssl` and `valgrind` (`make bench-deps`). `ENROL_BENCH_CERTIFICATES` (default
-//! 1,000,000) is the number of stored certificates for goal 12. Figures depend on the machine; compare only ratios of one run.
+//! 1,000,000) is the number of stored certificates for goal 12. `ENROL_BENCH_OTHER` names the program of another build, whose server is then
+//! measured in turn with this one's. Figures depend on the machine; compare only ratios of one run.
 //!
 //! The load generator alone, against any CMP server: `cargo bench --bench enrol -- load --help`. A soak of ten minutes against a server of
 //! its own, with hostile clients among the honest ones: `cargo bench --bench enrol -- soak --minutes 10`. Before the soak, a siege floods
@@ -36,6 +37,8 @@ mod measure;
 mod meter;
 #[path = "enrol/million.rs"]
 mod million;
+#[allow(dead_code, reason = "shared with other benches, which use more of it")]
+mod other;
 #[path = "enrol/peers.rs"]
 mod peers;
 #[path = "enrol/plain.rs"]

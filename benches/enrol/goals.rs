@@ -3,6 +3,7 @@
 use crate::load::{Check, Manner, Peer, Run, prepare, run};
 use crate::measure::{Goal, median};
 use crate::meter::{Bench, Bounds, Cpu};
+use crate::other;
 use crate::peers::{self as rivals, Rival};
 use crate::plain::{self, Plain};
 use crate::site::Site;
@@ -21,6 +22,8 @@ struct Row {
     p50: Vec<f64>,
     /// CPU ÷ bound.
     ratio: Vec<f64>,
+    /// CPU ÷ that of another build, if there is one beside.
+    to_other: Vec<f64>,
 }
 
 /// One kind of request.
@@ -28,6 +31,8 @@ struct Kind<'a> {
     name: &'static str,
     manner: Manner,
     peers: &'a [Peer],
+    /// The peers of another build's server.
+    others: &'a [Peer],
     bound: fn(&Bounds) -> f64,
     rows: [Row; 3],
 }
@@ -52,7 +57,14 @@ pub fn enrolments(goals: &mut Vec<Goal>) {
     let site = Site::start("enrol", |_| {});
     let mut bench = Bench::new(site.folder());
     let by_mac = [site.by_secret(500), site.by_secret(10_000)];
-    let mut kinds = kinds(&site.peers, &by_mac);
+    let other = other::named_by("ENROL_BENCH_OTHER");
+    let other = other.map(|program| Site::of(&program, "other", |_| {}));
+    let other_by_mac = match &other {
+        Some(other) => [other.by_secret(500), other.by_secret(10_000)],
+        None => Default::default(),
+    };
+    let other_peers = other.as_ref().map_or(&[][..], |other| &other.peers);
+    let mut kinds = kinds((&site.peers, &by_mac), (other_peers, &other_by_mac));
     rivals::prepare(site.folder());
     let (mock, client) = rivals::mock(site.folder());
     let (cfssl, csr) = rivals::cfssl(site.folder());
@@ -67,6 +79,10 @@ pub fn enrolments(goals: &mut Vec<Goal>) {
                 let count = if connections == 1 { 200 } else { 1200 };
                 let (run, cpu) = measured(&site, kind.peers, kind.manner, connections, count);
                 row.push(&run, cpu, bound);
+                if let Some(other) = &other {
+                    let (_, theirs) = measured(other, kind.others, kind.manner, connections, count);
+                    row.to_other.push(cpu / theirs);
+                }
                 match connections {
                     1 if kind.manner == SIGNED_IR => {
                         latency.push(run.p50 / (bounds.sync + bound));
@@ -84,8 +100,19 @@ pub fn enrolments(goals: &mut Vec<Goal>) {
     print_bounds(&all_bounds);
     print_kinds(&kinds);
     beside.print();
-    let ratio = |kind: usize| median(kinds[kind].rows[1].ratio.clone());
-    push(goals, "1", "CPU per signed ir ÷ (2V+2S), 16 connections", ratio(0), (1.5, 1.25), false);
+    let ratio = |kind: usize, row: usize| median(kinds[kind].rows[row].ratio.clone());
+    let ir = ratio(0, 1);
+    push(goals, "1", "CPU per signed ir ÷ (2V+2S), 16 connections", ir, (1.5, 1.25), false);
+    for (what, (kind, row), (target, stretch)) in [
+        ("the same, 64 connections", (0, 2), (1.5, 1.3)),
+        ("the same, 1 connection", (0, 0), (2.2, 1.8)),
+        ("the same with certConf, ÷ (3V+3S), 16 connections", (1, 1), (1.8, 1.5)),
+        ("the same with certConf, ÷ (3V+3S), 64 connections", (1, 2), (1.8, 1.5)),
+        ("CPU per p10cr, PBM 500 ÷ (KDF+V+S), 16 connections", (3, 1), (2.0, 1.5)),
+        ("CPU per p10cr, PBM 500 ÷ (KDF+V+S), 64 connections", (3, 2), (2.0, 1.5)),
+    ] {
+        push(goals, "1", what, ratio(kind, row), (target, stretch), false);
+    }
     let what = "the same, 2V+2S timed on all CPUs at once";
     push(goals, "1", what, median(under_load), (1.5, 1.25), false);
     let what = "`openssl cmp` mock server, CPU per signed ir ÷ ours, 16 connections";
@@ -93,19 +120,25 @@ pub fn enrolments(goals: &mut Vec<Goal>) {
     let what = "signed ir a second ÷ `cfssl serve`, 16 connections";
     push(goals, "4", what, median(beside.cfssl_ratio), (1.2, 1.6), true);
     let what = "CPU per p10cr, PBM 10,000 ÷ (KDF+V+S), 16 connections";
-    push(goals, "5", what, ratio(4), (1.3, 1.1), false);
+    push(goals, "5", what, ratio(4, 1), (1.25, 1.1), false);
     let what = "p50 of a signed ir at 1 connection ÷ (fdatasync p50 + 2V+2S)";
     push(goals, "7", what, median(latency), (2.0, 1.4), false);
 }
 
-fn kinds<'a>(signed: &'a [Peer], by_mac: &'a [Vec<Peer>; 2]) -> [Kind<'a>; 5] {
-    let kind = |name, ask, implicit, peers, bound| Kind {
+/// The peers of a server with certificates, and those with secrets.
+type Peers<'a> = (&'a [Peer], &'a [Vec<Peer>; 2]);
+
+fn kinds<'a>(own: Peers<'a>, other: Peers<'a>) -> [Kind<'a>; 5] {
+    let kind = |name, ask, implicit, (peers, others), bound| Kind {
         name,
         manner: Manner { ask, implicit },
         peers,
+        others,
         bound,
         rows: Default::default(),
     };
+    let signed = (own.0, other.0);
+    let secret = |which: usize| (&*own.1[which], &*other.1[which]);
     let two: fn(&Bounds) -> f64 = |b| 2.0 * (b.verify + b.sign);
     let three: fn(&Bounds) -> f64 = |b| 3.0 * (b.verify + b.sign);
     let pbm: fn(&Bounds) -> f64 = |b| b.verify + b.sign + b.derive[0];
@@ -114,8 +147,8 @@ fn kinds<'a>(signed: &'a [Peer], by_mac: &'a [Vec<Peer>; 2]) -> [Kind<'a>; 5] {
         kind("ir signed, implicitConfirm", Ask::Ir, true, signed, two),
         kind("ir signed, certConf", Ask::Ir, false, signed, three),
         kind("kur, implicitConfirm", Ask::Kur, true, signed, two),
-        kind("p10cr, PBM 500, implicitConfirm", Ask::P10cr, true, &by_mac[0], pbm),
-        kind("p10cr, PBM 10,000, implicitConfirm", Ask::P10cr, true, &by_mac[1], long),
+        kind("p10cr, PBM 500, implicitConfirm", Ask::P10cr, true, secret(0), pbm),
+        kind("p10cr, PBM 10,000, implicitConfirm", Ask::P10cr, true, secret(1), long),
     ]
 }
 
@@ -169,12 +202,12 @@ impl Beside {
     fn print(&self) {
         let of = |values: &[f64]| median(values.to_vec());
         println!(
-            "| `openssl cmp` mock server, ir signed, records nothing | 16 | {:.0} | | {:.0} | |",
+            "| `openssl cmp` mock server, ir signed, records nothing | 16 | {:.0} | | {:.0} | | |",
             of(&self.mock_rate),
             of(&self.mock_cpu)
         );
         println!(
-            "| `cfssl serve`, one signature, no CMP, records nothing | 16 | {:.0} | | {:.0} | |",
+            "| `cfssl serve`, one signature, no CMP, records nothing | 16 | {:.0} | | {:.0} | | |",
             of(&self.cfssl_rate),
             of(&self.cfssl_cpu)
         );
@@ -192,17 +225,23 @@ fn print_bounds(all: &[Bounds]) {
 }
 
 fn print_kinds(kinds: &[Kind<'_>]) {
-    println!("| enrolment | connections | a second | p50, µs | server CPU, µs | ÷ bound |");
-    println!("|---|---|---|---|---|---|");
+    println!(
+        "| enrolment | connections | a second | p50, µs | server CPU, µs | ÷ bound | ÷ other build |"
+    );
+    println!("|---|---|---|---|---|---|---|");
     for kind in kinds {
         for (row, connections) in kind.rows.iter().zip(CONNECTIONS) {
             println!(
-                "| {} | {connections} | {:.0} | {:.0} | {:.0} | {:.2} |",
+                "| {} | {connections} | {:.0} | {:.0} | {:.0} | {:.2} | {} |",
                 kind.name,
                 median(row.rate.clone()),
                 median(row.p50.clone()),
                 median(row.cpu.clone()),
-                median(row.ratio.clone())
+                median(row.ratio.clone()),
+                match &*row.to_other {
+                    [] => String::new(),
+                    ratios => format!("{:.2}", median(ratios.to_vec())),
+                }
             );
         }
     }

@@ -19,6 +19,7 @@ pub type Secret = (String, String);
 
 /// `countersign serve` over a folder of its own.
 pub struct Site {
+    program: PathBuf,
     server: Server,
     scratch: Scratch,
     pub target: Target,
@@ -30,15 +31,20 @@ pub struct Site {
 impl Site {
     /// Founds an instance, calls `fill` with its data folder, starts the server, and enrols the peers.
     pub fn start(name: &str, fill: impl FnOnce(&Path)) -> Self {
+        Self::of(Path::new(COUNTERSIGN), name, fill)
+    }
+
+    /// The same with the program of another build.
+    pub fn of(program: &Path, name: &str, fill: impl FnOnce(&Path)) -> Self {
         let scratch = Scratch::new(name);
         let folder = scratch.0.clone();
-        command(&folder, COUNTERSIGN, &["--data", "data", "init"]);
+        command(&folder, program, &["--data", "data", "init"]);
         let config = folder.join("data/countersign.toml");
         let text = fs::read_to_string(&config).unwrap();
         let url = "[http]\npublic_url = \"http://pki.example.net\"\n";
         fs::write(&config, text.replacen("[http]\n", url, 1)).unwrap();
         fill(&folder.join("data"));
-        let server = Command::new(COUNTERSIGN)
+        let server = Command::new(program)
             .args(["--data", "data", "--log", "error", "serve"])
             .args(["--listen", "127.0.0.1:0", "--ldap-listen", "127.0.0.1:0"])
             .current_dir(&folder)
@@ -52,7 +58,9 @@ impl Site {
             text.trim().strip_prefix("http://").map(str::to_owned)
         });
         let target = Target::cmp(&listen, "/.well-known/cmp");
-        let mut site = Self { server, scratch, target, secrets: Vec::new(), peers: Vec::new() };
+        let program = program.to_owned();
+        let (secrets, peers) = (Vec::new(), Vec::new());
+        let mut site = Self { program, server, scratch, target, secrets, peers };
         site.secrets = site.accounts();
         site.peers = enrolled(&site.target, &site.secrets);
         site
@@ -76,7 +84,7 @@ impl Site {
         fs::write(self.folder().join("peers.csv"), format!("name,ids\n{rows}")).unwrap();
         let import = ["--data", "data", "--format", "json", "peer", "import", "peers.csv"];
         let all = [&import[..], &["--uses", "4000000000"]].concat();
-        let text = command(self.folder(), COUNTERSIGN, &all);
+        let text = command(self.folder(), &self.program, &all);
         let added: serde_json::Value = serde_json::from_str(&text).unwrap();
         let field = |peer: &serde_json::Value, name| peer[name].as_str().unwrap().to_owned();
         let peers = added.as_array().unwrap().iter();
@@ -122,8 +130,10 @@ pub fn enrolled(target: &Target, secrets: &[Secret]) -> Vec<Peer> {
 }
 
 /// Runs a command, which must succeed.
-pub fn command(folder: &Path, program: &str, arguments: &[&str]) -> String {
+pub fn command(folder: &Path, program: impl AsRef<Path>, arguments: &[&str]) -> String {
+    let program = program.as_ref();
     let output = Command::new(program).args(arguments).current_dir(folder).output();
+    let program = program.display();
     let output = output.unwrap_or_else(|e| panic!("`{program}`: {e}; run `make deps`"));
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {arguments:?}: {error}");
