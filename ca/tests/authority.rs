@@ -897,3 +897,26 @@ fn everything_that_is_wrong_with_accounts_is_told_at_once() {
     assert_eq!(why.lines().count(), 5, "{why}");
     assert_eq!(authority.store().accounts().unwrap().len(), 1);
 }
+
+#[test]
+fn each_revoked_key_of_the_ocsp_responder_is_kept() {
+    let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
+    let (authority, issuing) = (&place.authority, label("issuing"));
+    let keys = place.folder.path().join("keys");
+    let mut retired = Vec::new();
+    for _ in 0..2 {
+        let responder = authority.responder(&issuing).unwrap();
+        let serial = Facts::of(responder.certificate()).unwrap().serial;
+        let serial = Serial::from_integer(&serial).unwrap();
+        retired.push(std::fs::read(keys.join("issuing.ocsp.key")).unwrap());
+        authority.revoke(&issuing, &serial, Reason::KeyCompromise, None).unwrap();
+        assert!(authority.replace_revoked_responder(&issuing).unwrap());
+        let next = authority.responder(&issuing).unwrap();
+        assert_ne!(next.certificate(), responder.certificate());
+    }
+    let files = std::fs::read_dir(&keys).unwrap().map(|entry| entry.unwrap().path());
+    let kept = files.filter(|file| file.extension().is_some_and(|end| end == "revoked"));
+    let kept: Vec<Vec<u8>> = kept.map(|file| std::fs::read(file).unwrap()).collect();
+    assert_eq!(kept.len(), 2);
+    assert!(retired.iter().all(|key| kept.contains(key)));
+}
