@@ -294,7 +294,8 @@ fn rejection(answer: u8, context: &Context, refusal: &Refusal) -> Result<Answer,
         certified_key_pair: None,
     };
     let content = CertRepMessage { ca_pubs: None, response: vec![response] };
-    Answer::plain(answer, &content).map_err(encoding_failed)
+    let answer = Answer::plain(answer, &content).map_err(encoding_failed)?;
+    Ok(Answer { is_rejection: true, ..answer })
 }
 
 /// The octets of a nonce; none if it is absent.
