@@ -14,7 +14,7 @@ use crate::record::approval::{
 };
 use crate::record::{Label, Transaction};
 
-/// The most octets of a request's key, alternative names and extensions together.
+/// The most octets of a request's key, subject, alternative names and extensions together.
 const MAX_REQUEST: usize = 64 << 10;
 
 impl<V: View> Rules<V> {
@@ -23,7 +23,8 @@ impl<V: View> Rules<V> {
         self.check_transaction(at, Some(transaction))?;
         let account = &transaction.account;
         self.check_account(account, *incarnation)?;
-        let parts = request.alt_names.iter().chain(&request.extensions).map(Vec::len);
+        let names = request.subject.iter().chain(&request.alt_names);
+        let parts = names.chain(&request.extensions).map(Vec::len);
         let octets = parts.sum::<usize>().saturating_add(request.key.len());
         if octets > MAX_REQUEST {
             return Err(Error::malformed(format!(
