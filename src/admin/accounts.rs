@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use countersign_ca::Identity;
 use countersign_ca::authority::accounts::refuse_outside;
-use countersign_ca::authority::accounts::{AccountDraft, NewAccount};
+use countersign_ca::authority::accounts::{AccountDraft, NewAccount, PermissionChange};
 use countersign_ca::record::EquipmentDraft;
 use countersign_ca::record::no_account;
 use countersign_ca::record::{
@@ -143,11 +143,14 @@ pub fn permit(
     actor: &str,
     name: &Label,
     permissions: &BTreeSet<Permission>,
-    granted: bool,
+    change: PermissionChange,
 ) -> Result<AccountLine, Failure> {
-    let account = instance.accounts().permit(name, permissions, granted)?;
+    let account = instance.accounts().permit(name, permissions, change)?;
     let names: Vec<&str> = permissions.iter().map(|permission| permission.name()).collect();
-    let action = if granted { "peer allow" } else { "peer allow --revoke" };
+    let action = match change {
+        PermissionChange::Grant => "peer allow",
+        PermissionChange::Withdraw => "peer allow --revoke",
+    };
     record(instance, actor, action, &format!("{name} {}", names.join(",")))?;
     Ok(line(&account))
 }

@@ -54,6 +54,15 @@ pub struct Warning {
     pub text: String,
 }
 
+/// What becomes of permissions of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PermissionChange {
+    /// The account gets them.
+    Grant,
+    /// The account loses them.
+    Withdraw,
+}
+
 /// Adds, changes and removes the accounts in a store.
 #[derive(Clone)]
 pub struct Accounts {
@@ -256,7 +265,7 @@ impl Accounts {
         Ok(account)
     }
 
-    /// Grants permissions to an account, or withdraws them if `granted` is false. Returns the changed account.
+    /// Grants permissions to an account, or withdraws them. Returns the changed account.
     ///
     /// # Errors
     /// `Denied` with [`Denial::Conflict`] if there is no such account.
@@ -264,13 +273,13 @@ impl Accounts {
         &self,
         name: &Label,
         permissions: &BTreeSet<Permission>,
-        granted: bool,
+        change: PermissionChange,
     ) -> Result<Account> {
         let mut account = self.store.account(name)?.ok_or_else(|| no_account(name))?;
         for permission in permissions {
-            match granted {
-                true => account.permissions.insert(*permission),
-                false => account.permissions.remove(permission),
+            match change {
+                PermissionChange::Grant => account.permissions.insert(*permission),
+                PermissionChange::Withdraw => account.permissions.remove(permission),
             };
         }
         self.store.record_account_changed(self.clock.now(), &account)?;
