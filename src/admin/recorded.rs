@@ -9,10 +9,10 @@ use crate::exit::Failure;
 use crate::instance::Instance;
 
 /// Records in the journal, and logs, that `actor`, such as `uid 0`, did `action`, a noun and a verb such as `peer remove`. `detail` names
-/// the objects of the action.
+/// the objects of the action. The caller has carried out the action.
 ///
 /// # Errors
-/// The store cannot record it.
+/// The store cannot record it. The message says that the action is done all the same.
 pub fn record(
     instance: &Instance,
     actor: &str,
@@ -22,5 +22,13 @@ pub fn record(
     let deed =
         Deed { actor: actor.to_owned(), action: action.to_owned(), detail: detail.to_string() };
     tracing::info!(actor, action, detail = deed.detail, "administrator");
-    Ok(instance.store.record_deed(instance.now(), &deed)?)
+    instance.store.record_deed(instance.now(), &deed).map_err(|error| {
+        let failure = Failure::from(error);
+        let message = format!(
+            "`{action}` is done ({}), but the journal does not say that {actor} did it: {}",
+            deed.detail, failure.message
+        );
+        tracing::error!(actor, action, "{message}");
+        Failure { message, ..failure }
+    })
 }
