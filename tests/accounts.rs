@@ -15,7 +15,7 @@ use std::process::Command;
 
 use common::openssl::{enrol, key};
 use common::{COUNTERSIGN, Instance, fails, text};
-use countersign_ca::record::Deed;
+use countersign_ca::record::AdminAction;
 use countersign_ca::store::{EmbeddedOptions, EmbeddedStore};
 use countersign_ca::{Clock, Store, SystemClock};
 use serde_json::{Value, json};
@@ -225,15 +225,15 @@ fn a_removal_that_stopped_half_way_is_asked_for_again() {
     assert!(history.contains("peer remove --revoke"), "{history}");
 }
 
-/// Records deeds that make the journal longer than all other files of the instance. A limit on the size of files then meets the journal
+/// Records actions that make the journal longer than all other files of the instance. A limit on the size of files then meets the journal
 /// only.
 fn make_journal_long(instance: &Instance) {
     let store = EmbeddedStore::open(&instance.data(), EmbeddedOptions::default(), &mut |_| {});
     let store = store.unwrap();
     for _ in 0..16 {
         let detail = "x".repeat(1 << 20);
-        let deed = Deed { actor: "uid 0".into(), action: "a test".into(), detail };
-        store.record_deed(SystemClock.now(), &deed).unwrap();
+        let done = AdminAction { actor: "uid 0".into(), action: "a test".into(), detail };
+        store.record_admin_action(SystemClock.now(), &done).unwrap();
     }
 }
 

@@ -27,7 +27,9 @@ use countersign_ca::founding;
 use countersign_ca::founding::Foundation;
 use countersign_ca::profile::{DefaultUrls, Profiles};
 use countersign_ca::record::search::SearchKey;
-use countersign_ca::record::{CaRecord, CertificateRecord, CrlScope, Deed, Duty, Reason, Serial};
+use countersign_ca::record::{
+    AdminAction, CaRecord, CertificateRecord, CrlScope, Duty, Reason, Serial,
+};
 use countersign_ca::x509::{Facts, to_pem};
 use countersign_ca::{
     CertificateRequest, Clock, Denial, Error, FileKey, KeyAlgorithm, KeyFolder, KeyKind,
@@ -758,13 +760,14 @@ fn an_import_that_takes_its_time_does_not_set_the_clock_back() {
             line: None,
         })
         .collect();
-    let deed = Deed { actor: "uid 0".into(), action: "meanwhile".into(), detail: String::new() };
+    let done =
+        AdminAction { actor: "uid 0".into(), action: "meanwhile".into(), detail: String::new() };
     let mut told = 0;
     // While the secrets are sealed, another entry is recorded.
     accounts
         .add(&place.authority.profiles(), &drafts, &mut |_, _| {
             told += 1;
-            store.record_deed(clock.advance(30), &deed).unwrap();
+            store.record_admin_action(clock.advance(30), &done).unwrap();
         })
         .unwrap();
     assert_eq!((told, store.accounts().unwrap().len()), (1, 64));

@@ -13,7 +13,7 @@ use countersign_ca::record::approval::{
     Decision, PendingRequest, RecordedRequest, RequestId, Verdict,
 };
 use countersign_ca::record::{
-    Account, CaRecord, CrlRecord, CrlScope, Deed, Duty, Issued, Links, Permission, Reason,
+    Account, AdminAction, CaRecord, CrlRecord, CrlScope, Duty, Issued, Links, Permission, Reason,
     Revocation, RevokedEntry, Succession, Transaction,
 };
 use countersign_ca::record::{Equipment, Mapping, Vendor};
@@ -175,12 +175,12 @@ fn requested(store: &dyn Store) {
     let record = Issued { transaction: Some(opened), ..issued(160, "gw1") };
     store.record_issued(at(403), &record).unwrap();
     store.record_account_removed(at(404), &label("gw3")).unwrap();
-    let deed = Deed { actor: "uid 0".into(), action: "ca roll".into(), detail: "x".into() };
-    store.record_deed(at(405), &deed).unwrap();
+    let done = AdminAction { actor: "uid 0".into(), action: "ca roll".into(), detail: "x".into() };
+    store.record_admin_action(at(405), &done).unwrap();
     store.record_clock_accepted(at(0), "uid 0").unwrap();
     // Some transactions end, and their values are forgotten one by one.
     for n in 0..4 {
-        store.record_deed(at(1_000_000 + n), &deed).unwrap();
+        store.record_admin_action(at(1_000_000 + n), &done).unwrap();
     }
 }
 

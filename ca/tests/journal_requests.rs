@@ -13,7 +13,7 @@ mod journal_common;
 use countersign_ca::record::approval::{
     Decision, MAX_PENDING_OF_ACCOUNT, PendingRequest, RecordedRequest, RequestId, Verdict,
 };
-use countersign_ca::record::{Account, CertificateId, Deed, Issued};
+use countersign_ca::record::{Account, AdminAction, CertificateId, Issued};
 use countersign_ca::store::{EmbeddedStore, RequestCounts};
 use countersign_ca::{Denial, Error, Identity, Result, Store};
 use journal_common::*;
@@ -188,8 +188,8 @@ fn what_waits_is_bounded_given_up_and_forgotten() {
     denied(decide(&store, 200_000, &id(2), Verdict::Approved), Denial::Conflict);
     store.record_requested(at(200_000), &pending(b"full", "gw1", 900_000)).unwrap();
     for n in 0..4 {
-        let deed = Deed { actor: "root".into(), action: "x".into(), detail: String::new() };
-        store.record_deed(at(400_000 + n), &deed).unwrap();
+        let done = AdminAction { actor: "root".into(), action: "x".into(), detail: String::new() };
+        store.record_admin_action(at(400_000 + n), &done).unwrap();
     }
     assert_eq!(store.all_waiting(at(0)).unwrap().len(), 2, "even those of long ago");
     rebuilt_index_is_the_same(&store);

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use countersign_ca::Store;
-use countersign_ca::record::Deed;
+use countersign_ca::record::AdminAction;
 
 use crate::exit::Failure;
 use crate::instance::Instance;
@@ -19,14 +19,17 @@ pub fn record(
     action: &str,
     detail: &dyn Display,
 ) -> Result<(), Failure> {
-    let deed =
-        Deed { actor: actor.to_owned(), action: action.to_owned(), detail: detail.to_string() };
-    tracing::info!(actor, action, detail = deed.detail, "administrator");
-    instance.store.record_deed(instance.now(), &deed).map_err(|error| {
+    let done = AdminAction {
+        actor: actor.to_owned(),
+        action: action.to_owned(),
+        detail: detail.to_string(),
+    };
+    tracing::info!(actor, action, detail = done.detail, "administrator");
+    instance.store.record_admin_action(instance.now(), &done).map_err(|error| {
         let failure = Failure::from(error);
         let message = format!(
             "`{action}` is done ({}), but the journal does not say that {actor} did it: {}",
-            deed.detail, failure.message
+            done.detail, failure.message
         );
         tracing::error!(actor, action, "{message}");
         Failure { message, ..failure }

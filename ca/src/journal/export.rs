@@ -85,8 +85,8 @@ fn fields(entry: &Entry) -> Value {
         Entry::Locked { reference, until } => {
             json!({ "reference": reference, "until": time(*until) })
         }
-        Entry::Deed(deed) => json!({
-            "actor": deed.actor, "action": deed.action, "detail": deed.detail,
+        Entry::AdminAction(done) => json!({
+            "actor": done.actor, "action": done.action, "detail": done.detail,
         }),
         Entry::VendorTrusted(record) => vendor(record),
         Entry::VendorRemoved(name) => json!({ "vendor": name }),

@@ -5,8 +5,8 @@ use crate::clock::Timestamp;
 use crate::name::Identity;
 use crate::record::approval::{Decision, PendingRequest, RecordedRequest, RequestId, Verdict};
 use crate::record::{
-    Account, AccountSecret, CaRecord, CrlRecord, CrlScope, Deed, Duty, Incarnation, Issued, Label,
-    Links, Permission, Reason, Restoration, Revocation, RevokedEntry, Serial, Succession,
+    Account, AccountSecret, AdminAction, CaRecord, CrlRecord, CrlScope, Duty, Incarnation, Issued,
+    Label, Links, Permission, Reason, Restoration, Revocation, RevokedEntry, Serial, Succession,
     Transaction,
 };
 use crate::record::{CertificateId, Equipment, Mapping, Vendor};
@@ -168,7 +168,7 @@ pub fn samples() -> Vec<Entry> {
         }),
         Entry::AccountRemoved(label("gw1")),
         Entry::Locked { reference: "ref-gw1".into(), until: Timestamp::from_millis(1) },
-        Entry::Deed(Deed {
+        Entry::AdminAction(AdminAction {
             actor: "root".into(),
             action: "store restore".into(),
             detail: "x".into(),

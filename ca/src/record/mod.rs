@@ -21,7 +21,7 @@ mod transaction;
 pub use account::{
     Account, AccountSecret, Incarnation, MAX_GIVEN_BACK, OWN_ACCOUNT_PREFIX, Permission, no_account,
 };
-pub use administration::{Deed, Restoration};
+pub use administration::{AdminAction, Restoration};
 pub use ca::{CaRecord, Duty, Links, Succession};
 pub use certificate::{CertificateRecord, Issued};
 pub use certificate_id::CertificateId;
