@@ -168,7 +168,7 @@ fn requested(store: &dyn Store) {
         (b"two", Verdict::Rejected),
         (b"three", Verdict::Withdrawn),
     ] {
-        let decision = Decision { verdict, actor: "uid 0".into(), words: Some("so".into()) };
+        let decision = Decision { verdict, actor: "uid 0".into(), comment: Some("so".into()) };
         store.record_decided(at(402), &RequestId::of(id), &decision).unwrap();
     }
     let opened = transaction(b"one", "gw1", Some(160), 900_000);

@@ -38,7 +38,7 @@ fn pending(id: &[u8], account: &str, expires: i64) -> PendingRequest {
 }
 
 fn decision(verdict: Verdict) -> Decision {
-    Decision { verdict, actor: "uid 0".into(), words: None }
+    Decision { verdict, actor: "uid 0".into(), comment: None }
 }
 
 fn decide(store: &dyn Store, millis: i64, id: &[u8], verdict: Verdict) -> Result<()> {
@@ -193,7 +193,7 @@ fn what_waits_is_bounded_given_up_and_forgotten() {
     }
     assert_eq!(store.all_waiting(at(0)).unwrap().len(), 2, "even those of long ago");
     rebuilt_index_is_the_same(&store);
-    let words = Decision { words: Some("x".repeat(301)), ..decision(Verdict::Rejected) };
+    let words = Decision { comment: Some("x".repeat(301)), ..decision(Verdict::Rejected) };
     let long = store.record_decided(at(400_010), &RequestId::of(b"full"), &words);
     assert!(matches!(long, Err(Error::Malformed(_))));
 }

@@ -99,7 +99,7 @@ fn fields(entry: &Entry) -> Value {
             "request": request.to_string(),
             "verdict": decision.verdict.name(),
             "actor": decision.actor,
-            "words": decision.words,
+            "words": decision.comment,
         }),
         Entry::Restored(restoration) => json!({
             "actor": restoration.actor,

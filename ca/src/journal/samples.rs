@@ -214,7 +214,7 @@ pub fn samples() -> Vec<Entry> {
             decision: Decision {
                 verdict: Verdict::Rejected,
                 actor: "uid 0".into(),
-                words: Some("ask again".into()),
+                comment: Some("ask again".into()),
             },
         },
         Entry::Restored(Restoration { actor: "uid 0".into(), backup: [7; 32], keeps_uses: true }),

@@ -9,7 +9,7 @@ use super::refusal::conflict;
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::record::approval::{
-    Decision, MAX_JOINED, MAX_PENDING, MAX_PENDING_OF_ACCOUNT, MAX_WORDS, PendingRequest,
+    Decision, MAX_COMMENT, MAX_JOINED, MAX_PENDING, MAX_PENDING_OF_ACCOUNT, PendingRequest,
     RequestId, Verdict,
 };
 use crate::record::{Label, Transaction};
@@ -55,9 +55,9 @@ impl<V: View> Rules<V> {
         request: &RequestId,
         decision: &Decision,
     ) -> Result<()> {
-        if decision.words.as_ref().is_some_and(|words| words.chars().count() > MAX_WORDS) {
+        if decision.comment.as_ref().is_some_and(|comment| comment.chars().count() > MAX_COMMENT) {
             return Err(Error::malformed(format!(
-                "expected at most {MAX_WORDS} characters of words"
+                "expected at most {MAX_COMMENT} characters of words"
             )));
         }
         let row = self.unexpired_request(at, request)?;

@@ -131,7 +131,7 @@ impl Exchange<'_> {
                 issued.or_else(|refusal| rejection(answer, &context, &refusal))
             }
             Some((_, decision)) => {
-                let reason = decision.words.as_deref().unwrap_or("no reason is given");
+                let reason = decision.comment.as_deref().unwrap_or("no reason is given");
                 let why = format!("an administrator rejected the request: {reason}");
                 rejection(answer, &context, &Refusal::new(Failure::NotAuthorized, why))
             }
