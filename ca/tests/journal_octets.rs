@@ -16,7 +16,7 @@ use countersign_ca::record::{
     Account, AdminAction, CaRecord, CrlRecord, CrlScope, Duty, Issued, Links, Permission, Reason,
     Revocation, RevokedEntry, Succession, Transaction,
 };
-use countersign_ca::record::{Equipment, Mapping, Vendor};
+use countersign_ca::record::{Device, Mapping, Vendor};
 use countersign_ca::{Identity, Store};
 use data_encoding::HEXLOWER;
 use journal_common::*;
@@ -90,7 +90,7 @@ fn founded(store: &dyn Store) {
     let identities = ["fqdn:gw1.example.net", "ip:192.0.2.1", "ip:2001:db8::1", "dn:CN=gw1"];
     let many = Account {
         identities: identities.map(|text| text.parse::<Identity>().unwrap()).to_vec(),
-        equipment: Some(Equipment {
+        equipment: Some(Device {
             vendor: label("maker"),
             value: "SN1".into(),
             uses_left: 2,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use countersign_ca::Identity;
 use countersign_ca::authority::accounts::refuse_outside;
 use countersign_ca::authority::accounts::{AccountDraft, NewAccount, PermissionChange};
-use countersign_ca::record::EquipmentDraft;
+use countersign_ca::record::DeviceDraft;
 use countersign_ca::record::no_account;
 use countersign_ca::record::{
     Account, CertificateRecord, Label, OWN_ACCOUNT_PREFIX, Permission, Reason, Revocation,
@@ -134,7 +134,7 @@ pub fn set_device(
     name: &Label,
     device: Option<RequestedDevice>,
 ) -> Result<AccountLine, Failure> {
-    let draft = device.map(EquipmentDraft::from);
+    let draft = device.map(DeviceDraft::from);
     let account = instance.accounts().set_equipment(name, draft.as_ref())?;
     let device = account.equipment.as_ref().map_or_else(|| "none".into(), ToString::to_string);
     record(instance, actor, "peer set-equipment", &format!("{name} {device}"))?;

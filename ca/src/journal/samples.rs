@@ -9,7 +9,7 @@ use crate::record::{
     Label, Links, Permission, Reason, Restoration, Revocation, RevokedEntry, Serial, Succession,
     Transaction,
 };
-use crate::record::{CertificateId, Equipment, Mapping, Vendor};
+use crate::record::{CertificateId, Device, Mapping, Vendor};
 
 /// A label of this text, which must be a valid one.
 pub fn label(text: &str) -> Label {
@@ -43,7 +43,7 @@ pub fn account(name: &str) -> Account {
             uses_left: 3,
             given_back: 1,
         }),
-        equipment: Some(Equipment {
+        equipment: Some(Device {
             vendor: label("maker"),
             value: format!("SN-{name}"),
             uses_left: 2,

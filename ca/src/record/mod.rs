@@ -26,7 +26,7 @@ pub use ca::{CaRecord, Duty, Links, Succession};
 pub use certificate::{CertificateRecord, Issued};
 pub use certificate_id::CertificateId;
 pub use crl::{CrlRecord, CrlScope};
-pub use equipment::{Equipment, EquipmentDraft, Mapping, Vendor, no_vendor};
+pub use equipment::{Device, DeviceDraft, Mapping, Vendor, no_vendor};
 pub use label::Label;
 pub use revocation::{Reason, Revocation, RevokedEntry};
 pub use serial::Serial;

@@ -16,7 +16,7 @@ use crate::error::{Denial, Error, Result};
 use crate::key::Sealer;
 use crate::profile::Profiles;
 use crate::record::{
-    Account, AccountSecret, CertificateRecord, EquipmentDraft, Label, Permission, Reason, Vendor,
+    Account, AccountSecret, CertificateRecord, DeviceDraft, Label, Permission, Reason, Vendor,
     no_account,
 };
 use crate::store::{Page, Store};
@@ -252,11 +252,7 @@ impl Accounts {
     /// # Errors
     /// `Denied` with [`Denial::Conflict`] if there is no such account or vendor, or if the device belongs to another
     /// account; [`Error::Malformed`] for zero uses.
-    pub fn set_equipment(
-        &self,
-        name: &Label,
-        equipment: Option<&EquipmentDraft>,
-    ) -> Result<Account> {
+    pub fn set_equipment(&self, name: &Label, equipment: Option<&DeviceDraft>) -> Result<Account> {
         let mut account = self.store.account(name)?.ok_or_else(|| no_account(name))?;
         let vendors = self.store.vendors()?;
         let now = self.clock.now();
