@@ -50,7 +50,7 @@ struct Listening {
 #[derive(Default)]
 struct State {
     /// How many certificates of peers are not published, because of `ldap.max_peers`.
-    left_out: u64,
+    left_out: usize,
     /// Why the feeder last failed to read the records; `None` if it did not.
     failure: Option<String>,
     /// Whether the directories have had all entries once.
@@ -111,7 +111,7 @@ impl Bridge {
     }
 
     /// How many certificates of peers are not published, because of `ldap.max_peers`.
-    pub fn left_out(&self) -> u64 {
+    pub fn left_out(&self) -> usize {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).left_out
     }
 
@@ -282,11 +282,12 @@ impl Feeder {
         let mut changed = true;
         loop {
             changed |= catalogue.update()?;
+            let (_, left_out) = catalogue.counts();
+            self.note(|state| state.left_out = left_out);
             if changed {
                 let began = Instant::now();
                 let entries = Arc::new(catalogue.entries()?);
                 self.outlets.iter().for_each(|outlet| outlet.receive(&entries));
-                let (_, left_out) = catalogue.counts();
                 self.note(|state| *state = State { left_out, failure: None, is_fed: true });
                 changed = false;
                 // The pause is 49 times the work, so that the feeder takes a fiftieth of a core, however many certificates there are and

@@ -207,14 +207,12 @@ impl Instance {
         self.bridge.get()?.upgrade()
     }
 
-    /// Whether the keys are open, or can probably be opened: there is a file with the passphrase, systemd gave credentials of any name, or
-    /// there is a terminal to ask for it.
+    /// Whether the keys are open, or can probably be opened: there is a file or a credential with the passphrase, or a terminal to ask for
+    /// it.
     pub fn has_keys(&self) -> bool {
         let location = &self.location;
         self.authority.get().is_some()
-            || location.passphrase_file.is_some()
-            || location.folder.passphrase().exists()
-            || std::env::var_os("CREDENTIALS_DIRECTORY").is_some()
+            || passphrase::is_at_hand(&location.folder, location.passphrase_file.as_deref())
             || std::io::stdin().is_terminal()
     }
 

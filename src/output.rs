@@ -19,18 +19,37 @@ pub enum Format {
 
 /// Prints a result: a list as a table, an object line by line.
 pub fn print(format: Format, value: &Value) {
-    let text = match format {
-        Format::Json => serde_json::to_string_pretty(value).unwrap_or_default(),
-        Format::Text => text(value),
-    };
     // The result may contain a secret, and is wiped.
-    line(&Zeroizing::new(text));
+    line(&Zeroizing::new(rendered(format, value)));
 }
 
 /// Prints text and a newline, without blanks at its end. It is no error if the reader of the output has gone.
 pub fn line(text: &str) {
+    let _ = deliver(text);
+}
+
+/// As [`print`], for a result that must not get lost.
+///
+/// # Errors
+/// Standard output does not take all of it.
+pub fn hand_out(format: Format, value: &Value) -> std::io::Result<()> {
+    deliver(&Zeroizing::new(rendered(format, value)))
+}
+
+/// As [`line`], for text that must not get lost.
+///
+/// # Errors
+/// Standard output does not take all of it.
+pub fn deliver(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{}", text.trim_end());
+    writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush())
+}
+
+fn rendered(format: Format, value: &Value) -> String {
+    match format {
+        Format::Json => serde_json::to_string_pretty(value).unwrap_or_default(),
+        Format::Text => text(value),
+    }
 }
 
 /// Prints a warning about a probable mistake on standard error. The result on standard output stays as it is.

@@ -25,6 +25,11 @@ pub fn existing(folder: &DataFolder, file: Option<&Path>) -> Result<Passphrase, 
     }
 }
 
+/// Whether the command line names a file with the passphrase, or there is one in its place.
+pub fn is_at_hand(folder: &DataFolder, file: Option<&Path>) -> bool {
+    source(folder, file).is_some()
+}
+
 /// The passphrase of a new instance.
 pub struct NewPassphrase {
     /// The passphrase.
@@ -50,11 +55,17 @@ pub fn new(folder: &DataFolder, file: Option<&Path>) -> Result<NewPassphrase, Fa
 /// Writes a new file that only its owner can read. A file of this name is refused.
 pub fn write_private(path: &Path, content: &[u8]) -> Result<(), Failure> {
     use std::io::Write;
+    let failed = |e: std::io::Error| Failure::unavailable(format!("`{}`: {e}", path.display()));
+    let mut file = create_private(path)?;
+    file.write_all(content).and_then(|()| file.sync_all()).map_err(failed)
+}
+
+/// Makes a new, empty file that only its owner can read. A file of this name is refused.
+pub fn create_private(path: &Path) -> Result<std::fs::File, Failure> {
     use std::os::unix::fs::OpenOptionsExt;
     let failed = |e: std::io::Error| Failure::unavailable(format!("`{}`: {e}", path.display()));
     let mut options = std::fs::OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-    file.write_all(content).and_then(|()| file.sync_all()).map_err(failed)
+    options.write(true).create_new(true).mode(0o600).open(path).map_err(failed)
 }
 
 /// The file with the passphrase; `None` if the command line names none, and neither the credential nor the data folder's file exists.

@@ -565,6 +565,12 @@ fn an_administrator_sees_what_is_asked_for_and_mistakes_are_named() {
     instance.ok(&["request", "reject", &id]);
     fails(&["request", "approve", &id], 3, "rejected already");
     ended(client).refused(&["no reason is given"]);
+    // The poll that was told so counts as refused, the polls before it do not.
+    let metrics = instance.http("GET", "/metrics", "text/plain", &[]).unwrap();
+    let metrics = String::from_utf8(metrics.body).unwrap();
+    let polls = "countersign_cmp_messages_total{kind=\"pollReq\",outcome=\"refused\"} ";
+    let count = metrics.lines().find_map(|line| line.strip_prefix(polls));
+    assert_eq!(count, Some("1"), "{metrics}");
 }
 
 #[test]

@@ -245,6 +245,24 @@ fn an_expired_certificate_stands_on_one_more_list_and_then_leaves() {
 }
 
 #[test]
+fn a_certificate_that_expired_on_hold_is_not_valid_after_its_release() {
+    let mut instance = with("[profiles.gateway]\nvalidity = \"2d\"\n");
+    let [first, second] = ["gw1", "gw2"].map(|name| enrolled(&instance, name));
+    instance.stop();
+    for serial in [&first, &second] {
+        instance.ok(&["cert", "hold", serial]);
+    }
+    let released = instance.json(&["cert", "release", &first]);
+    assert_eq!(released["status"], "valid", "{released}");
+    let mut late = at_another_time("+3d", common::COUNTERSIGN);
+    late.args(["cert", "release", &second, "--format", "json", "--data"]).arg(instance.data());
+    let output = late.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let released: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(released["status"], "expired", "{released}");
+}
+
+#[test]
 fn a_burst_of_revocations_stands_on_the_crl_and_a_damaged_file_is_made_again() {
     let instance = with("");
     let serials: Vec<String> = (0..6).map(|n| enrolled(&instance, &format!("gw{n}"))).collect();

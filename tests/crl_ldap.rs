@@ -159,6 +159,31 @@ fn what_is_not_to_be_published_is_in_no_directory() {
 }
 
 #[test]
+fn a_place_that_becomes_free_is_given_to_a_certificate_that_was_left_out() {
+    let instance = Instance::start_with(&[("ldap", "max_peers = 2")]);
+    let serials = ["gw1", "gw2", "gw3", "gw4"].map(|name| enrolled(&instance, name));
+    let url = format!("ldap://{}", instance.ldap);
+    let published = || {
+        let is_there =
+            |name: &&&str| !values(&url, &peer_dn(name), "userCertificate;binary").is_empty();
+        ["gw1", "gw2", "gw3", "gw4"].iter().filter(is_there).copied().collect::<Vec<_>>()
+    };
+    let left_out = |count: usize| {
+        let line = format!("countersign_ldap_left_out {count}\n");
+        eventually(&line, || get(&instance, "/metrics").1.contains(&line));
+    };
+    left_out(2);
+    assert_eq!(published(), ["gw1", "gw2"]);
+    // One that is left out is revoked, and nobody else is published for that.
+    instance.ok(&["cert", "revoke", &serials[2]]);
+    left_out(1);
+    assert_eq!(published(), ["gw1", "gw2"]);
+    instance.ok(&["cert", "revoke", &serials[0]]);
+    left_out(0);
+    eventually("gw4", || published() == ["gw2", "gw4"]);
+}
+
+#[test]
 fn what_is_revoked_is_in_the_directory_within_a_second_and_every_loss_heals() {
     let folder = tempfile::tempdir().unwrap();
     let mut slapd = Slapd::start(folder.path(), "");

@@ -27,7 +27,9 @@ use countersign_ca::founding;
 use countersign_ca::founding::Foundation;
 use countersign_ca::profile::{DefaultUrls, Profiles};
 use countersign_ca::record::search::SearchKey;
-use countersign_ca::record::{CaRecord, CertificateRecord, CrlScope, Deed, Duty, Reason, Serial};
+use countersign_ca::record::{
+    AdminAction, CaRecord, CertificateRecord, CrlScope, Duty, Reason, Serial,
+};
 use countersign_ca::x509::{Facts, to_pem};
 use countersign_ca::{
     CertificateRequest, Clock, Denial, Error, FileKey, KeyAlgorithm, KeyFolder, KeyKind,
@@ -758,13 +760,14 @@ fn an_import_that_takes_its_time_does_not_set_the_clock_back() {
             line: None,
         })
         .collect();
-    let deed = Deed { actor: "uid 0".into(), action: "meanwhile".into(), detail: String::new() };
+    let done =
+        AdminAction { actor: "uid 0".into(), action: "meanwhile".into(), detail: String::new() };
     let mut told = 0;
     // While the secrets are sealed, another entry is recorded.
     accounts
         .add(&place.authority.profiles(), &drafts, &mut |_, _| {
             told += 1;
-            store.record_deed(clock.advance(30), &deed).unwrap();
+            store.record_admin_action(clock.advance(30), &done).unwrap();
         })
         .unwrap();
     assert_eq!((told, store.accounts().unwrap().len()), (1, 64));
@@ -896,4 +899,27 @@ fn everything_that_is_wrong_with_accounts_is_told_at_once() {
     }
     assert_eq!(why.lines().count(), 5, "{why}");
     assert_eq!(authority.store().accounts().unwrap().len(), 1);
+}
+
+#[test]
+fn each_revoked_key_of_the_ocsp_responder_is_kept() {
+    let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
+    let (authority, issuing) = (&place.authority, label("issuing"));
+    let keys = place.folder.path().join("keys");
+    let mut retired = Vec::new();
+    for _ in 0..2 {
+        let responder = authority.responder(&issuing).unwrap();
+        let serial = Facts::of(responder.certificate()).unwrap().serial;
+        let serial = Serial::from_integer(&serial).unwrap();
+        retired.push(std::fs::read(keys.join("issuing.ocsp.key")).unwrap());
+        authority.revoke(&issuing, &serial, Reason::KeyCompromise, None).unwrap();
+        assert!(authority.replace_revoked_responder(&issuing).unwrap());
+        let next = authority.responder(&issuing).unwrap();
+        assert_ne!(next.certificate(), responder.certificate());
+    }
+    let files = std::fs::read_dir(&keys).unwrap().map(|entry| entry.unwrap().path());
+    let kept = files.filter(|file| file.extension().is_some_and(|end| end == "revoked"));
+    let kept: Vec<Vec<u8>> = kept.map(|file| std::fs::read(file).unwrap()).collect();
+    assert_eq!(kept.len(), 2);
+    assert!(retired.iter().all(|key| kept.contains(key)));
 }

@@ -17,7 +17,7 @@ use countersign_ca::journal::{
     DamageKind, FILE_HEADER, Head, HeadSigner, Report, Verification, consistency_proof, export,
     inclusion_proof,
 };
-use countersign_ca::record::Deed;
+use countersign_ca::record::AdminAction;
 use countersign_ca::store::{EmbeddedStore, LastRestore, Restore, audit, restore_journal};
 use countersign_ca::{Denial, Error, Result, Store};
 use journal_common::*;
@@ -437,8 +437,8 @@ fn a_backup_under_load_restores_to_a_whole_store() {
         let LastRestore { at: restored_at, offset: place } = store.restored().unwrap().unwrap();
         assert_eq!((restored_at, store.last_entry()), (at(wrong), at(wrong)));
         assert!(place > summary.journal_bytes && place < store.mark().offset(), "{place}");
-        let deed = Deed { actor: "uid 0".into(), action: "x".into(), detail: String::new() };
-        store.record_deed(at(wrong + 1), &deed).unwrap();
+        let done = AdminAction { actor: "uid 0".into(), action: "x".into(), detail: String::new() };
+        store.record_admin_action(at(wrong + 1), &done).unwrap();
     }
     let how = Restore { at: at(2600), accepts_clock: true, ..how };
     let again = restore_journal(&mut octets.as_slice(), &restored, &how).unwrap();

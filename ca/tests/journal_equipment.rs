@@ -6,7 +6,7 @@
 mod journal_common;
 
 use countersign_ca::record::{Account, Issued};
-use countersign_ca::record::{Equipment, Mapping, Vendor};
+use countersign_ca::record::{Device, Mapping, Vendor};
 use countersign_ca::{Denial, Error, Result, Store};
 use journal_common::{account, at, ca, issued, label, open, serial};
 
@@ -24,7 +24,7 @@ fn vendor(name: &str) -> Vendor {
 
 fn with(name: &str, value: &str, uses_left: u32, allowed: i64) -> Account {
     let equipment =
-        Equipment { vendor: label("maker"), value: value.into(), uses_left, allowed: at(allowed) };
+        Device { vendor: label("maker"), value: value.into(), uses_left, allowed: at(allowed) };
     Account { equipment: Some(equipment), ..account(name, 1) }
 }
 

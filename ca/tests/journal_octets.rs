@@ -13,10 +13,10 @@ use countersign_ca::record::approval::{
     Decision, PendingRequest, RecordedRequest, RequestId, Verdict,
 };
 use countersign_ca::record::{
-    Account, CaRecord, CrlRecord, CrlScope, Deed, Duty, Issued, Links, Permission, Reason,
+    Account, AdminAction, CaRecord, CrlRecord, CrlScope, Duty, Issued, Links, Permission, Reason,
     Revocation, RevokedEntry, Succession, Transaction,
 };
-use countersign_ca::record::{Equipment, Mapping, Vendor};
+use countersign_ca::record::{Device, Mapping, Vendor};
 use countersign_ca::{Identity, Store};
 use data_encoding::HEXLOWER;
 use journal_common::*;
@@ -90,7 +90,7 @@ fn founded(store: &dyn Store) {
     let identities = ["fqdn:gw1.example.net", "ip:192.0.2.1", "ip:2001:db8::1", "dn:CN=gw1"];
     let many = Account {
         identities: identities.map(|text| text.parse::<Identity>().unwrap()).to_vec(),
-        equipment: Some(Equipment {
+        equipment: Some(Device {
             vendor: label("maker"),
             value: "SN1".into(),
             uses_left: 2,
@@ -168,19 +168,19 @@ fn requested(store: &dyn Store) {
         (b"two", Verdict::Rejected),
         (b"three", Verdict::Withdrawn),
     ] {
-        let decision = Decision { verdict, actor: "uid 0".into(), words: Some("so".into()) };
+        let decision = Decision { verdict, actor: "uid 0".into(), comment: Some("so".into()) };
         store.record_decided(at(402), &RequestId::of(id), &decision).unwrap();
     }
     let opened = transaction(b"one", "gw1", Some(160), 900_000);
     let record = Issued { transaction: Some(opened), ..issued(160, "gw1") };
     store.record_issued(at(403), &record).unwrap();
     store.record_account_removed(at(404), &label("gw3")).unwrap();
-    let deed = Deed { actor: "uid 0".into(), action: "ca roll".into(), detail: "x".into() };
-    store.record_deed(at(405), &deed).unwrap();
+    let done = AdminAction { actor: "uid 0".into(), action: "ca roll".into(), detail: "x".into() };
+    store.record_admin_action(at(405), &done).unwrap();
     store.record_clock_accepted(at(0), "uid 0").unwrap();
     // Some transactions end, and their values are forgotten one by one.
     for n in 0..4 {
-        store.record_deed(at(1_000_000 + n), &deed).unwrap();
+        store.record_admin_action(at(1_000_000 + n), &done).unwrap();
     }
 }
 

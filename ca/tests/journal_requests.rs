@@ -13,7 +13,7 @@ mod journal_common;
 use countersign_ca::record::approval::{
     Decision, MAX_PENDING_OF_ACCOUNT, PendingRequest, RecordedRequest, RequestId, Verdict,
 };
-use countersign_ca::record::{Account, CertificateId, Deed, Issued};
+use countersign_ca::record::{Account, AdminAction, CertificateId, Issued};
 use countersign_ca::store::{EmbeddedStore, RequestCounts};
 use countersign_ca::{Denial, Error, Identity, Result, Store};
 use journal_common::*;
@@ -38,7 +38,7 @@ fn pending(id: &[u8], account: &str, expires: i64) -> PendingRequest {
 }
 
 fn decision(verdict: Verdict) -> Decision {
-    Decision { verdict, actor: "uid 0".into(), words: None }
+    Decision { verdict, actor: "uid 0".into(), comment: None }
 }
 
 fn decide(store: &dyn Store, millis: i64, id: &[u8], verdict: Verdict) -> Result<()> {
@@ -125,6 +125,40 @@ fn only_an_approved_request_becomes_a_certificate_and_once() {
 }
 
 #[test]
+fn what_a_request_brings_is_bounded_in_each_of_its_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    fill(&store, 0);
+    let malformed = |result: Result<()>| match result {
+        Err(Error::Malformed(why)) => why,
+        other => panic!("expected a refusal, found {other:?}"),
+    };
+    let long = vec![0; 64 << 10];
+    let requested = |change: &dyn Fn(&mut RecordedRequest)| {
+        let mut pending = pending(b"long", "gw1", 900_000);
+        change(&mut pending.request);
+        malformed(store.record_requested(at(1), &pending))
+    };
+    for why in [
+        requested(&|request| request.key = long.clone()),
+        requested(&|request| request.subject = Some(long.clone())),
+        requested(&|request| request.alt_names = vec![long.clone()]),
+        requested(&|request| request.extensions = vec![long.clone()]),
+    ] {
+        assert!(why.contains("65536 octets"), "{why}");
+    }
+    // The transaction of an approved request is bounded as each other one.
+    store.reserve_serials(at(2), &ca(), &[serial(1)]).unwrap();
+    store.record_requested(at(2), &pending(b"one", "gw1", 900_000)).unwrap();
+    decide(&store, 3, b"one", Verdict::Approved).unwrap();
+    let mut issued = in_transaction(1, "gw1", b"one", 500_000);
+    issued.transaction.as_mut().unwrap().context = vec![0; (64 << 10) + 1];
+    let why = malformed(store.record_issued(at(4), &issued));
+    assert!(why.contains("a context of at most 65536"), "{why}");
+    store.record_issued(at(4), &in_transaction(1, "gw1", b"one", 500_000)).unwrap();
+}
+
+#[test]
 fn what_waits_is_bounded_given_up_and_forgotten() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
@@ -154,12 +188,12 @@ fn what_waits_is_bounded_given_up_and_forgotten() {
     denied(decide(&store, 200_000, &id(2), Verdict::Approved), Denial::Conflict);
     store.record_requested(at(200_000), &pending(b"full", "gw1", 900_000)).unwrap();
     for n in 0..4 {
-        let deed = Deed { actor: "root".into(), action: "x".into(), detail: String::new() };
-        store.record_deed(at(400_000 + n), &deed).unwrap();
+        let done = AdminAction { actor: "root".into(), action: "x".into(), detail: String::new() };
+        store.record_admin_action(at(400_000 + n), &done).unwrap();
     }
     assert_eq!(store.all_waiting(at(0)).unwrap().len(), 2, "even those of long ago");
     rebuilt_index_is_the_same(&store);
-    let words = Decision { words: Some("x".repeat(301)), ..decision(Verdict::Rejected) };
+    let words = Decision { comment: Some("x".repeat(301)), ..decision(Verdict::Rejected) };
     let long = store.record_decided(at(400_010), &RequestId::of(b"full"), &words);
     assert!(matches!(long, Err(Error::Malformed(_))));
 }

@@ -12,8 +12,8 @@ mod journal_common;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use countersign_ca::record::{
-    Account, CaRecord, CrlRecord, CrlScope, Deed, Incarnation, Issued, Label, Permission, Reason,
-    Serial, Succession,
+    Account, AdminAction, CaRecord, CrlRecord, CrlScope, Incarnation, Issued, Label, Permission,
+    Reason, Serial, Succession,
 };
 use countersign_ca::store::{Change, EmbeddedStore, History, Mark, Page};
 use countersign_ca::{Denial, Error, Result, Store};
@@ -77,8 +77,8 @@ fn a_certificate_lives_through_a_restart() {
         reached: None,
     };
     store.record_crl(at(9), &crl).unwrap();
-    let deed = Deed { actor: "root".into(), action: "a b".into(), detail: String::new() };
-    store.record_deed(at(10), &deed).unwrap();
+    let done = AdminAction { actor: "root".into(), action: "a b".into(), detail: String::new() };
+    store.record_admin_action(at(10), &done).unwrap();
     drop(store);
 
     let store = open(folder.path());

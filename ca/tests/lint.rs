@@ -12,7 +12,7 @@ use std::process::Command;
 use std::str::FromStr;
 
 use countersign_ca::Timestamp;
-use countersign_ca::lint::{self, EntryLint, Finding, ObjectKind, Purpose, Severity};
+use countersign_ca::lint::{self, CrlKind, EntryLint, Finding, ObjectKind, Purpose, Severity};
 use countersign_ca::{FileKey, KeyAlgorithm};
 use der::asn1::{Any, BitString, GeneralizedTime, Ia5String, Null, OctetString, SetOfVec, UtcTime};
 use der::oid::{AssociatedOid, ObjectIdentifier};
@@ -572,7 +572,7 @@ fn every_rule_fires_and_only_on_what_breaks_it() {
     add("2.5.29.28", true, relative)(&mut list);
     assert_eq!(lint::tbs_crl(&list.to_der().unwrap()), []);
     for (code, octets) in entry_cases() {
-        let mut linter = EntryLint::new(Timestamp::from_seconds(1_800_000_000), false);
+        let mut linter = EntryLint::new(Timestamp::from_seconds(1_800_000_000), CrlKind::Complete);
         linter.check(&GOOD_ENTRY).unwrap();
         fired.insert(breaks(code, &[linter.check(&octets).unwrap_err()]));
     }

@@ -32,8 +32,8 @@ pub struct Catalogue {
     ends: BTreeSet<(Timestamp, CertificateId)>,
     /// The owner and the notAfter of each certificate.
     owners: BTreeMap<CertificateId, (Owner, Timestamp)>,
-    /// How many times since the start the limit has left a certificate out.
-    left_out: u64,
+    /// The certificates that the limit leaves out. They take the places that become free.
+    left_out: LeftOut,
 }
 
 /// A certificate, named by its issuing CA and its serial number.
@@ -61,6 +61,45 @@ struct Peer {
     certificates: BTreeMap<CertificateId, Bytes>,
 }
 
+/// The certificates that the limit leaves out. There may be many more of them than are published, so each takes few octets.
+#[derive(Default)]
+struct LeftOut {
+    /// NotAfter, the position of the issuing CA in `cas`, and serial number.
+    by_end: BTreeSet<(Timestamp, usize, Serial)>,
+    cas: Vec<Label>,
+    /// Whether a certificate was ever left out, so that it was logged.
+    is_known: bool,
+}
+
+impl LeftOut {
+    fn insert(&mut self, not_after: Timestamp, id: CertificateId) {
+        let known = self.cas.iter().position(|ca| *ca == id.ca);
+        let ca = known.unwrap_or_else(|| {
+            self.cas.push(id.ca);
+            self.cas.len().saturating_sub(1)
+        });
+        self.by_end.insert((not_after, ca, id.serial));
+    }
+
+    fn remove(&mut self, not_after: Timestamp, ca: &Label, serial: Serial) {
+        if let Some(ca) = self.cas.iter().position(|known| known == ca) {
+            self.by_end.remove(&(not_after, ca, serial));
+        }
+    }
+
+    /// Takes the certificate that is valid for the longest.
+    fn take_last(&mut self) -> Option<CertificateId> {
+        let (_, ca, serial) = self.by_end.pop_last()?;
+        Some(CertificateId { ca: self.cas.get(ca)?.clone(), serial })
+    }
+
+    fn drop_expired(&mut self, now: Timestamp) {
+        while self.by_end.first().is_some_and(|(end, ..)| *end < now) {
+            self.by_end.pop_first();
+        }
+    }
+}
+
 impl Catalogue {
     /// Reads all certificates that are in use: neither expired nor revoked, and public. `limit` is the most certificates of peers that are
     /// published; 0 publishes none.
@@ -78,7 +117,7 @@ impl Catalogue {
             peers: BTreeMap::new(),
             ends: BTreeSet::new(),
             owners: BTreeMap::new(),
-            left_out: 0,
+            left_out: LeftOut::default(),
         };
         let mut cursor = (limit > 0).then_some(0);
         while let Some(at) = cursor {
@@ -99,13 +138,13 @@ impl Catalogue {
         self.mark
     }
 
-    /// The number of peers' certificates that are published now, and how many times since the start the limit has left one out.
-    pub fn counts(&self) -> (usize, u64) {
-        (self.owners.len(), self.left_out)
+    /// The number of peers' certificates that are published now, and of those that the limit leaves out now.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.owners.len(), self.left_out.by_end.len())
     }
 
-    /// Reads the changes since the last call, and removes certificates that have expired. True if an entry to be published may have
-    /// changed.
+    /// Reads the changes since the last call, removes certificates that have expired, and gives their places to others. True if an entry
+    /// to be published may have changed.
     ///
     /// # Errors
     /// Those of the store.
@@ -114,7 +153,7 @@ impl Catalogue {
         loop {
             let History { changes, next } = self.authority.store().changes_since(self.mark)?;
             if next == self.mark {
-                return Ok(changed);
+                return Ok(self.fill_places()? || changed);
             }
             for change in changes {
                 changed |= self.take(change)?;
@@ -193,6 +232,7 @@ impl Catalogue {
         let Issued { ca, serial, account, profile, not_after, certificate, .. } = issued;
         let revoked = self.authority.store().revocation(&ca, &serial)?.is_some();
         if revoked || is_hidden || !self.is_published(&ca, &account, not_after) {
+            self.left_out.remove(not_after, &ca, serial);
             return Ok(self.remove(&CertificateId { ca, serial }));
         }
         let id = CertificateId { ca, serial };
@@ -204,8 +244,23 @@ impl Catalogue {
             Some(record) if self.is_in_use(&record) && !self.is_anothers(&record)? => {
                 self.add_record(record)
             }
-            _ => Ok(self.remove(&CertificateId { ca: ca.clone(), serial: *serial })),
+            record => {
+                if let Some(record) = record {
+                    self.left_out.remove(record.not_after, ca, *serial);
+                }
+                Ok(self.remove(&CertificateId { ca: ca.clone(), serial: *serial }))
+            }
         }
+    }
+
+    /// Publishes certificates that were left out, as long as there are places. Those that are valid for the longest come first.
+    fn fill_places(&mut self) -> Result<bool> {
+        let mut filled = false;
+        while self.owners.len() < self.limit {
+            let Some(CertificateId { ca, serial }) = self.left_out.take_last() else { break };
+            filled |= self.look_again(&ca, &serial)?;
+        }
+        Ok(filled)
     }
 
     fn is_in_use(&self, record: &CertificateRecord) -> bool {
@@ -245,15 +300,17 @@ impl Catalogue {
             return Ok(false);
         }
         if self.owners.len() >= self.limit {
-            if self.left_out == 0 {
+            if !self.left_out.is_known {
+                self.left_out.is_known = true;
                 tracing::warn!(
                     limit = self.limit,
                     "more certificates than ldap.max_peers: the further ones are not published"
                 );
             }
-            self.left_out = self.left_out.saturating_add(1);
+            self.left_out.insert(not_after, id);
             return Ok(false);
         }
+        self.left_out.remove(not_after, &id.ca, id.serial);
         self.own(&owner)?;
         if let Some(peer) = self.peers.get_mut(&owner) {
             peer.certificates.insert(id.clone(), Bytes::from(certificate));
@@ -298,6 +355,7 @@ impl Catalogue {
 
     fn drop_expired(&mut self) -> bool {
         let now = self.authority.now();
+        self.left_out.drop_expired(now);
         let mut dropped = false;
         while let Some((_, id)) = self.ends.first().filter(|(end, _)| *end < now).cloned() {
             dropped |= self.remove(&id);

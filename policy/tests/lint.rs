@@ -84,6 +84,30 @@ fn each_rule_finds_its_own() {
 }
 
 #[test]
+fn a_literal_on_the_left_is_linted_as_one_on_the_right() {
+    let hint = |test: &str| {
+        let source = Source::new("lint", format!("{HEAD}Conditions: {test};\n").into_bytes());
+        let assertions = parse_file(&source).unwrap();
+        let values = ComplianceValues::boolean();
+        let findings = lint(&assertions, Options { values: &values, ipsec: true });
+        let hints: Vec<String> = findings.into_iter().filter_map(|(_, of)| of.hint).collect();
+        hints.join("\n")
+    };
+    for (right, left) in [
+        ("esp_life_seconds < \"3600\"", "\"3600\" > esp_life_seconds"),
+        ("esp_life_seconds > \"3600\"", "\"3600\" < esp_life_seconds"),
+        ("esp_life_seconds <= \"3600\"", "\"3600\" >= esp_life_seconds"),
+        ("esp_life_seconds >= \"3600\"", "\"3600\" <= esp_life_seconds"),
+        ("remote_ike_address < \"10.0.0.0\"", "\"10.0.0.0\" > remote_ike_address"),
+        ("esp_enc_alg == \"AES\"", "\"AES\" == esp_enc_alg"),
+    ] {
+        assert!(!hint(right).is_empty(), "{right}");
+        assert_eq!(hint(left), hint(right), "{left}");
+    }
+    assert!(hint("\"3600\" > esp_life_seconds").contains("`@esp_life_seconds < …`"));
+}
+
+#[test]
 fn addresses_and_times_that_are_ordered_are_written_as_they_are_set() {
     for wrong in [
         "remote_ike_address < \"192.168.2.1\"",

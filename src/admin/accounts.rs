@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use countersign_ca::Identity;
 use countersign_ca::authority::accounts::refuse_outside;
-use countersign_ca::authority::accounts::{AccountDraft, NewAccount};
-use countersign_ca::record::EquipmentDraft;
+use countersign_ca::authority::accounts::{AccountDraft, NewAccount, PermissionChange};
+use countersign_ca::record::DeviceDraft;
 use countersign_ca::record::no_account;
 use countersign_ca::record::{
     Account, CertificateRecord, Label, OWN_ACCOUNT_PREFIX, Permission, Reason, Revocation,
@@ -83,15 +83,19 @@ pub fn add(
     let added = accounts.add(&profiles, &drafts, progress)?;
     let names: Vec<&str> = drafts.iter().take(NAMED).map(|draft| draft.name.as_str()).collect();
     let detail = format!("{} accounts: {}", drafts.len(), names.join(" "));
-    record(instance, actor, "peer add", &detail)?;
+    let noted = record(instance, actor, "peer add", &detail);
     let lines = added.iter().map(|new| {
         let own = warnings.iter().filter(|warning| warning.account == new.account.name);
-        NewAccountLine {
-            warnings: own.map(|warning| warning.text.clone()).collect(),
-            ..new_line(new)
-        }
+        let own = own.map(|warning| warning.text.clone());
+        NewAccountLine { warnings: own.chain(not_noted(&noted)).collect(), ..new_line(new) }
     });
     Ok(lines.collect())
+}
+
+/// The warning that the journal does not say who acted, if it does not. It is no error, because an error would lose the new secret, which
+/// the store has only sealed.
+fn not_noted(noted: &Result<(), Failure>) -> Option<String> {
+    noted.as_ref().err().map(|failure| failure.message.clone())
 }
 
 fn draft(peer: RequestedPeer) -> Result<AccountDraft, Failure> {
@@ -119,8 +123,8 @@ pub fn reset_secret(
     secret: RequestedSecret,
 ) -> Result<NewAccountLine, Failure> {
     let new = instance.accounts().reset_secret(name, secret.into())?;
-    record(instance, actor, "peer reset-secret", name)?;
-    Ok(new_line(&new))
+    let noted = record(instance, actor, "peer reset-secret", name);
+    Ok(NewAccountLine { warnings: not_noted(&noted).into_iter().collect(), ..new_line(&new) })
 }
 
 /// Binds an account to a device, or to none.
@@ -130,7 +134,7 @@ pub fn set_device(
     name: &Label,
     device: Option<RequestedDevice>,
 ) -> Result<AccountLine, Failure> {
-    let draft = device.map(EquipmentDraft::from);
+    let draft = device.map(DeviceDraft::from);
     let account = instance.accounts().set_equipment(name, draft.as_ref())?;
     let device = account.equipment.as_ref().map_or_else(|| "none".into(), ToString::to_string);
     record(instance, actor, "peer set-equipment", &format!("{name} {device}"))?;
@@ -143,11 +147,14 @@ pub fn permit(
     actor: &str,
     name: &Label,
     permissions: &BTreeSet<Permission>,
-    granted: bool,
+    change: PermissionChange,
 ) -> Result<AccountLine, Failure> {
-    let account = instance.accounts().permit(name, permissions, granted)?;
+    let account = instance.accounts().permit(name, permissions, change)?;
     let names: Vec<&str> = permissions.iter().map(|permission| permission.name()).collect();
-    let action = if granted { "peer allow" } else { "peer allow --revoke" };
+    let action = match change {
+        PermissionChange::Grant => "peer allow",
+        PermissionChange::Withdraw => "peer allow --revoke",
+    };
     record(instance, actor, action, &format!("{name} {}", names.join(",")))?;
     Ok(line(&account))
 }
@@ -173,14 +180,16 @@ pub fn remove(
         && !name.as_str().starts_with(OWN_ACCOUNT_PREFIX)
         && instance.store.incarnation(name)?.is_none()
         && !accounts.valid_certificates(name)?.is_empty();
+    let mut noted = Ok(());
     if !was_removed_before {
         accounts.remove(name)?;
-        record(instance, actor, "peer remove", name)?;
+        noted = record(instance, actor, "peer remove", name);
     }
     let certificates = accounts.valid_certificates(name)?;
     let serials: Vec<String> =
         certificates.iter().map(|certificate| certificate.serial.to_string()).collect();
     let Some(reason) = reason else {
+        noted?;
         return Ok(RemovedAccount::Kept { removed: name.clone(), still_valid: serials });
     };
     revoke_all(instance, &certificates, reason).map_err(|HalfRevoked { revoked, failure }| Failure {
@@ -192,9 +201,11 @@ pub fn remove(
         ..failure
     })?;
     let detail = format!("{name}: {}", serials.join(" "));
-    record(instance, actor, "peer remove --revoke", &detail)?;
+    let noted = noted.and(record(instance, actor, "peer remove --revoke", &detail));
     let cas: BTreeSet<&Label> = certificates.iter().map(|certificate| &certificate.ca).collect();
+    // CRLs show the change, even if the journal does not say who made it.
     let crls = cas.into_iter().map(|ca| crls::renew(instance, ca)).collect::<Result<_, _>>()?;
+    noted?;
     Ok(RemovedAccount::Revoked {
         removed: name.clone(),
         revoked: serials,

@@ -269,7 +269,7 @@ pub struct RevocationFields {
 pub struct RevocationAnswer {
     /// Its serial number.
     pub serial: String,
-    /// The status that the change gives it; after a release always `valid`.
+    /// Its status after the change.
     pub status: CertificateStatus,
     /// The reason (RFC 5280 §5.3.1); absent after a release.
     #[serde(skip_serializing_if = "Option::is_none")]

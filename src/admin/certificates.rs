@@ -137,16 +137,14 @@ pub fn revoke(
         Reason::CertificateHold => ("cert hold", CertificateStatus::Held),
         _ => ("cert revoke", CertificateStatus::Revoked),
     };
-    record(instance, actor, action, serial)?;
-    Ok(RevocationAnswer {
-        serial: serial.to_string(),
-        status,
-        reason: Some(reason.name()),
-        crl: crls::renew(instance, ca)?,
-    })
+    let noted = record(instance, actor, action, serial);
+    // A CRL shows the change, even if the journal does not say who made it.
+    let crl = crls::renew(instance, ca)?;
+    noted?;
+    Ok(RevocationAnswer { serial: serial.to_string(), status, reason: Some(reason.name()), crl })
 }
 
-/// Releases a certificate from hold. The answer's status is always `valid`, even if the certificate has expired or is not confirmed.
+/// Releases a certificate from hold. It may have expired meanwhile, or never have been confirmed: the answer's status says so.
 pub fn release(
     instance: &Instance,
     actor: &str,
@@ -154,11 +152,11 @@ pub fn release(
 ) -> Result<RevocationAnswer, Failure> {
     let CertificateRecord { ca, serial, .. } = certificate;
     instance.store.record_released(instance.now(), ca, serial)?;
-    record(instance, actor, "cert release", serial)?;
-    Ok(RevocationAnswer {
-        serial: serial.to_string(),
-        status: CertificateStatus::Valid,
-        reason: None,
-        crl: crls::renew(instance, ca)?,
-    })
+    let noted = record(instance, actor, "cert release", serial);
+    // A CRL shows the change, even if the journal does not say who made it.
+    let crl = crls::renew(instance, ca)?;
+    noted?;
+    let released = CertificateRecord { revocation: None, ..certificate.clone() };
+    let status = status(&released, instance.now());
+    Ok(RevocationAnswer { serial: serial.to_string(), status, reason: None, crl })
 }

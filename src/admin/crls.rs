@@ -64,7 +64,20 @@ pub fn publish(
 
 /// Has a CRL signed that shows a changed certificate of this CA: at once if the keys can be opened; by the running server within a second
 /// or two if its last CRL is too recent; otherwise when the next server starts.
+///
+/// # Errors
+/// The CRL cannot be signed. The message says that the change is recorded all the same.
 pub fn renew(instance: &Instance, ca: &Label) -> Result<NextCrl, Failure> {
+    sign_next(instance, ca).map_err(|failure| Failure {
+        message: format!(
+            "the change is recorded, but no CRL of `{ca}` shows it yet: {}. `countersign crl publish --ca {ca}` signs one",
+            failure.message
+        ),
+        ..failure
+    })
+}
+
+fn sign_next(instance: &Instance, ca: &Label) -> Result<NextCrl, Failure> {
     if !instance.has_keys() {
         return Ok(NextCrl::Later("signed when the server starts: no passphrase is at hand"));
     }

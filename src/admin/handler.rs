@@ -1,5 +1,6 @@
 //! Carries out the requests of administrators, each by its own module.
 
+use countersign_ca::authority::accounts::PermissionChange;
 use countersign_ca::record::approval::Verdict;
 use serde_json::Value;
 
@@ -36,7 +37,8 @@ pub fn handle(
             to_value(accounts::set_device(instance, actor, &name, device)?)
         }
         Request::PeerPermit { name, permissions, granted } => {
-            to_value(accounts::permit(instance, actor, &name, &permissions, granted)?)
+            let change = if granted { PermissionChange::Grant } else { PermissionChange::Withdraw };
+            to_value(accounts::permit(instance, actor, &name, &permissions, change)?)
         }
         Request::TrustAdd { vendor } => to_value(vendors::add(instance, actor, vendor)?),
         Request::TrustList => to_value(vendors::list(instance)?),

@@ -88,11 +88,14 @@ pub fn import(
             Err(why) => lines.push(refused(why)),
         }
     }
-    if imported > 0 {
-        record(instance, actor, "cert import", &format!("{imported} of {}", objects.len()))?;
-    }
+    let noted = match imported {
+        0 => Ok(()),
+        _ => record(instance, actor, "cert import", &format!("{imported} of {}", objects.len())),
+    };
+    // CRLs show what was revoked, even if the journal does not say who imported it.
     for ca in &changed {
         crls::renew(instance, ca)?;
     }
+    noted?;
     Ok(lines)
 }

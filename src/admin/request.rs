@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use countersign_ca::authority::accounts::SecretPolicy;
+use countersign_ca::record::{DeviceDraft, Mapping};
 use countersign_ca::record::{Duty, Label, Permission};
-use countersign_ca::record::{EquipmentDraft, Mapping};
 use serde::{Deserialize, Serialize};
 
 /// A request of an administrator: one JSON object on the socket.
@@ -163,7 +163,7 @@ pub struct RequestedDevice {
     pub uses: u32,
 }
 
-impl From<RequestedDevice> for EquipmentDraft {
+impl From<RequestedDevice> for DeviceDraft {
     fn from(device: RequestedDevice) -> Self {
         Self { vendor: device.vendor, value: device.value, uses: device.uses }
     }

@@ -1,6 +1,6 @@
 //! Requests that need an approval, as administrators see and decide them. A decision is recorded with the administrator who made it.
 
-use countersign_ca::authority::checked_words;
+use countersign_ca::authority::checked_comment;
 use countersign_ca::record::approval::{Decision, RequestPrefix, Verdict, WaitingRequest};
 use countersign_ca::{Identity, Store, SubjectPublicKey};
 use data_encoding::HEXLOWER;
@@ -27,9 +27,9 @@ pub fn decide(
     verdict: Verdict,
     reason: Option<&str>,
 ) -> Result<RequestInFull, Failure> {
-    let reason = reason.map(checked_words).transpose()?;
+    let reason = reason.map(checked_comment).transpose()?;
     let request = find(instance, id)?.id;
-    let decision = Decision { verdict, actor: actor.to_owned(), words: reason };
+    let decision = Decision { verdict, actor: actor.to_owned(), comment: reason };
     instance.store.record_decided(instance.now(), &request, &decision)?;
     tracing::info!(actor, %request, %verdict, "administrator");
     show(instance, &request.to_string())
@@ -88,6 +88,6 @@ fn in_full(waiting: &WaitingRequest) -> RequestInFull {
         client: transaction.client,
         decided: decision.map(|(at, _)| at.whole_seconds().to_string()),
         decided_by: decision.map(|(_, decision)| decision.actor.clone()),
-        reason: decision.and_then(|(_, decision)| decision.words.clone()),
+        reason: decision.and_then(|(_, decision)| decision.comment.clone()),
     }
 }

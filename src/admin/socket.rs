@@ -146,7 +146,9 @@ pub fn ask(
     loop {
         let line = read_line(&mut reader).map_err(gone)?;
         if line.is_empty() {
-            return Err(Failure::unavailable("the running server went away before it answered"));
+            return Err(Failure::unavailable(
+                "the running server went away before it answered: what was asked for may be done or not, so look before you ask again",
+            ));
         }
         let mut answer: Wiped = serde_json::from_slice::<Value>(&line)
             .map_err(|e| {

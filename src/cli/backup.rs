@@ -44,13 +44,16 @@ impl Backup {
         }
         let _private = Private::begin();
         make_private(&new.join("keys")).map_err(|e| failure_at(&new, e))?;
-        // Keys are copied before the journal. While a server runs, no CA can be added in between. Without a server, a CA that another
-        // command adds in between would be in the backup without its key.
-        copy_files(&folder.path().join("keys"), &new.join("keys"))?;
+        // Keys are copied before the journal, so that a certificate that is copied is in the journal, too.
+        let (keys, copies) = (folder.path().join("keys"), new.join("keys"));
+        copy_new_files(&keys, &copies)?;
         if folder.config().exists() {
             copy(&folder.config(), &new.join("countersign.toml"))?;
         }
         let mut answer = context.ask(Request::Backup { to: new.join(JOURNAL) })?;
+        // Another command may have added a CA in between, which the journal has and whose key is not copied yet. A key of a CA that the
+        // journal has not is no harm: `ca new` takes it.
+        copy_new_files(&keys, &copies)?;
         fs::File::open(&new)
             .and_then(|folder| folder.sync_all())
             .map_err(|e| failure_at(&new, e))?;
@@ -103,7 +106,7 @@ impl Restore {
             restore_journal(&mut source, folder.path(), &how)?;
         let keys = folder.path().join("keys");
         make_private(&keys).map_err(|e| failure_at(&keys, e))?;
-        copy_files(&self.from.join("keys"), &keys)?;
+        copy_new_files(&self.from.join("keys"), &keys)?;
         let config = self.from.join("countersign.toml");
         if config.exists() && !folder.config().exists() {
             copy(&config, &folder.config())?;
@@ -131,12 +134,13 @@ impl Restore {
     }
 }
 
-/// Copies the regular files of a folder, without its subfolders.
-fn copy_files(from: &Path, to: &Path) -> Result<(), Failure> {
+/// Copies the regular files of a folder, without its subfolders. A file that is there already is left as it is.
+fn copy_new_files(from: &Path, to: &Path) -> Result<(), Failure> {
     for entry in fs::read_dir(from).map_err(|e| failure_at(from, e))? {
         let entry = entry.map_err(|e| failure_at(from, e))?;
-        if entry.file_type().is_ok_and(|kind| kind.is_file()) {
-            copy(&entry.path(), &to.join(entry.file_name()))?;
+        let copied = to.join(entry.file_name());
+        if entry.file_type().is_ok_and(|kind| kind.is_file()) && !copied.exists() {
+            copy(&entry.path(), &copied)?;
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! `countersign peer …`: the accounts of peers, one by one or imported from a file.
 
 use std::collections::BTreeSet;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -15,7 +15,7 @@ use crate::admin::{Request, RequestedDevice, RequestedPeer, RequestedSecret};
 use crate::config::duration;
 use crate::exit::Failure;
 use crate::output::{self, Format};
-use crate::passphrase::write_private;
+use crate::passphrase::create_private;
 use crate::wiped::Wiped;
 
 /// The most accounts of one import.
@@ -213,9 +213,8 @@ impl Peer {
                     line: None,
                 };
                 let mut added = Wiped::from(context.ask(Request::PeerAdd { peers: vec![draft] })?);
-                warn(context, &mut added);
-                show_new(context, added.get(0).unwrap_or(&Value::Null));
-                Ok(())
+                added.as_array_mut().into_iter().flatten().for_each(|new| warn(context, new));
+                show_new(context, added.get(0).unwrap_or(&Value::Null))
             }
             Self::List => context.show(Request::PeerList),
             Self::Show { name } => context.show(Request::PeerShow { name: name.clone() }),
@@ -231,12 +230,12 @@ impl Peer {
                 revoke: revoke.then(|| reason.clone()),
             }),
             Self::ResetSecret { name, policy } => {
-                let new = Wiped::from(context.ask(Request::PeerResetSecret {
+                let mut new = Wiped::from(context.ask(Request::PeerResetSecret {
                     name: name.clone(),
                     secret: policy.secret()?,
                 })?);
-                show_new(context, &new);
-                Ok(())
+                warn(context, &mut new);
+                show_new(context, &new)
             }
             Self::Allow { name, permissions, revoke } => context.show(Request::PeerPermit {
                 name: name.clone(),
@@ -261,29 +260,37 @@ fn requested_device(text: &str, uses: u32) -> Result<RequestedDevice, Failure> {
     Ok(RequestedDevice { vendor, value: value.to_owned(), uses })
 }
 
-/// Prints the warnings of added accounts on standard error, for people. A script finds them in the JSON answer.
-fn warn(context: &Context, added: &mut Value) {
+/// Prints the warnings about an account with a new secret on standard error, for people. A script finds them in the JSON answer.
+fn warn(context: &Context, new: &mut Value) {
     if context.format == Format::Json {
         return;
     }
-    for new in added.as_array_mut().into_iter().flatten() {
-        let warnings = new.as_object_mut().and_then(|fields| fields.remove("warnings"));
-        let name = new.get("name").and_then(Value::as_str).unwrap_or_default();
-        for warning in warnings.iter().flat_map(|all| all.as_array()).flatten() {
-            let text = warning.as_str().unwrap_or_default();
-            output::warning(&format!("account `{name}`: {text}"));
-        }
+    let warnings = new.as_object_mut().and_then(|fields| fields.remove("warnings"));
+    let name = new.get("name").and_then(Value::as_str).unwrap_or_default();
+    for warning in warnings.iter().flat_map(|all| all.as_array()).flatten() {
+        let text = warning.as_str().unwrap_or_default();
+        output::warning(&format!("account `{name}`: {text}"));
     }
 }
 
+/// The failure to hand a secret out, which nobody can read any more. `to` is the place that did not take it.
+fn lost(to: &str, why: &dyn std::fmt::Display) -> Failure {
+    Failure::unavailable(format!(
+        "{to}: {why}. What was asked for is done, and the new secrets are lost: `countersign peer reset-secret NAME` makes another"
+    ))
+}
+
 /// Prints an account with its secret and, for people, the commands that enrol its gateway.
-fn show_new(context: &Context, new: &Value) {
-    output::print(context.format, new);
+///
+/// # Errors
+/// Standard output does not take the secret.
+fn show_new(context: &Context, new: &Value) -> Result<(), Failure> {
+    output::hand_out(context.format, new).map_err(|e| lost("standard output", &e))?;
     let text = |key: &str| new.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (name, reference, secret) =
         (text("name"), text("reference"), Zeroizing::new(text("secret")));
     if context.format == Format::Json || secret.is_empty() {
-        return;
+        return Ok(());
     }
     let ServerAddress { url, authority, path } = server_address(context);
     let secret = secret.as_str();
@@ -296,6 +303,7 @@ openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {name}.key\n
 openssl cmp -cmd ir -server {authority} -path {path} -ref {reference} -secret file:{name}.secret -newkey {name}.key -certout {name}.crt -cacertsout root.crt",
         root = context.location.folder.keys().file("root.crt").display(),
     )));
+    Ok(())
 }
 
 /// The server's address, as gateways reach it.
@@ -333,20 +341,25 @@ impl Import {
         if let Some(out) = self.out.as_ref().filter(|out| out.exists()) {
             return Err(Failure::missing(format!("`{}` exists already", out.display())));
         }
-        let mut added = Wiped::from(context.ask(Request::PeerAdd { peers })?);
-        warn(context, &mut added);
+        // The file is made before the accounts: a folder that cannot be written to must not cost their secrets.
+        let mut file = self.out.as_deref().map(create_private).transpose()?;
+        let mut added = Wiped::from(context.ask(Request::PeerAdd { peers }).inspect_err(|_| {
+            if let Some(out) = &self.out {
+                let _ = std::fs::remove_file(out);
+            }
+        })?);
+        added.as_array_mut().into_iter().flatten().for_each(|new| warn(context, new));
         let text = Zeroizing::new(match context.format {
             Format::Json => serde_json::to_string_pretty(&*added).unwrap_or_default(),
             Format::Text => as_csv(&added)?,
         });
-        match &self.out {
-            Some(out) => {
-                write_private(out, Zeroizing::new(format!("{}\n", text.trim_end())).as_bytes())
+        match (&mut file, &self.out) {
+            (Some(file), Some(out)) => {
+                let text = Zeroizing::new(format!("{}\n", text.trim_end()));
+                let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+                written.map_err(|e| lost(&format!("`{}`", out.display()), &e))
             }
-            None => {
-                output::line(&text);
-                Ok(())
-            }
+            _ => output::deliver(&text).map_err(|e| lost("standard output", &e)),
         }
     }
 }

@@ -283,7 +283,7 @@ impl LdapMetrics {
             self.turned_away.set(counts.turned_away());
             self.entries.set(u64::try_from(directory.entries()).unwrap_or(u64::MAX));
         }
-        self.left_out.set(bridge.left_out());
+        self.left_out.set(u64::try_from(bridge.left_out()).unwrap_or(u64::MAX));
         for status in bridge.publishers() {
             let labels = DirectoryLabels { directory: status.name };
             let in_step = status.error.is_none() && !status.is_behind;

@@ -4,6 +4,7 @@
 pub mod cmp;
 pub mod cms;
 pub mod der;
+pub mod gateways;
 pub mod general;
 pub mod hostile;
 pub mod nested;
@@ -21,6 +22,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+/// A server that is not to start. If it does, it is in nobody's way.
+pub const SERVE: [&str; 5] = ["serve", "--listen", "127.0.0.1:0", "--ldap-listen", "off"];
 
 /// The program under test.
 pub const COUNTERSIGN: &str = env!("CARGO_BIN_EXE_countersign");
@@ -473,4 +477,33 @@ pub fn tool_ok(program: &str, package: &str, arguments: &[&str], folder: &Path) 
         output.status
     );
     text
+}
+
+/// What a program printed: standard output, then standard error.
+pub fn text(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// Asserts this exit code, and that the message contains each word.
+#[track_caller]
+pub fn fails(output: &Output, code: i32, words: &[&str]) {
+    let said = text(output);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    for word in words {
+        assert!(said.contains(word), "expected `{word}` in: {said}");
+    }
+}
+
+/// Waits until a condition holds.
+#[track_caller]
+pub fn eventually(what: &str, mut check: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !check() {
+        assert!(Instant::now() < deadline, "{what} did not happen");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }

@@ -15,7 +15,7 @@ use crate::founding::Foundation;
 use crate::key::{FileKey, KeyAlgorithm, KeyKind};
 use crate::lint::Purpose;
 use crate::name::sibling;
-use crate::record::{Issued, Label};
+use crate::record::{Issued, Label, Serial};
 use crate::signed::{EndEntity, Gate, Object};
 use crate::x509::{Facts, read_all, verify_signature};
 
@@ -85,11 +85,17 @@ impl Ca {
     }
 
     /// Retires a delegate's key: the next delegate gets a new key and a new certificate. The old key's file is renamed and
-    /// kept for an investigation; it replaces a file that an earlier retirement left.
-    pub(super) fn retire_delegate_key(&self, foundation: &Foundation, role: &Role) -> Result<()> {
+    /// kept for an investigation. Its new name has the serial number of the revoked certificate, so that no retirement
+    /// replaces the file of an earlier one.
+    pub(super) fn retire_delegate_key(
+        &self,
+        foundation: &Foundation,
+        role: &Role,
+        revoked: &Serial,
+    ) -> Result<()> {
         let name = format!("{}.{}", self.info().name, role.suffix);
-        let (path, kept) =
-            (foundation.keys.path(&name), foundation.keys.file(&format!("{name}.key.revoked")));
+        let path = foundation.keys.path(&name);
+        let kept = foundation.keys.file(&format!("{name}.{revoked}.key.revoked"));
         fs::rename(&path, kept).map_err(|e| Error::io(format!("`{}`", path.display()), &e))
     }
 

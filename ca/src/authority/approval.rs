@@ -13,7 +13,7 @@ use crate::key::Proof;
 use crate::name::refuse_misleading;
 use crate::record::Label;
 use crate::record::approval::{
-    Decision, MAX_WORDS, PendingRequest, RequestId, Verdict, WaitingRequest,
+    Decision, MAX_COMMENT, PendingRequest, RequestId, Verdict, WaitingRequest,
 };
 
 impl Authority {
@@ -132,7 +132,7 @@ impl Authority {
         let decision = Decision {
             verdict: Verdict::Withdrawn,
             actor: format!("account {}", waiting.pending.transaction.account),
-            words: None,
+            comment: None,
         };
         self.store().record_decided(self.now(), &waiting.id, &decision)?;
         tracing::info!(request = %waiting.id, "given up by its peer");
@@ -143,13 +143,13 @@ impl Authority {
 /// Checks an administrator's comment on a decision, which the peer will read.
 ///
 /// # Errors
-/// [`Error::Malformed`] if it is empty or longer than [`MAX_WORDS`] characters, or has characters that mislead a reader.
-pub fn checked_words(words: &str) -> Result<String> {
-    refuse_misleading(words)?;
-    match words.chars().count() {
-        1..=MAX_WORDS => Ok(words.to_owned()),
+/// [`Error::Malformed`] if it is empty or longer than [`MAX_COMMENT`] characters, or has characters that mislead a reader.
+pub fn checked_comment(comment: &str) -> Result<String> {
+    refuse_misleading(comment)?;
+    match comment.chars().count() {
+        1..=MAX_COMMENT => Ok(comment.to_owned()),
         found => Err(Error::malformed(format!(
-            "expected words of 1 to {MAX_WORDS} characters, found {found}"
+            "expected words of 1 to {MAX_COMMENT} characters, found {found}"
         ))),
     }
 }

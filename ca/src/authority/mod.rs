@@ -32,7 +32,7 @@ mod succession;
 mod vendor_crls;
 pub mod vendors;
 
-pub use approval::checked_words;
+pub use approval::checked_comment;
 pub use authenticate::{Attempt, Candidate};
 pub use authorize::Authorized;
 pub use changes::Changes;

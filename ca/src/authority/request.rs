@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::key::{Proof, ProvenKey, SubjectPublicKey};
 use crate::record::approval::RecordedRequest;
-use crate::record::{Account, CertificateRecord, Equipment, Label, Serial};
+use crate::record::{Account, CertificateRecord, Device, Label, Serial};
 
 /// How a requester proved its identity.
 #[derive(Debug, Clone)]
@@ -43,7 +43,7 @@ pub struct VendorSigned {
 
 impl VendorSigned {
     /// Whether the certificate belongs to this device.
-    pub fn is_of(&self, equipment: &Equipment) -> bool {
+    pub fn is_of(&self, equipment: &Device) -> bool {
         equipment.vendor == self.vendor && equipment.value == self.value
     }
 }

@@ -66,7 +66,7 @@ impl Authority {
         let mut state = holder.responder.lock().unwrap_or_else(PoisonError::into_inner);
         if state.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, &responder)) {
             tracing::warn!(%ca, %serial, "the OCSP responder's certificate was revoked; it gets another key");
-            holder.retire_delegate_key(&self.foundation, &Role::OCSP)?;
+            holder.retire_delegate_key(&self.foundation, &Role::OCSP, &serial)?;
             *state = Appointment::default();
             let validity = self.settings.responder_validity;
             self.renew(holder, &mut state, &Role::OCSP, validity, self.now());

@@ -8,8 +8,8 @@ use crate::clock::Timestamp;
 use crate::record::Vendor;
 use crate::record::approval::{Decision, PendingRequest, RequestId};
 use crate::record::{
-    Account, CaRecord, CrlRecord, Deed, Duty, Issued, Label, Restoration, Revocation, RevokedEntry,
-    Serial, Transaction,
+    Account, AdminAction, CaRecord, CrlRecord, Duty, Issued, Label, Restoration, Revocation,
+    RevokedEntry, Serial, Transaction,
 };
 
 /// The most serials that one entry reserves.
@@ -72,7 +72,7 @@ pub enum Entry {
         until: Timestamp,
     },
     /// An administrator did something that changes no other record.
-    Deed(Deed),
+    AdminAction(AdminAction),
     /// An administrator gave a CA a duty.
     Assigned {
         /// The CA.
@@ -134,7 +134,7 @@ impl Entry {
             Self::AccountChanged(_) => Kind::AccountChanged,
             Self::AccountRemoved(_) => Kind::AccountRemoved,
             Self::Locked { .. } => Kind::Locked,
-            Self::Deed(_) => Kind::Deed,
+            Self::AdminAction(_) => Kind::AdminAction,
             Self::Requested(_) => Kind::Requested,
             Self::Decided { .. } => Kind::Decided,
             Self::Joined { .. } => Kind::Joined,

@@ -85,8 +85,8 @@ fn fields(entry: &Entry) -> Value {
         Entry::Locked { reference, until } => {
             json!({ "reference": reference, "until": time(*until) })
         }
-        Entry::Deed(deed) => json!({
-            "actor": deed.actor, "action": deed.action, "detail": deed.detail,
+        Entry::AdminAction(done) => json!({
+            "actor": done.actor, "action": done.action, "detail": done.detail,
         }),
         Entry::VendorTrusted(record) => vendor(record),
         Entry::VendorRemoved(name) => json!({ "vendor": name }),
@@ -99,7 +99,7 @@ fn fields(entry: &Entry) -> Value {
             "request": request.to_string(),
             "verdict": decision.verdict.name(),
             "actor": decision.actor,
-            "words": decision.words,
+            "words": decision.comment,
         }),
         Entry::Restored(restoration) => json!({
             "actor": restoration.actor,

@@ -5,7 +5,7 @@
 /// The kind of an entry. Its discriminant is the number in the payload.
 ///
 /// INVARIANT: a number, once in a released program, belongs to its kind for ever, because journals are never rewritten.
-/// New numbers go by subject: certificates, CRLs, accounts and deeds have 1 to 12, requests begin at 20, vendors at 30,
+/// New numbers go by subject: certificates, CRLs, accounts and administrators' actions have 1 to 12, requests begin at 20, vendors at 30,
 /// restores and the clock at 40, the duties of CAs at 50.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -33,7 +33,7 @@ pub enum Kind {
     /// A locked reference, in old journals only.
     Locked = 11,
     /// An administrator's action that changes no other record.
-    Deed = 12,
+    AdminAction = 12,
     /// A request that an administrator must decide.
     Requested = 20,
     /// The decision about a request.
@@ -68,7 +68,7 @@ impl Kind {
         (Self::AccountChanged, "account-changed"),
         (Self::AccountRemoved, "account-removed"),
         (Self::Locked, "locked"),
-        (Self::Deed, "deed"),
+        (Self::AdminAction, "deed"),
         (Self::Requested, "requested"),
         (Self::Decided, "request-decided"),
         (Self::Joined, "request-joined"),

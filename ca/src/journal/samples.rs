@@ -5,11 +5,11 @@ use crate::clock::Timestamp;
 use crate::name::Identity;
 use crate::record::approval::{Decision, PendingRequest, RecordedRequest, RequestId, Verdict};
 use crate::record::{
-    Account, AccountSecret, CaRecord, CrlRecord, CrlScope, Deed, Duty, Incarnation, Issued, Label,
-    Links, Permission, Reason, Restoration, Revocation, RevokedEntry, Serial, Succession,
+    Account, AccountSecret, AdminAction, CaRecord, CrlRecord, CrlScope, Duty, Incarnation, Issued,
+    Label, Links, Permission, Reason, Restoration, Revocation, RevokedEntry, Serial, Succession,
     Transaction,
 };
-use crate::record::{CertificateId, Equipment, Mapping, Vendor};
+use crate::record::{CertificateId, Device, Mapping, Vendor};
 
 /// A label of this text, which must be a valid one.
 pub fn label(text: &str) -> Label {
@@ -43,7 +43,7 @@ pub fn account(name: &str) -> Account {
             uses_left: 3,
             given_back: 1,
         }),
-        equipment: Some(Equipment {
+        equipment: Some(Device {
             vendor: label("maker"),
             value: format!("SN-{name}"),
             uses_left: 2,
@@ -168,7 +168,7 @@ pub fn samples() -> Vec<Entry> {
         }),
         Entry::AccountRemoved(label("gw1")),
         Entry::Locked { reference: "ref-gw1".into(), until: Timestamp::from_millis(1) },
-        Entry::Deed(Deed {
+        Entry::AdminAction(AdminAction {
             actor: "root".into(),
             action: "store restore".into(),
             detail: "x".into(),
@@ -214,7 +214,7 @@ pub fn samples() -> Vec<Entry> {
             decision: Decision {
                 verdict: Verdict::Rejected,
                 actor: "uid 0".into(),
-                words: Some("ask again".into()),
+                comment: Some("ask again".into()),
             },
         },
         Entry::Restored(Restoration { actor: "uid 0".into(), backup: [7; 32], keeps_uses: true }),

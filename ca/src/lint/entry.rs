@@ -8,20 +8,29 @@ use super::finding::{Finding, finding};
 use super::rules;
 use crate::clock::{BACKDATING, Timestamp};
 
+/// The kind of a CRL (RFC 5280 §5): some entries may stand in one kind only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CrlKind {
+    /// A complete CRL, or a partition of one.
+    Complete,
+    /// A delta CRL.
+    Delta,
+}
+
 /// Lints the entries of one CRL in the order in which they are written.
 #[derive(Debug)]
 pub struct EntryLint {
     /// The latest permitted revocationDate: the 14 ASCII digits of a GeneralizedTime as a number.
     signed: u128,
-    is_delta: bool,
+    kind: CrlKind,
     /// The previous serial number; 0 before the first entry.
     previous: u128,
 }
 
 impl EntryLint {
     /// Starts the lint of a CRL with this thisUpdate. Because it lies up to [`BACKDATING`] before the moment of signing, a revocationDate
-    /// may be that much later. `is_delta` says whether it is a delta CRL.
-    pub fn new(this_update: Timestamp, is_delta: bool) -> Self {
+    /// may be that much later.
+    pub fn new(this_update: Timestamp, kind: CrlKind) -> Self {
         let mut digits = [b'9'; 14];
         if let Some(date) = this_update.plus(BACKDATING).date_time() {
             let text = format!(
@@ -37,7 +46,7 @@ impl EntryLint {
                 digits = read;
             }
         }
-        Self { signed: number(&digits), is_delta, previous: 0 }
+        Self { signed: number(&digits), kind, previous: 0 }
     }
 
     /// Checks one entry, DER. Serial numbers must ascend, which also excludes duplicates.
@@ -121,7 +130,8 @@ impl EntryLint {
             let (extension, next) = element(rest, 0x30).ok_or_else(unknown)?;
             match extension {
                 [6, 3, 0x55, 0x1d, 21, 4, 3, 0x0a, 1, code] if !reason => {
-                    let allowed = matches!(code, 1..=6 | 9 | 10) || (*code == 8 && self.is_delta);
+                    let allowed = matches!(code, 1..=6 | 9 | 10)
+                        || (*code == 8 && self.kind == CrlKind::Delta);
                     if !allowed {
                         return Err(finding(&rules::CRL_REASON, format!("it is {code}")));
                     }

@@ -16,7 +16,7 @@ mod purpose;
 mod rules;
 mod severity;
 
-pub use entry::EntryLint;
+pub use entry::{CrlKind, EntryLint};
 pub use finding::Finding;
 pub use objects::{ObjectKind, certificate, crl, file, name, rules, tbs_certificate, tbs_crl};
 pub use purpose::Purpose;

@@ -11,7 +11,7 @@ const MAX_SIGNATURES: usize = 64;
 const MAX_STEPS: usize = 4096;
 /// The most octets of names that are compared in the search for one path. Preparing a name by RFC 4518 takes some tens
 /// of nanoseconds an octet.
-const MAX_OCTETS: usize = 4 << 20;
+pub(super) const MAX_OCTETS: usize = 4 << 20;
 
 /// The remaining budget.
 #[derive(Debug)]
@@ -78,6 +78,13 @@ mod tests {
         budget.compare(MAX_OCTETS - 5).unwrap();
         assert_eq!(budget.compare(6), Err(PathError::TooLong(MAX_OCTETS)));
         assert!(budget.compare(1).is_err() && budget.step().is_ok());
+        // Whoever reads it learns what to do.
+        for error in [PathError::TooMuch(MAX_SIGNATURES), PathError::TooLong(MAX_OCTETS)] {
+            assert!(
+                error.to_string().contains("send only the certificates of one path"),
+                "{error}"
+            );
+        }
         let several = Budget::for_paths(2);
         several.compare(MAX_OCTETS + 1).unwrap();
     }

@@ -7,7 +7,7 @@ use x509_cert::ext::pkix::constraints::name::GeneralSubtree;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
-use super::budget::Budget;
+use super::budget::{Budget, MAX_OCTETS};
 use super::certificate::Certificate;
 use crate::name::{Likeness, general_name, likeness_within};
 use crate::oid;
@@ -80,8 +80,10 @@ impl<'a> Constraints<'a> {
     fn check_name(&self, name: &GeneralName) -> Result<(), String> {
         let compared = octets_of(name).saturating_mul(self.count).saturating_add(self.octets);
         self.budget.compare(compared).map_err(|_| {
-            "there are too many names and name constraints, or too long ones, to compare them all"
-                .to_owned()
+            format!(
+                "more than {MAX_OCTETS} octets of its names and of the name constraints above it would have to be compared; issue it with \
+                 fewer names, or its CAs with fewer name constraints"
+            )
         })?;
         for base in &self.excluded {
             let found = within(name, base)?;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::equipment::Equipment;
+use super::equipment::Device;
 use super::label::Label;
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
@@ -53,7 +53,7 @@ pub struct Account {
     /// The shared secret for the first enrolment; `None` if the account has none.
     pub secret: Option<AccountSecret>,
     /// The device that may enrol for the account with its vendor's certificate; `None` if the account is for no device.
-    pub equipment: Option<Equipment>,
+    pub equipment: Option<Device>,
     /// When the account was created.
     pub created: Timestamp,
     /// The rights of the account besides asking for certificates for its own keys.

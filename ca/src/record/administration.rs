@@ -14,7 +14,7 @@ pub struct Restoration {
 
 /// An action of an administrator that changes no other record, for the audit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Deed {
+pub struct AdminAction {
     /// The administrator: a user of the operating system, such as `uid 0`.
     pub actor: String,
     /// The action as a noun and a verb, such as `store restore`.

@@ -31,7 +31,7 @@ pub const MAX_PENDING_OF_ACCOUNT: usize = 8;
 pub const MAX_JOINED: u16 = 4096;
 
 /// The longest comment of an administrator, in characters.
-pub const MAX_WORDS: usize = 300;
+pub const MAX_COMMENT: usize = 300;
 
 /// The fewest digits by which an administrator can name a request.
 const MIN_DIGITS: usize = 6;
@@ -211,8 +211,8 @@ pub struct Decision {
     /// A user of the operating system, such as `uid 0`, who decided; for a withdrawal, the account that made the
     /// request.
     pub actor: String,
-    /// The administrator's comment, which the peer can read; at most [`MAX_WORDS`] characters.
-    pub words: Option<String>,
+    /// The administrator's comment, which the peer can read; at most [`MAX_COMMENT`] characters.
+    pub comment: Option<String>,
 }
 
 /// A recorded request that waits for approval, with the decision about it, if there is one.

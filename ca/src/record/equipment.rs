@@ -44,7 +44,7 @@ pub struct Vendor {
 
 /// The device that an account is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Equipment {
+pub struct Device {
     /// The device's vendor.
     pub vendor: Label,
     /// The device's name, as the vendor's mapping extracts it from the certificate. It is unique for the vendor.
@@ -56,7 +56,7 @@ pub struct Equipment {
 }
 
 /// `VENDOR:VALUE`.
-impl fmt::Display for Equipment {
+impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.vendor, self.value)
     }
@@ -64,7 +64,7 @@ impl fmt::Display for Equipment {
 
 /// The device for an account, as an administrator names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EquipmentDraft {
+pub struct DeviceDraft {
     /// The device's vendor.
     pub vendor: Label,
     /// The device's name.

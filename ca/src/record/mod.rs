@@ -21,12 +21,12 @@ mod transaction;
 pub use account::{
     Account, AccountSecret, Incarnation, MAX_GIVEN_BACK, OWN_ACCOUNT_PREFIX, Permission, no_account,
 };
-pub use administration::{Deed, Restoration};
+pub use administration::{AdminAction, Restoration};
 pub use ca::{CaRecord, Duty, Links, Succession};
 pub use certificate::{CertificateRecord, Issued};
 pub use certificate_id::CertificateId;
 pub use crl::{CrlRecord, CrlScope};
-pub use equipment::{Equipment, EquipmentDraft, Mapping, Vendor, no_vendor};
+pub use equipment::{Device, DeviceDraft, Mapping, Vendor, no_vendor};
 pub use label::Label;
 pub use revocation::{Reason, Revocation, RevokedEntry};
 pub use serial::Serial;

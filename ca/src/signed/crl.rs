@@ -21,7 +21,7 @@ use super::gate::refuse;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::key::{FileKey, MessageSigner};
-use crate::lint;
+use crate::lint::{self, CrlKind};
 use crate::oid;
 use crate::record::revoked::Listed;
 use crate::record::{Reason, Serial};
@@ -108,7 +108,8 @@ impl Crl<'_> {
         sink.put(&tbs_header)?;
         sink.put(&head)?;
         sink.put(&list)?;
-        let mut linter = lint::EntryLint::new(self.this_update, self.base.is_some());
+        let kind = if self.base.is_some() { CrlKind::Delta } else { CrlKind::Complete };
+        let mut linter = lint::EntryLint::new(self.this_update, kind);
         let mut octets = [0; MAX_ENTRY];
         for entry in entries {
             let length = encode_entry(&entry, &mut octets);

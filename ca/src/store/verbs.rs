@@ -27,7 +27,7 @@ use crate::record::approval::{Decision, PendingRequest, RequestId, WaitingReques
 use crate::record::revoked::RevokedSet;
 use crate::record::search::SearchKey;
 use crate::record::{
-    Account, CaRecord, CertificateId, CertificateRecord, CrlRecord, CrlScope, Deed, Duty,
+    Account, AdminAction, CaRecord, CertificateId, CertificateRecord, CrlRecord, CrlScope, Duty,
     Incarnation, Issued, Label, Revocation, RevokedEntry, Serial, Transaction,
 };
 
@@ -205,7 +205,7 @@ pub trait Store: Send + Sync {
     -> Result<()>;
 
     /// Records an administrator's action that changes no other record.
-    fn record_deed(&self, at: Timestamp, deed: &Deed) -> Result<()>;
+    fn record_admin_action(&self, at: Timestamp, done: &AdminAction) -> Result<()>;
 
     /// The certificate of this CA with this serial; `None` if there is none.
     fn certificate(&self, ca: &Label, serial: &Serial) -> Result<Option<CertificateRecord>>;

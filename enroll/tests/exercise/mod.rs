@@ -20,7 +20,7 @@ use countersign_ca::key::Sealer;
 use countersign_ca::profile::{DefaultUrls, ProfileConfig, Profiles};
 use countersign_ca::record::approval::{Decision, Verdict};
 use countersign_ca::record::{Account, AccountSecret, Permission};
-use countersign_ca::record::{Equipment, Mapping};
+use countersign_ca::record::{Device, Mapping};
 use countersign_ca::store::{EmbeddedOptions, EmbeddedStore};
 use countersign_ca::{
     Clock, Entropy, KeyAlgorithm, KeyFolder, Passphrase, SystemEntropy, Timestamp,
@@ -569,7 +569,7 @@ fn record_accounts(ground: &Foundation) {
             "gw2" | "sealed" => account.permissions = [Permission::KeyGeneration].into(),
             "partner" => account.permissions = [Permission::CrossCertification].into(),
             "gw3" => {
-                account.equipment = Some(Equipment {
+                account.equipment = Some(Device {
                     vendor: "maker".parse().expect("a name"),
                     value: "SN7".into(),
                     uses_left: u32::MAX,

@@ -140,7 +140,7 @@ pub const LIMITS: &[Limit] = &[
         program: &OPENSSL,
         effect: Effect::Refuses,
         does: COMMON_NAME,
-        seen: "tests/export.rs::what_daemons_cannot_take_is_known_beforehand",
+        seen: "tests/check.rs::what_daemons_cannot_take_is_known_beforehand",
     },
     Limit {
         feature: Feature::CommonName,
@@ -154,14 +154,14 @@ pub const LIMITS: &[Limit] = &[
         program: &STRONGSWAN,
         effect: Effect::Refuses,
         does: "cannot read a CA certificate whose critical name constraints have addresses",
-        seen: "tests/export.rs::what_daemons_cannot_take_is_known_beforehand",
+        seen: "tests/check.rs::what_daemons_cannot_take_is_known_beforehand",
     },
     Limit {
         feature: Feature::Ed25519Ca,
         program: &NSS,
         effect: Effect::Refuses,
         does: "does not take an Ed25519 CA into its database",
-        seen: "tests/export.rs::what_daemons_cannot_take_is_known_beforehand",
+        seen: "tests/check.rs::what_daemons_cannot_take_is_known_beforehand",
     },
     Limit {
         feature: Feature::Partition,
@@ -189,7 +189,7 @@ pub const LIMITS: &[Limit] = &[
         program: &NSS,
         effect: Effect::Refuses,
         does: "refuses every CRL with a critical issuingDistributionPoint",
-        seen: "tests/export.rs::what_daemons_cannot_take_is_known_beforehand",
+        seen: "tests/check.rs::what_daemons_cannot_take_is_known_beforehand",
     },
     Limit {
         feature: Feature::Partition,

@@ -105,7 +105,7 @@ impl Linter<'_> {
             TestKind::Not(of) => self.test(of),
             TestKind::Texts(relation, left, right) => {
                 self.texts(*relation, left, right);
-                self.texts(*relation, right, left);
+                self.texts(relation.mirrored(), right, left);
             }
             TestKind::Matches(_, pattern) => {
                 if let Some(Err(error)) = pattern.regex() {

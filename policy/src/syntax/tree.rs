@@ -347,6 +347,18 @@ impl Relation {
         }
     }
 
+    /// The relation that holds between `b` and `a` exactly if this one holds between `a` and `b`.
+    pub const fn mirrored(self) -> Self {
+        match self {
+            Self::Equal => Self::Equal,
+            Self::NotEqual => Self::NotEqual,
+            Self::Less => Self::Greater,
+            Self::Greater => Self::Less,
+            Self::LessOrEqual => Self::GreaterOrEqual,
+            Self::GreaterOrEqual => Self::LessOrEqual,
+        }
+    }
+
     /// The relation with this symbol; `None` if there is none.
     pub fn from_symbol(symbol: &str) -> Option<Self> {
         [

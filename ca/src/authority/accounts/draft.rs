@@ -9,7 +9,7 @@ use crate::lint::{self, Severity};
 use crate::name::{Identity, Name};
 use crate::profile::{Profile, Profiles, subject};
 use crate::record::{
-    Account, Equipment, EquipmentDraft, Incarnation, Label, OWN_ACCOUNT_PREFIX, Permission, Vendor,
+    Account, Device, DeviceDraft, Incarnation, Label, OWN_ACCOUNT_PREFIX, Permission, Vendor,
     no_vendor,
 };
 
@@ -28,7 +28,7 @@ pub struct AccountDraft {
     /// The issuing CA; `None` for the default CA.
     pub ca: Option<Label>,
     /// The device that may enrol with its vendor's certificate, if there is one.
-    pub equipment: Option<EquipmentDraft>,
+    pub equipment: Option<DeviceDraft>,
     /// The lifetime and uses of the shared secret to generate; `None` for an account without a secret.
     pub secret: Option<SecretPolicy>,
     /// What the account may do besides asking for certificates for its own keys.
@@ -75,15 +75,15 @@ impl AccountDraft {
 /// does not permit, and zero uses.
 pub(super) fn equipment_of(
     vendors: &[Vendor],
-    draft: &EquipmentDraft,
+    draft: &DeviceDraft,
     now: Timestamp,
-) -> Result<Equipment> {
+) -> Result<Device> {
     let vendor = vendors.iter().find(|vendor| vendor.name == draft.vendor);
     let vendor = vendor.ok_or_else(|| no_vendor(&draft.vendor))?;
     if draft.uses == 0 {
         return Err(Error::malformed("a vendor's certificate is good for at least one use"));
     }
-    Ok(Equipment {
+    Ok(Device {
         vendor: vendor.name.clone(),
         value: vendor.mapping.normal(&draft.value)?,
         uses_left: draft.uses,

@@ -16,7 +16,7 @@ use crate::error::{Denial, Error, Result};
 use crate::key::Sealer;
 use crate::profile::Profiles;
 use crate::record::{
-    Account, AccountSecret, CertificateRecord, EquipmentDraft, Label, Permission, Reason, Vendor,
+    Account, AccountSecret, CertificateRecord, DeviceDraft, Label, Permission, Reason, Vendor,
     no_account,
 };
 use crate::store::{Page, Store};
@@ -52,6 +52,15 @@ pub struct Warning {
     pub account: Label,
     /// The warning, as a sentence.
     pub text: String,
+}
+
+/// What becomes of permissions of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PermissionChange {
+    /// The account gets them.
+    Grant,
+    /// The account loses them.
+    Withdraw,
 }
 
 /// Adds, changes and removes the accounts in a store.
@@ -243,11 +252,7 @@ impl Accounts {
     /// # Errors
     /// `Denied` with [`Denial::Conflict`] if there is no such account or vendor, or if the device belongs to another
     /// account; [`Error::Malformed`] for zero uses.
-    pub fn set_equipment(
-        &self,
-        name: &Label,
-        equipment: Option<&EquipmentDraft>,
-    ) -> Result<Account> {
+    pub fn set_equipment(&self, name: &Label, equipment: Option<&DeviceDraft>) -> Result<Account> {
         let mut account = self.store.account(name)?.ok_or_else(|| no_account(name))?;
         let vendors = self.store.vendors()?;
         let now = self.clock.now();
@@ -256,7 +261,7 @@ impl Accounts {
         Ok(account)
     }
 
-    /// Grants permissions to an account, or withdraws them if `granted` is false. Returns the changed account.
+    /// Grants permissions to an account, or withdraws them. Returns the changed account.
     ///
     /// # Errors
     /// `Denied` with [`Denial::Conflict`] if there is no such account.
@@ -264,13 +269,13 @@ impl Accounts {
         &self,
         name: &Label,
         permissions: &BTreeSet<Permission>,
-        granted: bool,
+        change: PermissionChange,
     ) -> Result<Account> {
         let mut account = self.store.account(name)?.ok_or_else(|| no_account(name))?;
         for permission in permissions {
-            match granted {
-                true => account.permissions.insert(*permission),
-                false => account.permissions.remove(permission),
+            match change {
+                PermissionChange::Grant => account.permissions.insert(*permission),
+                PermissionChange::Withdraw => account.permissions.remove(permission),
             };
         }
         self.store.record_account_changed(self.clock.now(), &account)?;

@@ -5,7 +5,7 @@ mod manager;
 mod permitted;
 
 pub use draft::{AccountDraft, SecretPolicy};
-pub use manager::{Accounts, NewAccount, Warning};
+pub use manager::{Accounts, NewAccount, PermissionChange, Warning};
 pub use permitted::refuse_outside;
 
 pub use crate::record::no_account;

@@ -12,7 +12,7 @@ use super::cbor::{address, address_octets, from_slice, to_vec};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::name::Identity;
-use crate::record::Equipment;
+use crate::record::Device;
 use crate::record::{Account, AccountSecret, Incarnation, Label, Permission};
 
 /// Encodes an account as the body of [`Entry::AccountChanged`]. The incarnation is not in it.
@@ -64,7 +64,7 @@ pub struct AccountBody<'a> {
     #[n(6)]
     permissions: Option<u32>,
     #[b(7)]
-    equipment: Option<EquipmentBody<'a>>,
+    equipment: Option<DeviceBody<'a>>,
 }
 
 impl<'a> AccountBody<'a> {
@@ -78,7 +78,7 @@ impl<'a> AccountBody<'a> {
             secret: account.secret.as_ref().map(SecretBody::new),
             created: account.created.millis(),
             permissions: permission_bits(&account.permissions),
-            equipment: account.equipment.as_ref().map(EquipmentBody::new),
+            equipment: account.equipment.as_ref().map(DeviceBody::new),
         })
     }
 
@@ -91,7 +91,7 @@ impl<'a> AccountBody<'a> {
             profile: self.profile.parse()?,
             ca: self.ca.map(str::parse).transpose()?,
             secret: self.secret.map(SecretBody::record),
-            equipment: self.equipment.map(EquipmentBody::record).transpose()?,
+            equipment: self.equipment.map(DeviceBody::record).transpose()?,
             created: Timestamp::from_millis(self.created),
             permissions: permissions(self.permissions.unwrap_or(0))?,
             incarnation: Incarnation::NONE,
@@ -200,7 +200,7 @@ impl<'a> SecretBody<'a> {
 
 /// The equipment that may enrol for an account by its vendor's certificate.
 #[derive(Encode, Decode)]
-struct EquipmentBody<'a> {
+struct DeviceBody<'a> {
     #[b(0)]
     vendor: &'a str,
     #[b(1)]
@@ -212,8 +212,8 @@ struct EquipmentBody<'a> {
     allowed: i64,
 }
 
-impl<'a> EquipmentBody<'a> {
-    fn new(equipment: &'a Equipment) -> Self {
+impl<'a> DeviceBody<'a> {
+    fn new(equipment: &'a Device) -> Self {
         Self {
             vendor: equipment.vendor.as_str(),
             value: &equipment.value,
@@ -222,8 +222,8 @@ impl<'a> EquipmentBody<'a> {
         }
     }
 
-    fn record(self) -> Result<Equipment> {
-        Ok(Equipment {
+    fn record(self) -> Result<Device> {
+        Ok(Device {
             vendor: self.vendor.parse()?,
             value: self.value.to_owned(),
             uses_left: self.uses_left,

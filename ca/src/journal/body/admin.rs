@@ -4,11 +4,11 @@ use minicbor::{Decode, Encode};
 
 use super::super::entry::Entry;
 use crate::error::{Error, Result};
-use crate::record::{Deed, Restoration};
+use crate::record::{AdminAction, Restoration};
 
 /// An action that changes no other record.
 #[derive(Encode, Decode)]
-pub struct DeedBody<'a> {
+pub struct AdminActionBody<'a> {
     /// A user of the operating system, such as `uid 0`.
     #[b(0)]
     actor: &'a str,
@@ -19,15 +19,15 @@ pub struct DeedBody<'a> {
     detail: &'a str,
 }
 
-impl<'a> DeedBody<'a> {
+impl<'a> AdminActionBody<'a> {
     /// The body for an administrator's action.
-    pub fn new(deed: &'a Deed) -> Self {
-        Self { actor: &deed.actor, action: &deed.action, detail: &deed.detail }
+    pub fn new(done: &'a AdminAction) -> Self {
+        Self { actor: &done.actor, action: &done.action, detail: &done.detail }
     }
 
     /// The entry in the body.
     pub fn entry(self) -> Entry {
-        Entry::Deed(Deed {
+        Entry::AdminAction(AdminAction {
             actor: self.actor.to_owned(),
             action: self.action.to_owned(),
             detail: self.detail.to_owned(),

@@ -21,7 +21,7 @@ pub use crl::{decode_crl, encode_crl};
 pub use vendor::{decode_vendor, encode_vendor};
 
 use account::{AccountBody, AccountRemovedBody, AccountsBody, LockedBody};
-use admin::{ClockAcceptedBody, DeedBody, RestoredBody};
+use admin::{AdminActionBody, ClockAcceptedBody, RestoredBody};
 use ca::{AssignedBody, CaBody};
 use cbor::{from_slice, to_vec};
 use certificate::{ConfirmedBody, IssuedBody, ReservedBody};
@@ -55,7 +55,7 @@ impl Entry {
             Self::AccountChanged(account) => to_vec(&AccountBody::new(account)?),
             Self::AccountRemoved(name) => to_vec(&AccountRemovedBody { name: name.as_str() }),
             Self::Locked { reference, until } => to_vec(&LockedBody::new(reference, *until)),
-            Self::Deed(deed) => to_vec(&DeedBody::new(deed)),
+            Self::AdminAction(done) => to_vec(&AdminActionBody::new(done)),
             Self::Assigned { ca, duty } => to_vec(&AssignedBody::new(ca, *duty)),
             Self::VendorTrusted(vendor) => to_vec(&VendorBody::new(vendor)),
             Self::VendorRemoved(name) => to_vec(&VendorRemovedBody { name: name.as_str() }),
@@ -98,7 +98,7 @@ pub fn decode(kind: u8, body: &[u8]) -> Result<Entry> {
             Ok(Entry::AccountRemoved(name))
         }
         Kind::Locked => from_slice::<LockedBody<'_>>(body).map(LockedBody::entry),
-        Kind::Deed => from_slice::<DeedBody<'_>>(body).map(DeedBody::entry),
+        Kind::AdminAction => from_slice::<AdminActionBody<'_>>(body).map(AdminActionBody::entry),
         Kind::Requested => {
             let pending = from_slice::<RequestedBody<'_>>(body)?.record()?;
             Ok(Entry::Requested(Box::new(pending)))

@@ -124,7 +124,7 @@ pub struct DecidedBody<'a> {
     actor: &'a str,
     /// The reason, for the peer.
     #[b(3)]
-    words: Option<&'a str>,
+    comment: Option<&'a str>,
 }
 
 impl<'a> DecidedBody<'a> {
@@ -134,7 +134,7 @@ impl<'a> DecidedBody<'a> {
             request: request.octets(),
             verdict: decision.verdict as u8,
             actor: &decision.actor,
-            words: decision.words.as_deref(),
+            comment: decision.comment.as_deref(),
         }
     }
 
@@ -145,7 +145,7 @@ impl<'a> DecidedBody<'a> {
         let decision = Decision {
             verdict,
             actor: self.actor.to_owned(),
-            words: self.words.map(str::to_owned),
+            comment: self.comment.map(str::to_owned),
         };
         Ok(Entry::Decided { request: request_id(self.request)?, decision })
     }

@@ -185,7 +185,9 @@ impl Inquiry<'_> {
 
     /// Records that a bound was reached.
     fn too_much(&self, why: String) -> Standing {
-        self.exhausted.set(Some(format!("not all CRLs can be used: {why}")));
+        self.exhausted.set(Some(format!(
+            "not all CRLs can be used: {why}; provide only the CRLs of the CAs in question, and only the certificates that signed these"
+        )));
         Standing::None(why)
     }
 }

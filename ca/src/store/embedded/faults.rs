@@ -9,7 +9,7 @@ use super::{EmbeddedOptions, EmbeddedStore};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::journal::Tape;
-use crate::record::Deed;
+use crate::record::AdminAction;
 use crate::store::verbs::Store;
 
 const ENOSPC: i32 = 28;
@@ -91,8 +91,8 @@ fn open(folder: &std::path::Path) -> (EmbeddedStore, Switch) {
 }
 
 fn note(store: &EmbeddedStore, millis: i64) -> Result<()> {
-    let deed = Deed { actor: "a".into(), action: "b c".into(), detail: "x".repeat(500) };
-    store.record_deed(Timestamp::from_millis(millis), &deed)
+    let done = AdminAction { actor: "a".into(), action: "b c".into(), detail: "x".repeat(500) };
+    store.record_admin_action(Timestamp::from_millis(millis), &done)
 }
 
 fn length(store: &EmbeddedStore) -> u64 {

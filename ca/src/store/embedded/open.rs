@@ -172,7 +172,7 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::journal::{Entry, append, payload};
-    use crate::record::Deed;
+    use crate::record::AdminAction;
     use crate::store::Store;
 
     /// Before locks were kept in memory, the journal had entries of locks.
@@ -181,9 +181,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let opened = || EmbeddedStore::open(folder.path(), EmbeddedOptions::default(), &mut |_| {});
         let at = Timestamp::from_seconds;
-        let deed = || Deed { actor: "root".into(), action: "x".into(), detail: String::new() };
+        let done =
+            || AdminAction { actor: "root".into(), action: "x".into(), detail: String::new() };
         let store = opened().unwrap();
-        store.record_deed(at(1), &deed()).unwrap();
+        store.record_admin_action(at(1), &done()).unwrap();
         drop(store);
         let locked = Entry::Locked { reference: "ref-gw1".into(), until: at(500) };
         let body = locked.encode_body().unwrap();
@@ -194,7 +195,7 @@ mod tests {
 
         let store = opened().unwrap();
         assert_eq!((store.status().entries, store.last_entry()), (2, at(2)));
-        store.record_deed(at(3), &deed()).unwrap();
+        store.record_admin_action(at(3), &done()).unwrap();
         assert_eq!(store.status().entries, 3);
         let (kept, fresh) = store.compare_index().unwrap();
         assert_eq!(kept, fresh);

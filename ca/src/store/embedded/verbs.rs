@@ -16,7 +16,7 @@ use crate::record::approval::{Decision, PendingRequest, RequestId, WaitingReques
 use crate::record::revoked::RevokedSet;
 use crate::record::search::SearchKey;
 use crate::record::{
-    Account, CaRecord, CertificateId, CertificateRecord, CrlRecord, CrlScope, Deed, Duty,
+    Account, AdminAction, CaRecord, CertificateId, CertificateRecord, CrlRecord, CrlScope, Duty,
     Incarnation, Issued, Label, Revocation, RevokedEntry, Serial, Transaction,
 };
 use crate::store::announced::Announced;
@@ -153,8 +153,8 @@ impl Store for EmbeddedStore {
         self.record(at, Entry::Decided { request: *request, decision: decision.clone() })
     }
 
-    fn record_deed(&self, at: Timestamp, deed: &Deed) -> Result<()> {
-        self.record(at, Entry::Deed(deed.clone()))
+    fn record_admin_action(&self, at: Timestamp, done: &AdminAction) -> Result<()> {
+        self.record(at, Entry::AdminAction(done.clone()))
     }
 
     fn certificate(&self, ca: &Label, serial: &Serial) -> Result<Option<CertificateRecord>> {

@@ -10,7 +10,7 @@ use super::Rules;
 use super::refusal::conflict;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::record::Equipment;
+use crate::record::Device;
 use crate::record::{Account, Incarnation, Issued, Label, MAX_GIVEN_BACK};
 
 impl<V: View> Rules<V> {
@@ -253,7 +253,7 @@ impl<V: View> Rules<V> {
     }
 }
 
-fn equipment_key(equipment: &Equipment) -> Key {
+fn equipment_key(equipment: &Device) -> Key {
     keys::equipment(&equipment.vendor, &equipment.value)
 }
 

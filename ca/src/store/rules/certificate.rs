@@ -8,6 +8,7 @@ use super::super::values::{lists, transaction_id};
 use super::super::view::{SerialState, View};
 use super::super::{keys, values::TransactionState};
 use super::refusal::conflict;
+use super::transaction::check_lengths;
 use super::{Rules, Subject};
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
@@ -63,7 +64,7 @@ impl<V: View> Rules<V> {
         }
         match &issued.transaction {
             // The request opened this transaction, so that its identifier may be in use.
-            Some(transaction) if self.is_approved(at, transaction)? => Ok(()),
+            Some(transaction) if self.is_approved(at, transaction)? => check_lengths(transaction),
             transaction => self.check_transaction(at, transaction.as_ref()),
         }
     }

@@ -119,7 +119,7 @@ impl<V: View> Rules<V> {
             Entry::Locked { .. } => {
                 Err(conflict("locks are kept in memory, and recorded in old journals only".into()))
             }
-            Entry::Ca(_) | Entry::Deed(_) | Entry::ClockAccepted { .. } => Ok(()),
+            Entry::Ca(_) | Entry::AdminAction(_) | Entry::ClockAccepted { .. } => Ok(()),
         }
     }
 
@@ -174,7 +174,7 @@ impl<V: View> Rules<V> {
             }
             Entry::Restored(restoration) => self.apply_restored(at, restoration, offset)?,
             // A lock in an old journal is long over: locks are kept in memory now.
-            Entry::Locked { .. } | Entry::Deed(_) | Entry::ClockAccepted { .. } => {}
+            Entry::Locked { .. } | Entry::AdminAction(_) | Entry::ClockAccepted { .. } => {}
         }
         self.forget_block(at)
     }

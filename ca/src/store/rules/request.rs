@@ -9,12 +9,12 @@ use super::refusal::conflict;
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::record::approval::{
-    Decision, MAX_JOINED, MAX_PENDING, MAX_PENDING_OF_ACCOUNT, MAX_WORDS, PendingRequest,
+    Decision, MAX_COMMENT, MAX_JOINED, MAX_PENDING, MAX_PENDING_OF_ACCOUNT, PendingRequest,
     RequestId, Verdict,
 };
 use crate::record::{Label, Transaction};
 
-/// The most octets of a request's key, alternative names and extensions together.
+/// The most octets of a request's key, subject, alternative names and extensions together.
 const MAX_REQUEST: usize = 64 << 10;
 
 impl<V: View> Rules<V> {
@@ -23,7 +23,8 @@ impl<V: View> Rules<V> {
         self.check_transaction(at, Some(transaction))?;
         let account = &transaction.account;
         self.check_account(account, *incarnation)?;
-        let parts = request.alt_names.iter().chain(&request.extensions).map(Vec::len);
+        let names = request.subject.iter().chain(&request.alt_names);
+        let parts = names.chain(&request.extensions).map(Vec::len);
         let octets = parts.sum::<usize>().saturating_add(request.key.len());
         if octets > MAX_REQUEST {
             return Err(Error::malformed(format!(
@@ -54,9 +55,9 @@ impl<V: View> Rules<V> {
         request: &RequestId,
         decision: &Decision,
     ) -> Result<()> {
-        if decision.words.as_ref().is_some_and(|words| words.chars().count() > MAX_WORDS) {
+        if decision.comment.as_ref().is_some_and(|comment| comment.chars().count() > MAX_COMMENT) {
             return Err(Error::malformed(format!(
-                "expected at most {MAX_WORDS} characters of words"
+                "expected at most {MAX_COMMENT} characters of words"
             )));
         }
         let row = self.unexpired_request(at, request)?;

@@ -25,13 +25,7 @@ impl<V: View> Rules<V> {
         transaction: Option<&Transaction>,
     ) -> Result<()> {
         let Some(transaction) = transaction else { return Ok(()) };
-        let (id, context) = (transaction.id.len(), transaction.context.len());
-        if !(1..=MAX_TRANSACTION_ID).contains(&id) || context > MAX_CONTEXT {
-            return Err(Error::malformed(format!(
-                "expected a transaction identifier of 1 to {MAX_TRANSACTION_ID} octets and a context of at most \
-                 {MAX_CONTEXT}, found {id} and {context}"
-            )));
-        }
+        check_lengths(transaction)?;
         match self.view.transaction(&transaction_id(&transaction.id)) {
             Some(known) if known.expires > at => Err(Error::denied(
                 Denial::TransactionInUse,
@@ -146,6 +140,18 @@ impl<V: View> Rules<V> {
         self.view.remove(key);
         self.view.set_blocks_in(bucket, number);
         Ok(())
+    }
+}
+
+/// Refuses a transaction whose identifier or context is too long, or whose identifier is empty.
+pub(super) fn check_lengths(transaction: &Transaction) -> Result<()> {
+    let (id, context) = (transaction.id.len(), transaction.context.len());
+    match (1..=MAX_TRANSACTION_ID).contains(&id) && context <= MAX_CONTEXT {
+        true => Ok(()),
+        false => Err(Error::malformed(format!(
+            "expected a transaction identifier of 1 to {MAX_TRANSACTION_ID} octets and a context of at most \
+             {MAX_CONTEXT}, found {id} and {context}"
+        ))),
     }
 }
 

@@ -82,8 +82,8 @@ impl Credential {
     /// certificate.
     ///
     /// # Errors
-    /// [`ClientError::Input`] if the certificate cannot be read or the private key is not its own, or without randomness;
-    /// [`ClientError::Internal`] if something cannot be encoded.
+    /// [`ClientError::Input`] if the certificate cannot be read or the private key is not its own; [`ClientError::Internal`] without
+    /// randomness, or if something cannot be encoded.
     pub fn protector(&self, entropy: &dyn Entropy) -> Result<Protector<'_>, ClientError> {
         match self {
             Self::Secret { reference, secret, mac, iterations } => {
@@ -205,4 +205,34 @@ pub fn common_name(text: &str) -> Result<Name, ClientError> {
         x509_cert::attr::AttributeTypeAndValue { oid: countersign_ca::oid::COMMON_NAME, value };
     let part = der::asn1::SetOfVec::try_from(vec![attribute]).map_err(ClientError::encoding)?;
     Ok(x509_cert::name::RdnSequence(vec![x509_cert::name::RelativeDistinguishedName(part)]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A machine without randomness.
+    struct NoRandomness;
+
+    impl Entropy for NoRandomness {
+        fn fill(&self, _buffer: &mut [u8]) -> countersign_ca::Result<()> {
+            Err(countersign_ca::Error::Unavailable("no random bytes".into()))
+        }
+    }
+
+    #[test]
+    fn missing_randomness_is_no_fault_of_the_input() {
+        let secret = Credential::Secret {
+            reference: "gw1".into(),
+            secret: Zeroizing::new("secret".into()),
+            mac: MacKind::Pbmac1,
+            iterations: 1000,
+        };
+        let error = secret.protector(&NoRandomness).err();
+        assert!(matches!(error, Some(ClientError::Internal(_))), "{error:?}");
+        // What cannot be read is.
+        let unreadable = countersign_ca::x509::Facts::of(&[]).map(drop);
+        let error = unreadable.map_err(ClientError::from);
+        assert!(matches!(error, Err(ClientError::Input(_))), "{error:?}");
+    }
 }

@@ -28,10 +28,10 @@ pub enum ClientError {
     /// There was no answer: the server cannot be reached, is busy, or answered with something other than a CMP message.
     #[error("{0}")]
     Unavailable(String),
-    /// A value that the caller handed in cannot be used, or there is no randomness.
+    /// A value that the caller handed in cannot be used.
     #[error("{0}")]
     Input(String),
-    /// A fault of this program or of its machine.
+    /// A fault of this program or of its machine, such as one without randomness.
     #[error("{0}")]
     Internal(String),
 }
@@ -92,7 +92,10 @@ impl ClientError {
 impl From<countersign_ca::Error> for ClientError {
     fn from(error: countersign_ca::Error) -> Self {
         match error {
-            countersign_ca::Error::Internal(why) => Self::Internal(why),
+            // What the client asks of the authority's library reads no file and waits for nobody: only randomness can be unavailable.
+            countersign_ca::Error::Internal(why) | countersign_ca::Error::Unavailable(why) => {
+                Self::Internal(why)
+            }
             other => Self::Input(other.to_string()),
         }
     }

@@ -72,7 +72,7 @@ impl<'c> Transaction<'c> {
     /// A new transaction.
     ///
     /// # Errors
-    /// [`ClientError::Input`] without randomness; and as [`Self::resume`].
+    /// [`ClientError::Internal`] without randomness; and as [`Self::resume`].
     pub fn begin(client: &'c Client<'c>) -> Result<Self, ClientError> {
         let mut id = [0; 16];
         client.entropy.fill(&mut id)?;

@@ -36,7 +36,7 @@ pub enum Begun {
 
 /// An answer that must not be sent before its record is durable. If the record fails, the message is refused instead.
 pub struct Unrecorded {
-    recording: Recording<Vec<u8>>,
+    recording: Recording<Answered>,
     refusable: Refusable,
     span: Span,
 }
@@ -148,7 +148,11 @@ impl CmpService {
         };
         let recording = recording.try_map(|answer| {
             let Refusable { message, reply, nonce } = &refusable;
-            self.protect(Some(&message.header), &answer, reply, nonce)
+            let octets = self.protect(Some(&message.header), &answer, reply, nonce)?;
+            Ok::<_, Error>(match answer.is_rejection {
+                true => Answered::refused(message.kind, octets),
+                false => Answered::granted(message.kind, octets),
+            })
         })?;
         match recording.is_ready() {
             true => self.settle(recording.wait(), &refusable, &span).map(Begun::Answered),
@@ -160,16 +164,16 @@ impl CmpService {
     /// Ends the work on an answer whose record was waited for: the answer may be sent, or the message is refused because the record failed.
     fn settle(
         &self,
-        recorded: Result<Vec<u8>, Error>,
+        recorded: Result<Answered, Error>,
         refusable: &Refusable,
         span: &Span,
     ) -> Result<Answered, Error> {
         let _entered = span.enter();
         match recorded {
-            Ok(octets) => {
+            Ok(answered) => {
                 let account = refusable.reply.account_slot.as_ref().map(AccountSlot::account);
                 tracing::info!(account = account.map(Label::as_str), "answered");
-                Ok(Answered::granted(refusable.message.kind, octets))
+                Ok(answered)
             }
             Err(error) => self.refuse(&Refusal::from(error), refusable),
         }

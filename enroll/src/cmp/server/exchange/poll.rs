@@ -131,7 +131,7 @@ impl Exchange<'_> {
                 issued.or_else(|refusal| rejection(answer, &context, &refusal))
             }
             Some((_, decision)) => {
-                let reason = decision.words.as_deref().unwrap_or("no reason is given");
+                let reason = decision.comment.as_deref().unwrap_or("no reason is given");
                 let why = format!("an administrator rejected the request: {reason}");
                 rejection(answer, &context, &Refusal::new(Failure::NotAuthorized, why))
             }
@@ -294,7 +294,8 @@ fn rejection(answer: u8, context: &Context, refusal: &Refusal) -> Result<Answer,
         certified_key_pair: None,
     };
     let content = CertRepMessage { ca_pubs: None, response: vec![response] };
-    Answer::plain(answer, &content).map_err(encoding_failed)
+    let answer = Answer::plain(answer, &content).map_err(encoding_failed)?;
+    Ok(Answer { is_rejection: true, ..answer })
 }
 
 /// The octets of a nonce; none if it is absent.

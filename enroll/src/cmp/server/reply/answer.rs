@@ -23,6 +23,8 @@ pub struct Answer {
     pub content: Vec<u8>,
     /// The lowest pvno of a message that may carry the content: 3 for EnvelopedData (RFC 9810 §7), else 2.
     pub pvno: u8,
+    /// Whether the answer says that the request which waited was rejected.
+    pub is_rejection: bool,
     /// How the certificate in the answer is confirmed; `None` if the answer has no certificate.
     pub confirmation: Option<Confirmation>,
     /// The certificates for extraCerts, DER: a chain whose last certificate is a root. The root is not sent.
@@ -38,6 +40,7 @@ impl Answer {
             kind,
             content: content.to_der()?,
             pvno: 2,
+            is_rejection: false,
             confirmation: None,
             extra_certs: Vec::new(),
             root: None,

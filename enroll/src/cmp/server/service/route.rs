@@ -45,7 +45,7 @@ pub struct Wrapping<'a> {
 pub struct Outcome {
     /// The name of the message's body, such as `ir`; `unreadable` if it was no PKIMessage.
     pub kind: &'static str,
-    /// Whether the message was not refused. A poll is not, even if its answer is that the request was rejected; nor is a batch, even if
+    /// Whether the message was not refused. A poll is refused if its answer is that the request was rejected. A batch is not, even if
     /// messages in it are.
     pub granted: bool,
     /// Whether too many requests were worked on: there is no answer then, and the peer may send the message again.
