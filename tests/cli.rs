@@ -11,12 +11,10 @@
 mod common;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use common::openssl::{enrol, key};
 use common::{COUNTERSIGN, Instance, SERVE, eventually, fails, tool_ok};
-use serde_json::json;
 
 #[test]
 fn exit_codes_and_messages_say_who_must_act() {
