@@ -289,9 +289,9 @@ impl Feeder {
                 let (_, left_out) = catalogue.counts();
                 self.note(|state| *state = State { left_out, failure: None, is_fed: true });
                 changed = false;
-                // The pause is 49 times the work, so that the feeder takes a fiftieth of a core, however many certificates there are and
-                // however often they change. It is at most ten seconds, so that no entry is later than that.
-                self.pause(began.elapsed().saturating_mul(49).min(Duration::from_secs(10)));
+                // The pause is 199 times the work, so that the feeder takes half a percent of a core, however many certificates there are
+                // and however often they change. It is at most ten seconds, so that no entry is later than that.
+                self.pause(began.elapsed().saturating_mul(199).min(Duration::from_secs(10)));
             }
             if self.stopped() {
                 return Ok(());
