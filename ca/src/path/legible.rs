@@ -282,17 +282,17 @@ mod tests {
     fn what_is_plain_is_what_the_library_can_represent() {
         let octets = [0, 1, 0x2a, 0x76, STAND_IN, 0x78, 0x7f, 0x80, 0x81, 0xff];
         let mut plain = 0;
-        for number in 0..1_000_000_usize {
-            let digits = (0..6).map(|place| octets[number / 10_usize.pow(place) % 10]);
+        for number in 0..100_000_usize {
+            let digits = (0..5).map(|place| octets[number / 10_usize.pow(place) % 10]);
             let all: Vec<u8> = digits.collect();
-            for of in [&all[..], &all[..5], &all[..3], &all[..2]] {
+            for of in [&all[..], &all[..3], &all[..2]] {
                 if is_plain(of) {
                     plain += 1;
                     assert!(ObjectIdentifier::from_bytes(of).is_ok(), "{of:?}");
                 }
             }
         }
-        assert!(plain > 100_000);
+        assert!(plain > 10_000);
         for (length, is) in [(39, true), (40, false)] {
             assert_eq!(is_plain(&[0x2a].repeat(length)), is);
         }
