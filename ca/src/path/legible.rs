@@ -157,9 +157,8 @@ fn is_plain(octets: &[u8]) -> bool {
     // The number of octets of an arc so far, without its last one.
     let mut length = 0;
     let are_short = arcs.iter().all(|octet| {
-        let is_leading_zero = length == 0 && *octet == 0x80;
         length = if octet & 0x80 == 0 { 0 } else { length + 1 };
-        length < 4 && !is_leading_zero
+        length < 4
     });
     (3..=39).contains(&octets.len()) && *first < STAND_IN && are_short && length == 0
 }
@@ -293,6 +292,8 @@ mod tests {
             }
         }
         assert!(plain > 10_000);
+        assert!(is_plain(&[0x2a, 0xff, 0xff, 0xff, 0x7f]));
+        assert!(!is_plain(&[0x2a, 0xff, 0xff, 0xff, 0xff, 0x7f]), "it has 35 bits");
         for (length, is) in [(39, true), (40, false)] {
             assert_eq!(is_plain(&[0x2a].repeat(length)), is);
         }
