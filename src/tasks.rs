@@ -111,7 +111,7 @@ fn revoke_unconfirmed(authority: &Authority) {
 }
 
 /// Signs CRLs: at the start if due, on schedule, and after each change. Before each look at the schedule, certificates
-/// whose confirmation is overdue are revoked, also those from before a restart.
+/// whose confirmation is overdue are revoked, also those from before a restart, and opened secrets are wiped.
 fn crl_thread(threads: &Threads, authority: Arc<Authority>) -> std::io::Result<JoinHandle<()>> {
     threads.start("crl", move || {
         let cas = signing_cas(&authority);
@@ -120,6 +120,7 @@ fn crl_thread(threads: &Threads, authority: Arc<Authority>) -> std::io::Result<J
         let mut wait = Duration::ZERO;
         loop {
             let Some(mut changed) = authority.changes().wait(wait) else { return };
+            authority.forget_opened_secrets();
             revoke_unconfirmed(&authority);
             if !changed.is_empty() {
                 std::thread::sleep(DEBOUNCE);

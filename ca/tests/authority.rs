@@ -923,3 +923,74 @@ fn each_revoked_key_of_the_ocsp_responder_is_kept() {
     assert_eq!(kept.len(), 2);
     assert!(retired.iter().all(|key| kept.contains(key)));
 }
+
+#[test]
+fn a_signer_that_is_remembered_is_verified_each_time_and_loses_its_rights_at_once() {
+    let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
+    let authority = &place.authority;
+    let gw1 = account(authority, "gw1", 2);
+    let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
+    let authorized = authority.authorize(&requester(authority, &gw1), request(&key)).unwrap();
+    let issued = authority.issue(authorized, draft(b"one", true)).unwrap();
+    let (ca, serial) = (&issued.ca, &issued.serial);
+    let mut verified = 0;
+    let mut by = |signature: countersign_ca::Result<()>| {
+        authority.authenticate_certificate(&issued.certificate, &mut |verifier| {
+            assert_eq!(verifier, key.public());
+            verified += 1;
+            signature.clone()
+        })
+    };
+    let denied = |found: countersign_ca::Result<Requester>, expected: Denial| match found {
+        Err(Error::Denied { kind, .. }) => assert_eq!(kind, expected),
+        other => panic!("expected {expected:?}, found {other:?}"),
+    };
+    let awaits = |found: &Requester| match found.credential() {
+        Credential::Certificate(record) => record.awaits_confirmation,
+        other => panic!("{other:?}"),
+    };
+    // It is confirmed after its first message.
+    assert!(awaits(&by(Ok(())).unwrap()));
+    authority.confirm(b"one").unwrap();
+    for _ in 0..2 {
+        assert!(!awaits(&by(Ok(())).unwrap()));
+    }
+    // A wrong signature is wrong as before.
+    let wrong = Err(Error::unauthenticated("wrong"));
+    assert!(matches!(by(wrong), Err(Error::Unauthenticated(_))));
+    authority.revoke(ca, serial, Reason::CertificateHold, None).unwrap();
+    denied(by(Ok(())), Denial::SignerNotTrusted);
+    authority.release(ca, serial).unwrap();
+    by(Ok(())).unwrap();
+    authority.revoke(ca, serial, Reason::KeyCompromise, None).unwrap();
+    denied(by(Ok(())), Denial::AlreadyRevoked);
+    assert_eq!(verified, 7);
+}
+
+#[test]
+fn a_secret_that_is_kept_is_tried_each_time_and_ends_with_its_account() {
+    let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
+    let authority = &place.authority;
+    let gw1 = account(authority, "gw1", 2);
+    let (reference, secret) = {
+        let of = gw1.account.secret.as_ref().unwrap();
+        (of.reference.clone(), gw1.secret.clone().unwrap())
+    };
+    // The first message opens the box, the second need not.
+    for _ in 0..2 {
+        drop(requester(authority, &gw1));
+        let wrong = authority.authenticate_secret(attempt(&reference, 1), &mut |tried| {
+            assert!(matches!(tried, Candidate::Secret(tried) if tried == secret.as_bytes()));
+            false
+        });
+        assert!(matches!(wrong, Err(Error::Unauthenticated(_))), "{wrong:?}");
+    }
+    authority.forget_opened_secrets();
+    drop(requester(authority, &gw1));
+    authority.remove_account(&label("gw1")).unwrap();
+    let gone = authority.authenticate_secret(attempt(&reference, 1), &mut |tried| {
+        assert!(matches!(tried, Candidate::Decoy(_)));
+        true
+    });
+    assert!(matches!(gone, Err(Error::Unauthenticated(_))), "{gone:?}");
+}

@@ -1,6 +1,8 @@
 //! Authenticates requesters, by a shared secret or by a certificate that this authority issued.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
 
 use zeroize::Zeroizing;
 
@@ -64,8 +66,19 @@ impl Authority {
             self.try_decoy(verify)?;
             return Err(Error::denied(Denial::Locked, WRONG_SECRET));
         }
-        let clear = self.opener.open(&secret.sealed, reference.as_bytes())?;
+        let begun = Instant::now();
+        let kept = self.opened.find(reference, from, &secret.sealed, begun);
+        let is_kept = kept.is_some();
+        let clear = match kept {
+            Some(clear) => clear,
+            None => Arc::new(self.opener.open(&secret.sealed, reference.as_bytes())?),
+        };
         if verify(Candidate::Secret(&clear)) {
+            // A wrong attempt is never the reason why a secret is kept: strangers could fill the room, and learn by the time of a second
+            // attempt that the reference exists.
+            if !is_kept {
+                self.opened.keep(reference, from, &secret.sealed, clear, begun);
+            }
             return Ok(Requester::new(account, Credential::Secret));
         }
         tracing::warn!(target: crate::REFUSED, account = %account.name, reference, "wrong secret");
@@ -76,6 +89,12 @@ impl Authority {
             }
         }
         Err(Error::unauthenticated(WRONG_SECRET))
+    }
+
+    /// Wipes the opened secrets that were kept for a minute. The server calls this every second or so; a new secret that is kept has the
+    /// same effect.
+    pub fn forget_opened_secrets(&self) {
+        self.opened.forget_old(Instant::now());
     }
 
     /// Does the same work as for a real secret: opens the decoy box, and lets `verify` try a random secret.
@@ -99,7 +118,20 @@ impl Authority {
         certificate: &[u8],
         verify: &mut dyn FnMut(&SubjectPublicKey) -> Result<()>,
     ) -> Result<Requester> {
-        self.authenticate_facts(certificate, &Facts::of(certificate)?, verify)
+        let facts = self.facts_of_signer(certificate)?;
+        self.authenticate_facts(certificate, &facts, verify)
+    }
+
+    /// The fields of a certificate that signs a message, for [`Self::authenticate_facts`]. Those of a certificate that signed a message before
+    /// may be remembered.
+    ///
+    /// # Errors
+    /// As [`Facts::of`].
+    pub fn facts_of_signer(&self, certificate: &[u8]) -> Result<Arc<Facts>> {
+        match self.signers.find(certificate) {
+            Some(signer) => Ok(Arc::clone(&signer.facts)),
+            None => Facts::of(certificate).map(Arc::new),
+        }
     }
 
     /// Like [`Self::authenticate_certificate`], for a caller that has already read the certificate. `facts` must be
@@ -114,7 +146,13 @@ impl Authority {
         verify: &mut dyn FnMut(&SubjectPublicKey) -> Result<()>,
     ) -> Result<Requester> {
         let refused = |why: String| Error::denied(Denial::SignerNotTrusted, why);
-        let record = self.own_certificate(certificate, facts)?.ok_or_else(|| {
+        let known = self.known_record(certificate)?;
+        let is_known = known.is_some();
+        let record = match known {
+            Some(known) => Some(known),
+            None => self.own_certificate(certificate, facts)?,
+        };
+        let record = record.ok_or_else(|| {
             refused(format!("the signer's certificate of `{}` was not issued here", facts.subject))
         })?;
         // A cross certificate is recorded under the account that asked for it, but its key belongs to a CA and signs no
@@ -154,7 +192,19 @@ impl Authority {
                 record.account, record.serial
             ))
         })?;
+        // Only a verified signature leads here, so that strangers cannot have anything remembered.
+        if !is_known {
+            self.signers.remember(facts, &record);
+        }
         Ok(Requester::new(account, Credential::Certificate(Box::new(record))))
+    }
+
+    /// The record of a certificate that signed a message before, unless it was revoked since.
+    fn known_record(&self, certificate: &[u8]) -> Result<Option<CertificateRecord>> {
+        let Some(signer) = self.signers.find(certificate) else { return Ok(None) };
+        let CertificateRecord { ca, serial, .. } = &signer.record;
+        let is_good = self.store().revocation(ca, serial)?.is_none();
+        Ok(is_good.then(|| signer.record.clone()))
     }
 
     /// The account with this reference, and its secret.

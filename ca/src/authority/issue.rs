@@ -1,7 +1,7 @@
 //! Signs authorized certificates, and records them before they leave.
 
 use std::net::IpAddr;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::authorize::Authorized;
 use super::failures::forget_failures;
@@ -216,20 +216,36 @@ impl Authority {
     /// # Errors
     /// As [`crate::Store::record_confirmed`]; `Denied` with [`Denial::AlreadyRevoked`] if the deadline for the confirmation has passed.
     pub fn confirm(&self, transaction: &[u8]) -> Result<()> {
-        // Held until the confirmation is recorded, so that the same certificate is not revoked at the same moment.
-        let _confirming = self.confirming.read().unwrap_or_else(PoisonError::into_inner);
+        self.begin_confirm(transaction)?.wait()
+    }
+
+    /// Like [`Self::confirm`], but does not wait for the disk: the [`Recording`] is settled when the confirmation is durable.
+    ///
+    /// # Errors
+    /// As [`Self::confirm`]. What the store refuses is returned through the [`Recording`].
+    pub fn begin_confirm(&self, transaction: &[u8]) -> Result<Recording<()>> {
         let now = self.now();
         let known = self.store().transaction(now, transaction)?;
         let until = known.as_ref().and_then(|known| known.confirm_until);
-        let awaited = known.and_then(|known| known.awaits);
-        match (awaited, until) {
-            (Some(id), Some(until)) if until <= now && self.awaits_confirmation(&id)? => {
-                Err(Error::denied(
-                    Denial::AlreadyRevoked,
-                    format!("the certificate was to be confirmed before {until}, and is revoked"),
-                ))
+        let Some(id) = known.and_then(|known| known.awaits) else {
+            // The store says what is wrong with the transaction.
+            return Ok(Recording::new((), self.store().begin_confirmed(self.now(), transaction)?));
+        };
+        let overdue = |until: Timestamp| {
+            Error::denied(
+                Denial::AlreadyRevoked,
+                format!("the certificate was to be confirmed before {until}, and is revoked"),
+            )
+        };
+        // From here until the confirmation is recorded or refused, the certificate is not revoked as unconfirmed.
+        let confirming = self.confirmations.confirm(&id);
+        let confirming = confirming.ok_or_else(|| overdue(until.unwrap_or(now)))?;
+        match until {
+            Some(until) if until <= now && self.awaits_confirmation(&id)? => Err(overdue(until)),
+            _ => {
+                let receipt = self.store().begin_confirmed(self.now(), transaction)?;
+                Ok(Recording::new((), receipt.then(move || drop(confirming))))
             }
-            _ => self.store().record_confirmed(self.now(), transaction),
         }
     }
 
@@ -248,8 +264,10 @@ impl Authority {
     /// [`Error::Unavailable`] and [`Error::Internal`] if the store fails.
     pub fn revoke_unconfirmed(&self) -> Result<usize> {
         let due = self.store().unconfirmed(self.now(), UNCONFIRMED_AT_ONCE)?;
-        for CertificateId { ca, serial } in &due {
-            let _revoking = self.confirming.write().unwrap_or_else(PoisonError::into_inner);
+        for id in &due {
+            // A confirmation that came in time is being recorded. If that fails, the certificate is overdue at the next call.
+            let Some(_revoking) = self.confirmations.revoke(id) else { continue };
+            let CertificateId { ca, serial } = id;
             let record = self.store().certificate(ca, serial)?;
             if record.is_some_and(|record| record.confirmed || record.revocation.is_some()) {
                 continue;

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, RwLock};
 use super::accounts::Accounts;
 use super::changes::Changes;
 use super::issuer::Ca;
+use super::opened::OpenedSecrets;
 use super::settings::Settings;
+use super::signers::Signers;
 use super::state::Authority;
 use super::succession::connected;
 use super::vendor_crls::CrlFiles;
@@ -46,6 +48,8 @@ impl Authority {
             foundation,
             accounts,
             opener,
+            opened: OpenedSecrets::default(),
+            signers: Signers::default(),
             audit,
             profiles: RwLock::new(Arc::new(profiles)),
             settings,
@@ -55,7 +59,7 @@ impl Authority {
             vendors: Mutex::default(),
             vendor_crls: CrlFiles::default(),
             crossing: Mutex::default(),
-            confirming: RwLock::default(),
+            confirmations: Arc::default(),
             changes: Changes::default(),
             decoy,
         })

@@ -5,9 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::accounts::{AccountDraft, Accounts, NewAccount, SecretPolicy};
 use super::changes::Changes;
+use super::confirmations::Confirmations;
 use super::failures::Failures;
 use super::issuer::{Ca, CaInfo};
+use super::opened::OpenedSecrets;
 use super::settings::Settings;
+use super::signers::Signers;
 use super::vendor_crls::CrlFiles;
 use super::vendors::Vendors;
 use crate::clock::Timestamp;
@@ -25,6 +28,8 @@ pub struct Authority {
     pub(super) foundation: Foundation,
     pub(super) accounts: Accounts,
     pub(super) opener: Opener,
+    pub(super) opened: OpenedSecrets,
+    pub(super) signers: Signers,
     pub(super) audit: FileKey,
     pub(super) profiles: RwLock<Arc<Profiles>>,
     pub(super) settings: Settings,
@@ -35,9 +40,8 @@ pub struct Authority {
     pub(super) vendor_crls: CrlFiles,
     /// Held while a cross certificate is signed, so that only one thread at a time opens a root's key.
     pub(super) crossing: Mutex<()>,
-    /// Held for reading while a certificate is confirmed, and for writing while overdue unconfirmed certificates are
-    /// revoked.
-    pub(super) confirming: RwLock<()>,
+    /// The certificates whose confirmation is being recorded, and those that are being revoked because theirs is overdue.
+    pub(super) confirmations: Arc<Confirmations>,
     pub(super) changes: Changes,
     /// A sealed box that is opened in place of a secret when the reference is unknown or locked.
     pub(super) decoy: Vec<u8>,

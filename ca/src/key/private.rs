@@ -8,6 +8,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use aws_lc_rs::encoding::AsDer;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair,
+};
 use der::asn1::Null;
 use der::{Any, SecretDocument};
 use pkcs8::PrivateKeyInfo;
@@ -84,6 +88,8 @@ impl FromStr for KeyAlgorithm {
 /// A private key with its public half.
 pub struct FileKey {
     pair: KeyPair,
+    /// An ECDSA key once more, as AWS-LC's: it signs faster than rcgen's. `None` for any other key.
+    ecdsa: Option<EcdsaKeyPair>,
     public: SubjectPublicKey,
 }
 
@@ -156,7 +162,16 @@ impl FileKey {
 
     fn from_pair(pair: KeyPair) -> Result<Self> {
         let public = SubjectPublicKey::from_der(&pair.subject_public_key_info())?;
-        Ok(Self { pair, public })
+        let algorithm = match public.kind() {
+            KeyKind::P256 => Some(&ECDSA_P256_SHA256_ASN1_SIGNING),
+            KeyKind::P384 => Some(&ECDSA_P384_SHA384_ASN1_SIGNING),
+            _ => None,
+        };
+        let ecdsa = algorithm
+            .map(|algorithm| EcdsaKeyPair::from_pkcs8(algorithm, pair.serialized_der()))
+            .transpose()
+            .map_err(|e| Error::malformed(format!("the private key cannot be used: {e}")))?;
+        Ok(Self { pair, ecdsa, public })
     }
 }
 
@@ -178,7 +193,9 @@ impl PublicKeyData for FileKey {
 
 impl SigningKey for FileKey {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        self.pair.sign(message)
+        let Some(ecdsa) = &self.ecdsa else { return self.pair.sign(message) };
+        let signature = ecdsa.sign(&SystemRandom::new(), message);
+        signature.map(|made| made.as_ref().to_vec()).map_err(|_| rcgen::Error::RemoteKeyError)
     }
 }
 

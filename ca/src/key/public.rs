@@ -1,5 +1,5 @@
-//! Public keys: the accepted kinds, and the verification of signatures with them. ring verifies; AWS-LC verifies what
-//! ring lacks (ECDSA with SHA-512, and ECDSA on P-521).
+//! Public keys: the accepted kinds, and the verification of signatures with them. AWS-LC verifies ECDSA, which it does faster than ring and
+//! for more curves and hashes; ring verifies the rest.
 //!
 //! Signatures with SHA-1 or MD5, and with RSA keys below 2048 bits, are never verified.
 
@@ -120,7 +120,7 @@ impl SubjectPublicKey {
     ) -> Result<()> {
         let wrong =
             || Error::unauthenticated(format!("the {} signature does not verify", self.kind));
-        if let Some(verifier) = ecdsa_beyond_ring(self.kind, algorithm) {
+        if let Some(verifier) = ecdsa_verifier(self.kind, algorithm) {
             let key = aws_lc_rs::signature::UnparsedPublicKey::new(verifier, &self.bits);
             return key.verify(message, signature).map_err(|_| wrong());
         }
@@ -300,13 +300,17 @@ pub fn algorithm_identifier(kind: KeyKind) -> AlgorithmIdentifierOwned {
     AlgorithmIdentifierOwned { oid, parameters }
 }
 
-/// The verifier for ECDSA with SHA-512 and for ECDSA on P-521, which ring lacks.
-fn ecdsa_beyond_ring(
+/// AWS-LC's verifier for an elliptic-curve key and an ECDSA algorithm; `None` for any other kind of key or algorithm.
+fn ecdsa_verifier(
     kind: KeyKind,
     algorithm: &AlgorithmIdentifierOwned,
 ) -> Option<&'static aws_lc_rs::signature::EcdsaVerificationAlgorithm> {
     use aws_lc_rs::signature as aws_lc;
     match (kind, algorithm.oid) {
+        (KeyKind::P256, oid::ECDSA_SHA256) => Some(&aws_lc::ECDSA_P256_SHA256_ASN1),
+        (KeyKind::P256, oid::ECDSA_SHA384) => Some(&aws_lc::ECDSA_P256_SHA384_ASN1),
+        (KeyKind::P384, oid::ECDSA_SHA256) => Some(&aws_lc::ECDSA_P384_SHA256_ASN1),
+        (KeyKind::P384, oid::ECDSA_SHA384) => Some(&aws_lc::ECDSA_P384_SHA384_ASN1),
         (KeyKind::P256, oid::ECDSA_SHA512) => Some(&aws_lc::ECDSA_P256_SHA512_ASN1),
         (KeyKind::P384, oid::ECDSA_SHA512) => Some(&aws_lc::ECDSA_P384_SHA512_ASN1),
         (KeyKind::P521, oid::ECDSA_SHA256) => Some(&aws_lc::ECDSA_P521_SHA256_ASN1),
@@ -316,16 +320,12 @@ fn ecdsa_beyond_ring(
     }
 }
 
-/// ring's verifier for a kind of key and a signature algorithm.
+/// ring's verifier for any other kind of key and signature algorithm.
 fn verifier(
     kind: KeyKind,
     algorithm: &AlgorithmIdentifierOwned,
 ) -> Result<&'static dyn VerificationAlgorithm> {
     let verifier: &'static dyn VerificationAlgorithm = match (kind, algorithm.oid) {
-        (KeyKind::P256, oid::ECDSA_SHA256) => &signature::ECDSA_P256_SHA256_ASN1,
-        (KeyKind::P256, oid::ECDSA_SHA384) => &signature::ECDSA_P256_SHA384_ASN1,
-        (KeyKind::P384, oid::ECDSA_SHA256) => &signature::ECDSA_P384_SHA256_ASN1,
-        (KeyKind::P384, oid::ECDSA_SHA384) => &signature::ECDSA_P384_SHA384_ASN1,
         (KeyKind::Ed25519, oid::ED25519) => &signature::ED25519,
         (KeyKind::Rsa(_), oid::RSA_SHA256) => &signature::RSA_PKCS1_2048_8192_SHA256,
         (KeyKind::Rsa(_), oid::RSA_SHA384) => &signature::RSA_PKCS1_2048_8192_SHA384,

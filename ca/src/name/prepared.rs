@@ -44,6 +44,11 @@ fn prepare(text: &str) -> Prepared<'_> {
     if text.bytes().all(is_plain) {
         return Prepared { text: Cow::Borrowed(text), is_whole: true };
     }
+    // Nearly all names are printable ASCII. Of the steps, only case folding (§2.2, by NFKC) and the folding of spaces change that.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        let folded = spaced(text.chars().map(|character| character.to_ascii_lowercase()));
+        return Prepared { text: Cow::Owned(folded), is_whole: true };
+    }
     // §2.4: prohibited characters, and a combining mark at the beginning.
     let unclear = match text.chars().next() {
         Some(first) if is_combining_mark(first) => Some(0),
@@ -143,6 +148,17 @@ mod tests {
                 ("", " \u{ad} "),
             ],
         );
+    }
+
+    #[test]
+    fn printable_ascii_is_prepared_as_by_all_the_steps() {
+        let all: String = (' '..='~').collect();
+        for text in
+            ["", " ", "  A  b ", "Example CA 1", "a  -  B", &all, &format!(" {all}  {all} ")]
+        {
+            let mapped = text.chars().filter_map(mapped).flat_map(tables::case_fold_for_nfkc);
+            assert_eq!(normal(text), spaced(mapped.nfkc()), "{text:?}");
+        }
     }
 
     #[test]

@@ -121,13 +121,16 @@ struct Element<'a> {
 fn element(der: &[u8], at: usize) -> Option<Element<'_>> {
     let Header { tag, content: start, length } = header(der, at)?;
     let after = start.checked_add(length)?;
-    let is_der = tag & 0x1f != 0x1f && start - at == 1 + length_octets(length).len();
+    let is_der = tag & 0x1f != 0x1f && start - at == 1 + length_of_length(length);
     Some(Element { tag, content: der.get(start..after).filter(|_| is_der)?, after })
 }
 
 /// The stand-in for an object identifier that the library cannot represent: an arc made of its hash. Two stand-ins are
 /// equal only if the identifiers are. `None` if the library can represent it, or the octets are no object identifier.
 fn stand_in(octets: &[u8]) -> Option<[u8; 37]> {
+    if is_plain(octets) {
+        return None;
+    }
     let is_held = octets.first() != Some(&STAND_IN) && ObjectIdentifier::from_bytes(octets).is_ok();
     if is_held || !is_object_identifier(octets) {
         return None;
@@ -145,6 +148,19 @@ fn stand_in(octets: &[u8]) -> Option<[u8; 37]> {
         };
     }
     Some(stand_in)
+}
+
+/// Whether the octets encode an object identifier that the library can certainly represent, as it can nearly all: 3 to 39 octets, and arcs
+/// of at most 28 bits. The library takes much longer to say so.
+fn is_plain(octets: &[u8]) -> bool {
+    let Some((first, arcs)) = octets.split_first() else { return false };
+    // The number of octets of an arc so far, without its last one.
+    let mut length = 0;
+    let are_short = arcs.iter().all(|octet| {
+        length = if octet & 0x80 == 0 { 0 } else { length + 1 };
+        length < 4
+    });
+    (3..=39).contains(&octets.len()) && *first < STAND_IN && are_short && length == 0
 }
 
 /// Whether the octets encode an object identifier (X.690 §8.19): digits of base 128, of which only the last one of an
@@ -178,6 +194,14 @@ fn length_octets(length: usize) -> Vec<u8> {
         (0, _) => vec![0],
         (1..=0x7f, _) | (_, Err(_)) => octets,
         (_, Ok(count)) => [&[0x80 | count], octets.as_slice()].concat(),
+    }
+}
+
+/// How many octets [`length_octets`] gives.
+const fn length_of_length(length: usize) -> usize {
+    match length {
+        0..=0x7f => 1,
+        _ => 1 + (usize::BITS - length.leading_zeros()).div_ceil(8) as usize,
     }
 }
 
@@ -250,6 +274,31 @@ mod tests {
             ["", "1", "1.", "3.1", "1.40", "0.40.1", "1.2.x", "1.02", "1.-2", "1.2.+3", " 1.2"]
         {
             assert_eq!(object_identifier(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_plain_is_what_the_library_can_represent() {
+        let octets = [0, 1, 0x2a, 0x76, STAND_IN, 0x78, 0x7f, 0x80, 0x81, 0xff];
+        let mut plain = 0;
+        for number in 0..100_000_usize {
+            let digits = (0..5).map(|place| octets[number / 10_usize.pow(place) % 10]);
+            let all: Vec<u8> = digits.collect();
+            for of in [&all[..], &all[..3], &all[..2]] {
+                if is_plain(of) {
+                    plain += 1;
+                    assert!(ObjectIdentifier::from_bytes(of).is_ok(), "{of:?}");
+                }
+            }
+        }
+        assert!(plain > 10_000);
+        assert!(is_plain(&[0x2a, 0xff, 0xff, 0xff, 0x7f]));
+        assert!(!is_plain(&[0x2a, 0xff, 0xff, 0xff, 0xff, 0x7f]), "it has 35 bits");
+        for (length, is) in [(39, true), (40, false)] {
+            assert_eq!(is_plain(&[0x2a].repeat(length)), is);
+        }
+        for length in [0, 1, 0x7f, 0x80, 0xff, 0x100, 0xffff, 0x1_0000, usize::MAX] {
+            assert_eq!(length_of_length(length), length_octets(length).len());
         }
     }
 

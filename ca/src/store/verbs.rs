@@ -97,7 +97,15 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// `AlreadyConfirmed` if the transaction does not await a confirmation, or not any more; `NoSuchCertificate` if the
     /// transaction is unknown or has expired.
-    fn record_confirmed(&self, at: Timestamp, transaction: &[u8]) -> Result<()>;
+    fn record_confirmed(&self, at: Timestamp, transaction: &[u8]) -> Result<()> {
+        self.begin_confirmed(at, transaction)?.wait()
+    }
+
+    /// As [`Self::record_confirmed`], without waiting: the receipt resolves when the entry is durable or refused.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`] when too many requests wait. Other errors come with the receipt.
+    fn begin_confirmed(&self, at: Timestamp, transaction: &[u8]) -> Result<Receipt>;
 
     /// Records a revocation or a hold, and the transaction that asked for it, if one did. A confirmation of the
     /// certificate is no longer awaited.

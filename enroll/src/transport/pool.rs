@@ -37,7 +37,7 @@ impl Pool {
         }
     }
 
-    /// To be called before a key is derived from a secret. As with [`Self::require_blocking`], the caller must not have recorded anything
+    /// To be called before a key of many iterations is derived from a secret. As with [`Self::require_blocking`], the caller must not have recorded anything
     /// for the request yet.
     ///
     /// # Errors

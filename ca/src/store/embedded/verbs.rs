@@ -64,8 +64,8 @@ impl Store for EmbeddedStore {
         self.begin(at, Entry::Issued(issued))
     }
 
-    fn record_confirmed(&self, at: Timestamp, transaction: &[u8]) -> Result<()> {
-        self.record(at, Entry::Confirmed { transaction: transaction.to_vec() })
+    fn begin_confirmed(&self, at: Timestamp, transaction: &[u8]) -> Result<Receipt> {
+        self.begin(at, Entry::Confirmed { transaction: transaction.to_vec() })
     }
 
     fn record_revoked(

@@ -10,6 +10,7 @@ use countersign_ca::record::Label;
 
 use super::service::CmpService;
 use super::service::route::{Answered, Outcome, Route};
+use crate::cmp::wire::mac::FEW_ITERATIONS;
 use crate::cmp::wire::{kind, peek};
 use crate::transport::body::{Body, BodyBounds, SMALL};
 use crate::transport::pool::Pool;
@@ -127,14 +128,15 @@ impl Endpoint {
 
     /// Chooses the thread that works on a message first.
     ///
-    /// A small request for a certificate under a signature mostly computes, so its event loop does that; under a MAC, a MAC worker derives
-    /// its key first. Every other message waits for something, or takes long: a large one takes long to read.
+    /// A small message that mostly computes does so on its event loop; if its MAC has many iterations, a MAC worker derives its key first.
+    /// Every other message waits for something, or takes long: a large one takes long to read.
     fn pool(&self, message: &Received) -> Pool {
         let octets = &message.body.octets;
-        let is_request = peek::body_kind(octets).is_some_and(kind::requests_certificate);
+        let computes = peek::body_kind(octets).is_some_and(kind::mostly_computes);
         match message.mac_iterations {
-            _ if !is_request || octets.len() > SMALL => Pool::Blocking,
+            _ if !computes || octets.len() > SMALL => Pool::Blocking,
             None => Pool::EventLoop,
+            Some(iterations) if iterations <= FEW_ITERATIONS => Pool::EventLoop,
             Some(iterations) => {
                 // A higher count is refused, so it must not count for more either: the message would be put off without end.
                 let cost = iterations.min(u64::from(*self.service.config().iterations.end()));

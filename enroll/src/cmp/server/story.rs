@@ -220,8 +220,8 @@ impl CmpService {
     ) -> Result<Recording<Answer>, Stop> {
         let Refusable { message, reply, nonce } = refusable;
         let (message, nonce) = (&*message, &*nonce);
-        // Every body but a request for a certificate waits for the disk, or may take long.
-        if !kind::requests_certificate(message.kind) {
+        // Every other body waits for the disk, or may take long.
+        if !kind::mostly_computes(message.kind) {
             // INVARIANT: nothing was recorded yet.
             wrapping.pool.require_blocking()?;
         }
@@ -277,8 +277,8 @@ impl CmpService {
             kind::KUR => return exchange.certificate_request(kind::KUP),
             kind::P10CR => return exchange.pkcs10_request(),
             kind::POPDECR => return exchange.challenge_response(),
+            kind::CERT_CONF => return exchange.confirmation(),
             kind::CCR => exchange.cross_certification(),
-            kind::CERT_CONF => exchange.confirmation(),
             kind::RR => exchange.revocation(),
             kind::POLL_REQ => exchange.poll(),
             kind::ERROR => exchange.client_error(),

@@ -58,6 +58,12 @@ pub(crate) const fn requests_certificate(kind: u8) -> bool {
     matches!(kind, IR | CR | P10CR | KUR)
 }
 
+/// Whether a server mostly computes to answer a body: a request for an end entity's certificate, and certConf. It records one entry, and
+/// need not wait for the disk before its answer is made.
+pub(crate) const fn mostly_computes(kind: u8) -> bool {
+    requests_certificate(kind) || kind == CERT_CONF
+}
+
 /// Whether a body always belongs to a transaction that another message opened: error, certConf and pollReq.
 pub(crate) const fn continues_transaction(kind: u8) -> bool {
     matches!(kind, ERROR | CERT_CONF | POLL_REQ)

@@ -21,6 +21,10 @@ use super::refusal::{Failure, Refusal};
 /// The lengths of a salt that are accepted, in octets.
 const SALT: RangeInclusive<usize> = 8..=128;
 
+/// The most iterations of a MAC that cost no more than the verification of a signature. A key of so few is derived wherever a signature is
+/// verified, and needs no permit.
+pub const FEW_ITERATIONS: u64 = 1000;
+
 /// The lengths of a PBMAC1 key that are accepted, in octets. The CMP component of Siemens asks for 4096.
 const KEY: RangeInclusive<usize> = 16..=4096;
 

@@ -1,14 +1,15 @@
 //! certConf, and error messages of peers: the messages that end a transaction (RFC 9483 §4.1.1 and §3.6).
 
-use countersign_ca::Error;
 use countersign_ca::oid as ca;
 use countersign_ca::record::{CertificateId, Transaction};
+use countersign_ca::{Error, Recording};
 use der::{Decode, Encode};
 use ring::digest;
 
 use super::Exchange;
 use super::transaction::OpenTransaction;
 use crate::cmp::server::reply::answer::Answer;
+use crate::cmp::server::service::stop::Stop;
 use crate::cmp::wire::content::{CertStatus, ErrorMsgContent};
 use crate::cmp::wire::elements::elements;
 use crate::cmp::wire::refusal::{
@@ -22,13 +23,13 @@ impl Exchange<'_> {
     /// # Errors
     /// `certConfirmed` or `certRevoked` if no confirmation is awaited any more; `badCertId` for the hash of another certificate, which has
     /// the issued one revoked; `badAlg` for an unknown hashAlg; as [`Self::continued_transaction`], and refusals of a certConf that cannot
-    /// be read or is for another request.
-    pub fn confirmation(self) -> Result<Answer, Refusal> {
+    /// be read or is for another request. [`Stop::NeedsBlockingThread`] if the thread may not block and the certificate is to be revoked.
+    pub fn confirmation(self) -> Result<Recording<Answer>, Stop> {
         let authority = self.service.authority();
         // 1. A certificate in the peer's own transaction awaits its confirmation.
         let OpenTransaction { transaction, context } = self.continued_transaction()?;
         let Some(CertificateId { ca, serial }) = transaction.awaits else {
-            return Err(self.nothing_to_confirm(&transaction)?);
+            return Err(self.nothing_to_confirm(&transaction)?.into());
         };
         // 2. The one status is for the one certificate.
         let status = self.cert_status()?;
@@ -36,36 +37,46 @@ impl Exchange<'_> {
             return Err(Refusal::new(
                 Failure::BadRequest,
                 "certReqId is not that of the request in this transaction: 0, or -1 after a p10cr",
-            ));
+            )
+            .into());
         }
         if status.as_ref().is_some_and(contradicts_itself) {
             return Err(Refusal::new(
                 Failure::BadRequest,
                 "a certificate that is taken has no failInfo; say rejection, or leave failInfo out",
-            ));
+            )
+            .into());
         }
         // 3. The peer rejects the certificate; an empty certConf does, too.
-        let Some(status) = status.filter(is_accepted) else {
+        let Some(status) = status.as_ref().filter(|status| is_accepted(status)) else {
+            // INVARIANT: nothing was recorded yet.
+            self.pool.require_blocking()?;
+            if let Some(info) = status.as_ref().and_then(|status| status.status_info.as_ref()) {
+                log(info);
+            }
             tracing::info!("the peer does not take its certificate, which is revoked");
             authority.reject(&transaction.id)?;
-            return Answer::confirmed();
+            return Ok(Recording::ready(Answer::confirmed()?));
         };
         // 4. The peer accepts the certificate that was issued.
         let record = authority.store().certificate(&ca, &serial)?;
         let record = record.ok_or_else(|| {
             Refusal::from(Error::internal("a transaction without its certificate"))
         })?;
-        let hash = hash_of(&record.certificate, &status)?;
+        let hash = hash_of(&record.certificate, status)?;
         if hash != status.cert_hash.as_bytes() {
             // The peer holds another certificate than was issued, and must not use it (RFC 9483 §4.1.1).
+            // INVARIANT: nothing was recorded yet.
+            self.pool.require_blocking()?;
             authority.reject(&transaction.id)?;
             return Err(Refusal::new(
                 Failure::BadCertId,
                 "certHash is not that of the certificate in this transaction; the certificate is revoked",
-            ));
+            )
+            .into());
         }
-        authority.confirm(&transaction.id)?;
-        Answer::confirmed()
+        let answer = Answer::confirmed()?;
+        Ok(authority.begin_confirm(&transaction.id)?.map(|()| answer))
     }
 
     /// error: the peer gives its transaction up. A certificate that awaits confirmation is revoked, and a request that awaits approval is
@@ -136,14 +147,10 @@ fn contradicts_itself(status: &CertStatus) -> bool {
     })
 }
 
-/// Whether a status accepts the certificate (RFC 9810 §5.3.18). A rejection is logged.
+/// Whether a status accepts the certificate (RFC 9810 §5.3.18).
 fn is_accepted(status: &CertStatus) -> bool {
-    let Some(info) = &status.status_info else { return true };
-    let is_accepted = matches!(info.status, ACCEPTED | GRANTED_WITH_MODS);
-    if !is_accepted {
-        log(info);
-    }
-    is_accepted
+    let info = status.status_info.as_ref();
+    info.is_none_or(|info| matches!(info.status, ACCEPTED | GRANTED_WITH_MODS))
 }
 
 /// Logs the status that a peer reports.

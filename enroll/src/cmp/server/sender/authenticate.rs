@@ -19,12 +19,13 @@ use crate::cmp::server::service::context::{Context, credential_hash, secret_name
 use crate::cmp::server::service::route::Route;
 use crate::cmp::server::service::stop::Stop;
 use crate::cmp::wire::crmf::CertReqMsg;
-use crate::cmp::wire::mac::MacParameters;
+use crate::cmp::wire::mac::{FEW_ITERATIONS, MacParameters};
 use crate::cmp::wire::message::{Message, PkiHeader};
 use crate::cmp::wire::popo::{AuthInfo, PkMacValue, ProofOfPossession};
 use crate::cmp::wire::refusal::{Failure, Refusal};
 use crate::cmp::wire::{kind, names};
 use crate::transport::pool::Pool;
+use crate::transport::share::Rank;
 
 /// A message whose sender is authenticated.
 pub struct Authenticated {
@@ -73,9 +74,6 @@ impl CmpService {
         self.config().protections.check(algorithm.oid)?;
         let mut sender = match MacParameters::read(algorithm, &self.config().mac_limits()) {
             Some(parameters) => {
-                // Strangers can have keys derived, too, so that this may have to wait for their derivations.
-                // INVARIANT: nothing was recorded yet.
-                pool.require_mac_worker()?;
                 self.authenticate_mac(route, message, parameters?, protection, pool)?
             }
             None => self.authenticate_signature(message, algorithm, protection, pool)?,
@@ -94,13 +92,23 @@ impl CmpService {
         parameters: MacParameters,
         protection: &[u8],
         pool: Pool,
-    ) -> Result<Authenticated, Refusal> {
+    ) -> Result<Authenticated, Stop> {
+        let pending = public_key_mac(message);
+        let pending_work = pending.as_ref().map_or(0, |mac| self.work(mac));
+        let work = parameters.iterations().saturating_add(pending_work);
+        let is_little = work <= FEW_ITERATIONS;
+        if !is_little {
+            // Strangers can have keys derived, too, so that this may have to wait for their derivations.
+            // INVARIANT: nothing was recorded yet.
+            pool.require_mac_worker()?;
+        }
         // RFC 9483 §3.1 has a directoryName. Which one it is does not matter: the reference names the secret.
         if !matches!(message.header.sender, GeneralName::DirectoryName(_)) && !self.is_tolerant() {
             return Err(Refusal::new(
                 Failure::BadMessageCheck,
                 "with a secret, the sender is a directoryName",
-            ));
+            )
+            .into());
         }
         let reference = self.reference(&message.header).ok_or_else(|| {
             Refusal::new(
@@ -115,13 +123,13 @@ impl CmpService {
         };
         let rank = match pool {
             Pool::MacWorker(rank) => rank,
+            _ if is_little => Rank::default(),
             _ => self.mac_permits().rank(route.sender(), parameters.iterations()),
         };
-        let pending = public_key_mac(message);
         let mut key = None;
         let mut public_key_mac = None;
         let requester = self.authority().authenticate_secret(attempt, &mut |candidate| {
-            let _permit = self.mac_permits().acquire(rank);
+            let _permit = (!is_little).then(|| self.mac_permits().acquire(rank));
             let secret = match candidate {
                 Candidate::Secret(secret) => secret,
                 // The work for an unknown or locked reference is bounded by `decoy_iterations`, so that a stranger cannot have more done.
@@ -151,11 +159,19 @@ impl CmpService {
 
     /// Whether a publicKeyMAC is right under a secret, and within the bounds on MACs.
     fn is_valid(&self, mac: &PublicKeyMac, secret: &[u8]) -> bool {
-        let parameters = MacParameters::read(&mac.value.algorithm, &self.config().mac_limits());
         let octets = mac.value.value.as_bytes().unwrap_or_default();
-        parameters
-            .and_then(Result::ok)
+        self.parameters(mac)
             .is_some_and(|parameters| parameters.derive(secret).verify(&mac.public_key, octets))
+    }
+
+    /// How many iterations a publicKeyMAC costs; 0 if it is not within the bounds on MACs, and so is not computed.
+    fn work(&self, mac: &PublicKeyMac) -> u64 {
+        self.parameters(mac).map_or(0, |parameters| parameters.iterations())
+    }
+
+    /// The parameters of a publicKeyMAC, if they are within the bounds on MACs.
+    fn parameters(&self, mac: &PublicKeyMac) -> Option<MacParameters> {
+        MacParameters::read(&mac.value.algorithm, &self.config().mac_limits())?.ok()
     }
 
     /// Authenticates the sender by a certificate: one that this authority issued, or a vendor's.
@@ -181,7 +197,8 @@ impl CmpService {
                 "the signer's certificate is missing: put it first in extraCerts",
             )
         })?;
-        let facts = Facts::of(signer).map_err(|error| match error {
+        let authority = self.authority();
+        let facts = authority.facts_of_signer(signer).map_err(|error| match error {
             // No certificate of such a key size is issued here, so the signer is a stranger.
             Error::Denied { kind: Denial::KeySize, why } => {
                 Refusal::new(Failure::SignerNotTrusted, format!("the signer's certificate: {why}"))
@@ -189,7 +206,6 @@ impl CmpService {
             other => other.into(),
         })?;
         check_sender(&message.header, &facts, signer, self.config().rules)?;
-        let authority = self.authority();
         let mut verify =
             |key: &SubjectPublicKey| key.verify(algorithm, &message.protected_part, protection);
         let (requester, account_slot) =
