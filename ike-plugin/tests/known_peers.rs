@@ -55,7 +55,8 @@ impl Trust for Paths {
     fn path(&self, chain: &[Vec<u8>], at: Timestamp) -> Result<ValidPath, String> {
         let read = |der: &Vec<u8>| Arc::new(Certificate::from_der(der.clone()).unwrap());
         let chain: Vec<_> = chain.iter().map(read).collect();
-        validate(&self.anchors, &PathSettings::default(), &chain, &[], at).map_err(|e| e.to_string())
+        validate(&self.anchors, &PathSettings::default(), &chain, &[], at)
+            .map_err(|e| e.to_string())
     }
 
     fn status(&self, _: &ValidPath, _: Timestamp, _: Instant) -> Status {
@@ -136,8 +137,9 @@ impl Site {
     }
 
     fn write(&self, licensees: &str) {
-        let text =
-            format!("Authorizer: \"POLICY\"\nLicensees: {licensees}\nConditions: true -> \"true\";\n");
+        let text = format!(
+            "Authorizer: \"POLICY\"\nLicensees: {licensees}\nConditions: true -> \"true\";\n"
+        );
         fs::write(self.folder.path().join("policy"), text).unwrap();
     }
 

@@ -66,10 +66,9 @@ impl Requesters {
     ///
     /// # Errors
     /// There is no requester, there are more than [`MAX_REQUESTERS`], or one is `POLICY`.
-    pub fn of(
-        principals: impl IntoIterator<Item = Principal>,
-    ) -> Result<Self, RequesterError> {
-        let principals: Box<[Principal]> = principals.into_iter().take(MAX_REQUESTERS + 1).collect();
+    pub fn of(principals: impl IntoIterator<Item = Principal>) -> Result<Self, RequesterError> {
+        let principals: Box<[Principal]> =
+            principals.into_iter().take(MAX_REQUESTERS + 1).collect();
         match principals.len() {
             0 => Err(RequesterError::None),
             _ if principals.iter().any(Principal::is_policy) => Err(RequesterError::Policy),

@@ -166,7 +166,8 @@ impl Authorizer {
         {
             self.remember_refusal(&answer, whole, &of.known, at);
         }
-        let same_as = known.filter(|_| origin == Origin::Cached).map(|known| known.trace.to_string());
+        let same_as =
+            known.filter(|_| origin == Origin::Cached).map(|known| known.trace.to_string());
         let requesting = known.and_then(|known| known.found.as_ref().ok());
         self.log.record(Decision {
             at,

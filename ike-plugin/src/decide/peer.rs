@@ -146,9 +146,7 @@ impl Inquirer<'_> {
                 path = Some(Arc::new(trusted.path));
             }
             let id = spelled.as_deref().unwrap_or(peer).to_string();
-            policy
-                .requesting_peer(path.as_deref(), proof, &id)
-                .map_err(Denial::by(Step::Policy))
+            policy.requesting_peer(path.as_deref(), proof, &id).map_err(Denial::by(Step::Policy))
         });
         if found.is_err() {
             until = self.at.plus(DENIAL);

@@ -218,7 +218,9 @@ impl LoadedPolicy {
         let leaf = path.and_then(|path| path.pairs().next());
         let mut own = leaf.and_then(|(leaf, issuer)| delegation(leaf.der(), issuer.spki()));
         let issuers = path.map(|path| self.issuers.of(path, own.as_ref()));
-        if let (Some(own), Some(Issuers { issuer: Some(issuer), .. })) = (&mut own, issuers.as_deref()) {
+        if let (Some(own), Some(Issuers { issuer: Some(issuer), .. })) =
+            (&mut own, issuers.as_deref())
+        {
             own.share_issuer(issuer);
         }
         let principals = principals(path, own.as_ref());

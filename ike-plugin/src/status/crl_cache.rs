@@ -447,8 +447,7 @@ mod tests {
     #[test]
     fn an_expired_crl_is_fetched_again_ever_later_but_within_a_minute() {
         let settings = CacheSettings { folder: None, refresh: Duration::from_secs(3600) };
-        let source =
-            CrlSource { fetch: Box::new(Nowhere), clock: Arc::new(SystemClock), settings };
+        let source = CrlSource { fetch: Box::new(Nowhere), clock: Arc::new(SystemClock), settings };
         let mut slot = Slot::new(CachedCrls::default());
         let mut pause_after = |crl: &Crl| {
             let crl = read(&crl.to_der().unwrap());

@@ -157,8 +157,7 @@ impl Source for Responders {
         let mut errors = Vec::new();
         for url in inquiry.urls.iter() {
             let answer = self.ask.ask(url, &request);
-            let answer =
-                answer.and_then(|octets| inquiry.question.read(&octets, self.clock.now()));
+            let answer = answer.and_then(|octets| inquiry.question.read(&octets, self.clock.now()));
             match answer {
                 Ok(answer) => return Ok(answer),
                 Err(why) => errors.push(format!("`{}`: {why}", url.escape_debug())),

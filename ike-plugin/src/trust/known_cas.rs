@@ -68,6 +68,8 @@ mod tests {
         cas.remember(&path(&ca));
         assert!(Arc::ptr_eq(&cas.read(ca.der()).unwrap(), &ca));
         assert!(!Arc::ptr_eq(&cas.read(peer.der()).unwrap(), &peer), "peers are many");
+        // It remembers who signed it, and takes nobody else for that.
+        assert!(ca.is_signed_by(&ca) && !ca.is_signed_by(&peer) && ca.is_signed_by(&ca));
         for _ in 0..2 * MAX_KNOWN {
             let ca = certificate();
             cas.remember(&path(&ca));

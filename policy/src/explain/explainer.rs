@@ -186,8 +186,7 @@ impl<'q> Explainer<'q> {
         observer: O,
     ) -> Evaluation<'e, O> {
         let Question { attributes, requesters, values } = self.question;
-        let mut evaluation =
-            Evaluation::new(attributes, values, Some(requesters), WORK, observer);
+        let mut evaluation = Evaluation::new(attributes, values, Some(requesters), WORK, observer);
         evaluation.constants = Some(constants);
         evaluation
     }

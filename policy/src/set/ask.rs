@@ -160,10 +160,7 @@ struct Links<'d> {
 }
 
 impl<'d> Links<'d> {
-    fn new(
-        delegations: impl IntoIterator<Item = &'d Delegation>,
-        question: Question<'_>,
-    ) -> Self {
+    fn new(delegations: impl IntoIterator<Item = &'d Delegation>, question: Question<'_>) -> Self {
         let Question { attributes, requesters, values } = question;
         let in_force = delegations.into_iter().filter(|of| of.is_in_force(attributes));
         let links = in_force.flat_map(Delegation::links).collect();

@@ -62,10 +62,7 @@ impl PolicySetBuilder {
     ///
     /// # Errors
     /// The malformed keys that its assertions name. None of them is added then.
-    pub fn parsed_policy(
-        &mut self,
-        assertions: Vec<Assertion>,
-    ) -> Result<&mut Self, Vec<Finding>> {
+    pub fn parsed_policy(&mut self, assertions: Vec<Assertion>) -> Result<&mut Self, Vec<Finding>> {
         let findings: Vec<Finding> = assertions.iter().flat_map(malformed_keys).collect();
         if !findings.is_empty() {
             return Err(findings);
