@@ -21,11 +21,21 @@ const FEW: usize = 16;
 /// Collects assertions for a [`PolicySet`].
 #[derive(Debug, Default)]
 pub struct PolicySetBuilder {
-    trusted: Vec<Assertion>,
+    trusted: Vec<Trusted>,
     credentials: Vec<(Source, Span)>,
     legacy: LegacySignatures,
     dropped: Vec<Dropped>,
     extensible: bool,
+}
+
+/// A trusted assertion.
+#[derive(Debug)]
+enum Trusted {
+    /// One that is made, or came alone.
+    Parsed(Box<Assertion>),
+    /// One of a file. It is parsed again when the set is built, because all of a large policy in parsed form would take several times the
+    /// memory of the set.
+    Part(Source, Span),
 }
 
 impl PolicySet {
@@ -67,14 +77,15 @@ impl PolicySetBuilder {
         if !findings.is_empty() {
             return Err(findings);
         }
-        self.trusted.extend(assertions);
+        let part = |of: Assertion| Trusted::Part(of.source().clone(), of.span());
+        self.trusted.extend(assertions.into_iter().map(part));
         Ok(self)
     }
 
     /// Adds one trusted assertion. If it is malformed, only this one is dropped ([`PolicySet::dropped`]).
     pub fn assertion(&mut self, source: &Source) -> &mut Self {
         match Assertion::from_source(source) {
-            Ok(assertion) => self.trusted.push(assertion),
+            Ok(assertion) => self.trusted.push(Trusted::Parsed(Box::new(assertion))),
             Err(findings) => self.dropped.push(Dropped {
                 source: source.clone(),
                 span: Span::new(0, source.text().len()),
@@ -86,7 +97,7 @@ impl PolicySetBuilder {
 
     /// Adds a trusted assertion that is already parsed.
     pub fn trusted(&mut self, assertion: Assertion) -> &mut Self {
-        self.trusted.push(assertion);
+        self.trusted.push(Trusted::Parsed(Box::new(assertion)));
         self
     }
 
@@ -109,9 +120,17 @@ impl PolicySetBuilder {
         let Self { trusted, credentials, legacy, mut dropped, extensible } = self;
         let mut assertions = Vec::with_capacity(trusted.len() + credentials.len());
         let (mut programs, mut connector) = (Programs::default(), Connector::new());
-        let trusted = trusted.into_iter().map(|assertion| {
-            let (source, span) = (assertion.source().clone(), assertion.span());
-            load(assertion, Origin::Policy).map_err(|reason| Dropped { source, span, reason })
+        let trusted = trusted.into_iter().map(|trusted| {
+            let (source, span, parsed) = match trusted {
+                Trusted::Parsed(of) => (of.source().clone(), of.span(), Ok(*of)),
+                // INVARIANT: it was parsed before, from the same text.
+                Trusted::Part(source, span) => {
+                    let parsed = Assertion::parse(&source, span);
+                    (source, span, parsed.map_err(DropReason::Malformed))
+                }
+            };
+            let loaded = parsed.and_then(|assertion| load(assertion, Origin::Policy));
+            loaded.map_err(|reason| Dropped { source, span, reason })
         });
         for result in trusted.chain(verify_all(&credentials, legacy)) {
             match result {
