@@ -127,10 +127,12 @@ async fn read(
 ) -> io::Result<Event> {
     let mut free = ReadBuf::new(octets);
     poll_fn(|context| {
-        if let Poll::Ready(read) = stream.poll_read_raw(context, &mut free) {
-            return Poll::Ready(read.map(|()| Event::Read(free.filled().len())));
+        // First, so that a client that sends without a pause does not keep a stopping server waiting.
+        if stopping.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Ok(Event::Left));
         }
-        stopping.as_mut().poll(context).map(|()| Ok(Event::Left))
+        let read = stream.poll_read_raw(context, &mut free);
+        read.map_ok(|()| Event::Read(free.filled().len()))
     })
     .await
 }
