@@ -91,11 +91,9 @@ pub async fn serve(
                 Event::Left => return Ok(Some(stream)),
             }
         }
-        stream.note(Activity::Working);
         let arrived = octets.get(..filled).unwrap_or_default();
         let answered = whole(arrived).and_then(|(length, post)| Some((length, direct(&post)?)));
         let Some((length, answer)) = answered else {
-            stream.note(Activity::Idle);
             stream.put_back(arrived);
             return Ok(Some(stream));
         };
@@ -110,6 +108,7 @@ pub async fn serve(
         output.extend_from_slice(b"\r\n\r\n");
         output.extend_from_slice(&answer.body);
         write(&mut stream, &output).await?;
+        // Until here it was noted when the last answer had left, or that the client does not read this one.
         stream.note(Activity::Idle);
         octets.copy_within(length..filled, 0);
         filled = filled.saturating_sub(length);
@@ -125,14 +124,16 @@ async fn read(
     octets: &mut [u8],
     mut stopping: Pin<&mut impl Future<Output = ()>>,
 ) -> io::Result<Event> {
-    let mut free = ReadBuf::new(octets);
+    let (mut free, mut is_first) = (ReadBuf::new(octets), true);
     poll_fn(|context| {
-        // First, so that a client that sends without a pause does not keep a stopping server waiting.
-        if stopping.as_mut().poll(context).is_ready() {
+        // Once before anything is read, so that a client that sends without a pause does not keep a stopping server waiting.
+        if std::mem::take(&mut is_first) && stopping.as_mut().poll(context).is_ready() {
             return Poll::Ready(Ok(Event::Left));
         }
-        let read = stream.poll_read_raw(context, &mut free);
-        read.map_ok(|()| Event::Read(free.filled().len()))
+        match stream.poll_read_raw(context, &mut free) {
+            Poll::Ready(read) => Poll::Ready(read.map(|()| Event::Read(free.filled().len()))),
+            Poll::Pending => stopping.as_mut().poll(context).map(|()| Ok(Event::Left)),
+        }
     })
     .await
 }
