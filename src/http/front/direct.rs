@@ -108,7 +108,7 @@ pub async fn serve(
         output.extend_from_slice(b"\r\n\r\n");
         output.extend_from_slice(&answer.body);
         write(&mut stream, &output).await?;
-        // Until here it was noted when the last answer had left, or that the client does not read this one.
+        // The work on it took some microseconds, and was not noted: until here the connection was idle, or waited for its client to read.
         stream.note(Activity::Idle);
         octets.copy_within(length..filled, 0);
         filled = filled.saturating_sub(length);
@@ -126,12 +126,14 @@ async fn read(
 ) -> io::Result<Event> {
     let (mut free, mut is_first) = (ReadBuf::new(octets), true);
     poll_fn(|context| {
-        // Once before anything is read, so that a client that sends without a pause does not keep a stopping server waiting.
-        if std::mem::take(&mut is_first) && stopping.as_mut().poll(context).is_ready() {
+        // Before anything is read, so that a client that sends without a pause does not keep a stopping server waiting.
+        let looks = std::mem::take(&mut is_first);
+        if looks && stopping.as_mut().poll(context).is_ready() {
             return Poll::Ready(Ok(Event::Left));
         }
         match stream.poll_read_raw(context, &mut free) {
             Poll::Ready(read) => Poll::Ready(read.map(|()| Event::Read(free.filled().len()))),
+            Poll::Pending if looks => Poll::Pending,
             Poll::Pending => stopping.as_mut().poll(context).map(|()| Ok(Event::Left)),
         }
     })
