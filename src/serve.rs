@@ -1,11 +1,13 @@
 //! `countersign serve`: wires the authority to HTTP, LDAP, the authorizer, the admin socket and the threads that sign.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_http::Request;
+use actix_service::{IntoServiceFactory, apply_fn_factory};
 use actix_web::App;
-use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::web::Data;
 use countersign_ca::Authority;
 use countersign_ca::write_atomically;
@@ -126,15 +128,17 @@ async fn serve(
     let failed = |e: std::io::Error| Failure::unavailable(format!("`{listen}`: {e}"));
     let listener = front::listen(listen).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let server = front::server(listener, &limits, &connections, move || {
-        App::new()
+    let server = front::server(listener, &limits, &connections, ocsp.direct(), move || {
+        let application = App::new()
             .app_data(state.clone())
             .app_data(metrics.clone())
-            .wrap(DefaultHeaders::new().add(("X-Content-Type-Options", "nosniff")))
-            .wrap(from_fn(front::in_turn))
             .configure(|routes| cmp.configure(routes))
-            .configure(|routes| ocsp.configure(routes))
-            .configure(http::configure)
+            .configure(http::configure);
+        let application = IntoServiceFactory::<_, Request>::into_factory(application);
+        let ocsp = Rc::new(ocsp.clone());
+        apply_fn_factory(application, move |request: Request, application: &_| {
+            ocsp.answer_or(request, application)
+        })
     })
     .map_err(failed)?;
     let handle = server.handle();

@@ -10,6 +10,8 @@
 mod common;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -490,6 +492,97 @@ fn http_keeps_answers_as_rfc_5019_says() {
     assert_eq!(status("PUT", "/ocsp", REQUEST, &plain), 405);
     assert_eq!(status("POST", &format!("/ocsp/{path}"), REQUEST, &plain), 405);
     assert_eq!(status("GET", &format!("/ocsp/{}", "A".repeat(9000)), "", &[]), 414);
+}
+
+/// An OCSP request as clients send it that keep their connection.
+fn message(request: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "POST /ocsp HTTP/1.1\r\nHost: x\r\nAccept: */*\r\nContent-Type: {REQUEST}\r\nContent-Length: {}\r\n\r\n",
+        request.len()
+    );
+    [head.as_bytes(), request].concat()
+}
+
+/// The head and the body of the next answer on a connection.
+fn next_answer(reader: &mut impl BufRead) -> (String, Vec<u8>) {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert_ne!(reader.read_line(&mut head).expect("an answer"), 0, "it ended after: {head}");
+    }
+    let head = head.to_ascii_lowercase();
+    let length = head.split_once("content-length: ").expect("a length").1;
+    let mut body = vec![0; length.lines().next().unwrap().parse().unwrap()];
+    reader.read_exact(&mut body).expect("a body");
+    (head, body)
+}
+
+#[test]
+fn a_kept_connection_has_each_answer_in_turn_and_as_it_is_now() {
+    let instance = instance("", &[]);
+    let plain = written(&instance, &["-no_nonce", "-cert", "gw1.crt"]);
+    let with_nonce = written(&instance, &["-cert", "gw1.crt"]);
+    post(&instance, &plain);
+    let mut stream = TcpStream::connect(&instance.address).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    // A client that sends ahead gets its answers in the order of its requests.
+    let ahead = [&plain, &with_nonce, &b"rubbish".to_vec(), &plain].map(|request| message(request));
+    stream.write_all(&ahead.concat()).unwrap();
+    let answers: Vec<_> = ahead.iter().map(|_| next_answer(&mut reader)).collect();
+    for (head, _) in &answers {
+        assert!(head.starts_with("http/1.1 200 ok\r\n"), "{head}");
+        for field in [
+            "content-type: application/ocsp-response\r\n",
+            "cache-control: no-cache, no-store\r\n",
+            "x-content-type-options: nosniff\r\n",
+            "date: ",
+        ] {
+            assert_eq!(head.matches(field).count(), 1, "{field}: {head}");
+        }
+    }
+    assert_eq!(answers[0].1, answers[3].1);
+    assert!(Data::of(&answers[0].1).extensions.is_none());
+    assert!(Data::of(&answers[1].1).extensions.is_some(), "the nonce");
+    assert_eq!(refusal(&answers[2].1), MALFORMED);
+    // On another connection, without anything that is left to the HTTP library: the status is that of the moment of the request.
+    let mut stream = TcpStream::connect(&instance.address).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let gw1 = serial(&instance, "gw1");
+    for (change, expected) in [(None, "good"), (Some("hold"), "revoked"), (Some("release"), "good")]
+    {
+        if let Some(change) = change {
+            instance.ok(&["cert", change, &gw1]);
+        }
+        for request in [&plain, &with_nonce, &plain] {
+            stream.write_all(&message(request)).unwrap();
+            let (_, body) = next_answer(&mut reader);
+            let text = read(&instance, &body, &["-cert", "gw1.crt"]);
+            assert!(text.contains(&format!("gw1.crt: {expected}")), "{change:?}: {text}");
+        }
+    }
+    // A request in pieces, and one for another path, on the same connection.
+    stream.set_nodelay(true).unwrap();
+    let (first, second) = ahead[0].split_at(40);
+    stream.write_all(first).unwrap();
+    stream.write_all(second).unwrap();
+    assert!(next_answer(&mut reader).1.len() > 100);
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    assert!(next_answer(&mut reader).0.starts_with("http/1.1 200"));
+    stream.write_all(&ahead[0]).unwrap();
+    assert!(next_answer(&mut reader).1.len() > 100);
+    // curl keeps its connection.
+    fs::write(instance.file("plain.der"), &plain).unwrap();
+    let (url, kind) =
+        (format!("http://{}/ocsp", instance.address), format!("Content-Type: {REQUEST}"));
+    let told = ["-s", "-w", "%{http_code} %{num_connects}\n", "-H", &kind];
+    let sent = ["--data-binary", "@plain.der", "-o", "first.der", "-o", "second.der", &url, &url];
+    let text = tool_ok("curl", "curl", &[&told[..], &sent].concat(), &instance.file("."));
+    assert_eq!(text, "200 1\n200 0\n");
+    for file in ["first.der", "second.der"] {
+        let answer = fs::read(instance.file(file)).unwrap();
+        assert!(read(&instance, &answer, &["-cert", "gw1.crt"]).contains("gw1.crt: good"));
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{EntityTag, Header, HttpDate, IfNoneMatch};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpResponse};
 use countersign_ca::Timestamp;
 
 /// A response of plain text.
@@ -13,7 +13,7 @@ pub fn plain(status: StatusCode, text: impl Into<String>) -> HttpResponse {
 }
 
 /// Whether the client's cache already has the representation with this tag (`If-None-Match`, RFC 9110 §13.1.2).
-pub fn is_cached_by_client(request: &HttpRequest, tag: &EntityTag) -> bool {
+pub fn is_cached_by_client(request: &impl HttpMessage, tag: &EntityTag) -> bool {
     match IfNoneMatch::parse(request) {
         Ok(IfNoneMatch::Any) => true,
         Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(tag)),

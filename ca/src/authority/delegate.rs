@@ -9,7 +9,7 @@ use spki::AlgorithmIdentifierOwned;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::key::FileKey;
+use crate::key::{FileKey, KeyKind};
 use crate::name::Name;
 use crate::oid;
 use crate::record::Label;
@@ -37,6 +37,11 @@ impl Delegate {
     /// The signature algorithm of the delegate's key.
     pub fn algorithm(&self) -> AlgorithmIdentifierOwned {
         self.key.signature_algorithm()
+    }
+
+    /// Whether a signature takes some microseconds, and not milliseconds, so that an event loop may make it.
+    pub fn signs_fast(&self) -> bool {
+        matches!(self.key.public().kind(), KeyKind::P256 | KeyKind::Ed25519)
     }
 
     /// Signs a message with the delegate's key, and returns the signature's octets.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
 
@@ -81,7 +81,7 @@ pub struct Ca {
     pub(super) publishing: Mutex<u64>,
     /// The newest CRLs that [`Authority::crl`](crate::Authority::crl) has read from their files, cached.
     pub(super) crls: Mutex<BTreeMap<CrlScope, Arc<CurrentCrl>>>,
-    pub(super) responder: Mutex<Appointment>,
+    pub(super) responder: RwLock<Appointment>,
     pub(super) key_generator: Mutex<Appointment>,
 }
 
@@ -141,7 +141,7 @@ impl Ca {
             editions: AtomicU64::new(0),
             publishing: Mutex::default(),
             crls: Mutex::default(),
-            responder: Mutex::default(),
+            responder: RwLock::default(),
             key_generator: Mutex::default(),
         })
     }
@@ -188,6 +188,14 @@ impl Ca {
         self.protection.as_ref().ok_or_else(|| {
             Error::unavailable(format!("the CA `{}` signs no protocol answers", self.info.name))
         })
+    }
+
+    /// The delegate that signs OCSP responses, if it is open, valid at `now` and not to be renewed. It never blocks: it is `None` while
+    /// another thread appoints a delegate.
+    pub(super) fn ready_responder(&self, now: Timestamp) -> Option<Arc<Delegate>> {
+        let state = self.responder.try_read().ok()?;
+        let current = state.current.as_ref()?;
+        (current.is_valid(now) && !current.is_due(&self.facts, now)).then(|| Arc::clone(current))
     }
 
     /// Takes a serial number whose entry is durable, for one certificate. It blocks on the disk if none is in reserve.

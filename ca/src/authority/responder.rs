@@ -40,9 +40,18 @@ impl Authority {
             )));
         }
         let now = self.now();
-        let mut state = ca.responder.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ready) = ca.ready_responder(now) {
+            return Ok(ready);
+        }
+        let mut state = ca.responder.write().unwrap_or_else(PoisonError::into_inner);
         self.renew(ca, &mut state, &Role::OCSP, self.settings.responder_validity, now);
         state.at(now, &ca.info().name)
+    }
+
+    /// The delegate that [`Self::responder`] returns, if it is open already and need not be renewed. It reads no file and waits for nothing,
+    /// so that an event loop may call it.
+    pub fn ready_responder(&self, ca: &Label) -> Option<Arc<Responder>> {
+        self.cas.get(ca)?.ready_responder(self.now())
     }
 
     /// Whether the CA's OCSP delegate ever had a certificate. If not, [`Self::responder`] issues one.
@@ -63,7 +72,7 @@ impl Authority {
         if !matches!(self.certificate_status(ca, &serial)?, CertificateStatus::Revoked(_)) {
             return Ok(false);
         }
-        let mut state = holder.responder.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = holder.responder.write().unwrap_or_else(PoisonError::into_inner);
         if state.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, &responder)) {
             tracing::warn!(%ca, %serial, "the OCSP responder's certificate was revoked; it gets another key");
             holder.retire_delegate_key(&self.foundation, &Role::OCSP, &serial)?;

@@ -110,9 +110,9 @@ impl Crl<'_> {
         sink.put(&list)?;
         let kind = if self.base.is_some() { CrlKind::Delta } else { CrlKind::Complete };
         let mut linter = lint::EntryLint::new(self.this_update, kind);
-        let mut octets = [0; MAX_ENTRY];
+        let (mut octets, mut days) = ([0; MAX_ENTRY], Days::default());
         for entry in entries {
-            let length = encode_entry(&entry, &mut octets);
+            let length = encode_entry(&entry, &mut days, &mut octets);
             let encoded = octets.get(..length).unwrap_or_default();
             linter.check(encoded).map_err(|finding| refuse(&finding))?;
             sink.put(encoded)?;
@@ -261,7 +261,7 @@ fn entry_length(entry: &Listed) -> usize {
 /// ```
 /// RFC 5280 §5.1. This runs once for each revoked certificate of a CA, so it neither allocates nor calls a general
 /// encoder.
-fn encode_entry(entry: &Listed, out: &mut [u8; MAX_ENTRY]) -> usize {
+fn encode_entry(entry: &Listed, days: &mut Days, out: &mut [u8; MAX_ENTRY]) -> usize {
     let length = entry_length(entry);
     let serial = serial_length(&entry.serial);
     let mut out = EntryBuffer { octets: out, at: 0 };
@@ -275,7 +275,7 @@ fn encode_entry(entry: &Listed, out: &mut [u8; MAX_ENTRY]) -> usize {
         out.put((value << (8 * (16 - serial))).to_be_bytes());
         out.at -= 16 - serial;
     }
-    let digits = digits(entry.at);
+    let digits = days.digits(entry.at);
     if entry.at < GENERALIZED {
         let [_, _, short @ ..] = digits;
         out.put([0x17, 13]);
@@ -294,7 +294,7 @@ fn encode_entry(entry: &Listed, out: &mut [u8; MAX_ENTRY]) -> usize {
     }
     if let Some(date) = entry.invalidity {
         out.put(INVALIDITY);
-        out.put_generalized(self::digits(date));
+        out.put_generalized(days.digits(date));
     }
     length
 }
@@ -306,6 +306,7 @@ struct EntryBuffer<'a> {
 }
 
 impl EntryBuffer<'_> {
+    #[inline]
     fn put<const N: usize>(&mut self, part: [u8; N]) {
         if let Some(place) = self.octets.get_mut(self.at..).and_then(<[u8]>::first_chunk_mut) {
             *place = part;
@@ -328,14 +329,51 @@ const fn serial_length(serial: &Serial) -> usize {
     bits as usize / 8 + 1
 }
 
-/// A time in seconds since 1970, as the ASCII digits `YYYYMMDDhhmmss` in UTC.
-const fn digits(at: u32) -> [u8; 14] {
-    let (year, month, day) = civil(at / 86_400);
-    let rest = at % 86_400;
+/// Remembers the digits of days. The entries of a CRL share some hundreds of days, and the divisions of the calendar took longer than SHA-256
+/// over an entry.
+struct Days(Vec<KnownDay>);
+
+/// A day counted from 1970-01-01, and its ASCII digits `YYYYMMDD`.
+#[derive(Clone, Copy)]
+struct KnownDay {
+    day: u32,
+    digits: [u8; 8],
+}
+
+impl Default for Days {
+    fn default() -> Self {
+        // No time in seconds of 32 bits is on this day.
+        Self(vec![KnownDay { day: u32::MAX, digits: [0; 8] }; 1024])
+    }
+}
+
+impl Days {
+    /// A time in seconds since 1970, as the ASCII digits `YYYYMMDDhhmmss` in UTC.
+    fn digits(&mut self, at: u32) -> [u8; 14] {
+        let (day, rest) = (at / 86_400, at % 86_400);
+        let place = day as usize % self.0.len().max(1);
+        let digits = match self.0.get_mut(place) {
+            Some(known) if known.day == day => known.digits,
+            other => {
+                let digits = day_digits(day);
+                if let Some(known) = other {
+                    *known = KnownDay { day, digits };
+                }
+                digits
+            }
+        };
+        let [a, b, c, d, e, f, g, h] = digits;
+        let ([i, j], [k, l], [m, n]) = (pair(rest / 3600), pair(rest / 60 % 60), pair(rest % 60));
+        [a, b, c, d, e, f, g, h, i, j, k, l, m, n]
+    }
+}
+
+/// A day counted from 1970-01-01, as the ASCII digits `YYYYMMDD`.
+const fn day_digits(day: u32) -> [u8; 8] {
+    let (year, month, day) = civil(day);
     let ([a, b], [c, d]) = (pair(year / 100), pair(year % 100));
     let ([e, f], [g, h]) = (pair(month), pair(day));
-    let ([i, j], [k, l], [m, n]) = (pair(rest / 3600), pair(rest / 60 % 60), pair(rest % 60));
-    [a, b, c, d, e, f, g, h, i, j, k, l, m, n]
+    [a, b, c, d, e, f, g, h]
 }
 
 const fn pair(number: u32) -> [u8; 2] {

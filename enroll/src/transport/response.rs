@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use actix_web::{HttpMessage, HttpResponse, HttpResponseBuilder, web};
 
 /// The text of an answer with the status 503.
 pub(crate) const BUSY: &str = "busy; try again";
@@ -41,9 +41,14 @@ pub fn busy(mut response: HttpResponseBuilder) -> HttpResponse {
 }
 
 /// Whether the Content-Type of a request is this media type, in any letter case and with any parameters (RFC 9110 §8.3.1).
-pub fn has_media_type(request: &HttpRequest, expected: &str) -> bool {
+pub fn has_media_type(request: &impl HttpMessage, expected: &str) -> bool {
     let value = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = value.and_then(|value| value.split(';').next()).unwrap_or_default();
+    value.is_some_and(|value| is_media_type(value, expected))
+}
+
+/// Whether a value of Content-Type is this media type, in any letter case and with any parameters (RFC 9110 §8.3.1).
+pub fn is_media_type(value: &str, expected: &str) -> bool {
+    let essence = value.split(';').next().unwrap_or_default();
     essence.trim().eq_ignore_ascii_case(expected)
 }
 

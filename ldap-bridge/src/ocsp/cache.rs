@@ -76,7 +76,7 @@ impl Cache {
         }
         let mut answers = self.answers.write().unwrap_or_else(PoisonError::into_inner);
         if answers.len() >= self.most && !answers.contains_key(cert_id) {
-            make_room(&mut answers, self.most);
+            make_room(&mut answers, self.most, |kept| kept.used.swap(false, Ordering::Relaxed));
         }
         answers.insert(cert_id.into(), Arc::new(kept));
     }
@@ -100,13 +100,17 @@ impl Cache {
     }
 }
 
-/// Frees at least an eighth of the cache, so that the cost is spread over as many new answers.
-fn make_room(answers: &mut HashMap<Box<[u8]>, Arc<CachedAnswer>>, most: usize) {
+/// Frees at least an eighth of a map that may have `most` values, so that the cost is spread over as many new ones. `take_used` says whether
+/// a value was used since the last time, and forgets it: those values stay until the next time.
+pub fn make_room<V>(
+    values: &mut HashMap<Box<[u8]>, V>,
+    most: usize,
+    take_used: impl Fn(&V) -> bool,
+) {
     let target = most.saturating_sub((most / 8).max(1));
-    // Answers that were used since the last time stay until the next time.
-    answers.retain(|_, kept| kept.used.swap(false, Ordering::Relaxed));
-    let mut surplus = answers.len().saturating_sub(target);
-    answers.retain(|_, _| {
+    values.retain(|_, value| take_used(value));
+    let mut surplus = values.len().saturating_sub(target);
+    values.retain(|_, _| {
         let stays = surplus == 0;
         surplus = surplus.saturating_sub(1);
         stays

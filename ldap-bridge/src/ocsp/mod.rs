@@ -3,7 +3,7 @@
 //! The service answers one request at a time, synchronously; HTTP is elsewhere. A delegated responder of the CA signs
 //! ([`countersign_ca::authority::Responder`]). An answer about one issued certificate is cached until half of its validity is over, and
 //! [`OcspService::refresh`] renews it before that. Each look-up compares the cached status with the present one, so that a change appears
-//! in the very next answer.
+//! in the very next answer. What can be answered without waiting ([`OcspService::ready`]) may be answered on an event loop.
 //!
 //! Unsigned errors answer a request that exceeds a bound or has an unknown critical extension (`malformedRequest`); a request about a CA
 //! whose private key this instance does not have (`unauthorized`, RFC 5019 §2.2.3); and a request about several CAs, because an answer has
@@ -12,6 +12,7 @@
 
 mod answer;
 mod cache;
+mod issued;
 mod issuers;
 mod request;
 mod response;

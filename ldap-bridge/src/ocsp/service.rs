@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use countersign_ca::authority::{CaInfo, CertificateStatus};
+use countersign_ca::authority::{CaInfo, CertificateStatus, Responder};
 use countersign_ca::clock::BACKDATING;
 use countersign_ca::record::{Label, Serial};
 use countersign_ca::{Authority, Error, Timestamp};
 
 use super::answer::{Answer, Freshness, Kind};
 use super::cache::{Cache, CachedAnswer};
+use super::issued::IssuedCertificates;
 use super::issuers::Issuers;
 use super::request::{CertId, Malformed, Request};
 use super::response::{self, Content, Single};
@@ -38,6 +39,7 @@ pub struct OcspService {
     config: OcspConfig,
     issuers: Issuers,
     cache: Cache,
+    issued: IssuedCertificates,
 }
 
 impl std::fmt::Debug for OcspService {
@@ -76,8 +78,9 @@ impl OcspService {
     /// [`Error::Internal`] if the certificate of a CA cannot be read.
     pub fn new(authority: Arc<Authority>, config: OcspConfig) -> Result<Self, Error> {
         let issuers = Issuers::of(authority.cas())?;
-        let cache = Cache::new(config.max_cached);
-        Ok(Self { authority, config, issuers, cache })
+        let (cache, issued) =
+            (Cache::new(config.max_cached), IssuedCertificates::new(config.max_cached));
+        Ok(Self { authority, config, issuers, cache, issued })
     }
 
     /// Answers an OCSPRequest in DER. Every request gets an answer; errors are answers without a signature.
@@ -85,11 +88,24 @@ impl OcspService {
         self.try_answer(request).unwrap_or_else(|refusal| refused(&refusal))
     }
 
-    /// The cached answer to a request, if there is one and its status is still the present one. Otherwise the caller must use
-    /// [`Self::answer`]. It does not sign, and only looks the status up.
-    pub fn kept(&self, request: &[u8]) -> Option<Answer> {
+    /// The answer to a request if it can be given without waiting for anything, so that an event loop may ask for it: a cached answer whose
+    /// status is still the present one, or an answer about one certificate that is known to be issued, signed by a fast key. For every other
+    /// request, the caller must use [`Self::answer`] on a thread that may block.
+    pub fn ready(&self, request: &[u8]) -> Option<Answer> {
         let request = Request::decode(request).ok()?;
-        self.find(&request).ok().flatten()
+        if let Some(answer) = self.find(&request).ok()? {
+            return Some(answer);
+        }
+        let [cert_id] = request.certificates.as_slice() else { return None };
+        let issued = self.issued.find(cert_id.der)?;
+        let responder = self.authority.ready_responder(&issued.ca)?;
+        if !responder.signs_fast() {
+            return None;
+        }
+        let is = self.authority.issued_status(&issued.ca, &issued.serial).ok()?;
+        let status = Status { serial: Some(issued.serial), is };
+        // A failure is met again by `answer`, which logs it.
+        self.signed(&issued.ca, &responder, &[(cert_id.der, status)], request.nonce).ok()
     }
 
     /// The present time, by the authority's clock.
@@ -102,9 +118,10 @@ impl OcspService {
     pub fn refresh(&self) {
         self.open_responders(|_| true);
         for (cert_id, kept) in self.cache.due(self.authority.now()) {
-            let renewed = self
-                .status(&kept.ca, &kept.serial)
-                .and_then(|status| self.signed(&kept.ca, &[(&cert_id, status)], None).map(|_| ()));
+            let renewed = self.status(&kept.ca, &kept.serial).and_then(|status| {
+                let responder = self.authority.responder(&kept.ca)?;
+                self.signed(&kept.ca, &responder, &[(&cert_id, status)], None).map(|_| ())
+            });
             match renewed {
                 Ok(()) => {}
                 // The cause, such as a wrong clock, affects all answers. The next call tries again.
@@ -151,10 +168,15 @@ impl OcspService {
                 Some(serial) => self.status(ca, &serial)?,
                 None => Status { serial: None, is: CertificateStatus::NeverIssued },
             };
+            // Only `Good` proves that the certificate was issued: after a restore, a number may be revoked whose certificate was lost.
+            if let Status { serial: Some(serial), is: CertificateStatus::Good } = status {
+                self.issued.remember(cert_id.der, ca, serial);
+            }
             statuses.push((cert_id.der, status));
         }
         // 4. Sign an answer.
-        Ok(self.signed(ca, &statuses, request.nonce)?)
+        let responder = self.authority.responder(ca)?;
+        Ok(self.signed(ca, &responder, &statuses, request.nonce)?)
     }
 
     fn find(&self, request: &Request<'_>) -> Result<Option<Answer>, Error> {
@@ -203,6 +225,7 @@ impl OcspService {
     fn signed(
         &self,
         ca: &Label,
+        responder: &Responder,
         statuses: &[(&[u8], Status)],
         nonce: Option<&[u8]>,
     ) -> Result<Answer, Error> {
@@ -214,7 +237,6 @@ impl OcspService {
                 "the clock went backwards: it is {now}, and the last entry is of {last_entry}"
             )));
         }
-        let responder = self.authority.responder(ca)?;
         let signed = now.whole_seconds();
         let this_update = signed.minus(BACKDATING);
         let next_update = now.plus(self.config.validity).min(responder.not_after()).whole_seconds();
@@ -230,8 +252,7 @@ impl OcspService {
                 .map(|(cert_id, status)| Single { cert_id, status: &status.is })
                 .collect(),
         };
-        let der = Bytes::from(content.signed(&responder)?);
-        let freshness = Freshness { this_update, signed, next_update, sha256: sha256(&der) };
+        let der = Bytes::from(content.signed(responder)?);
         let kind = match statuses {
             [(_, status)] => kind(&status.is),
             _ => Kind::Several,
@@ -241,6 +262,7 @@ impl OcspService {
         if let ([(cert_id, Status { serial: Some(serial), is })], None) = (statuses, nonce)
             && *is != CertificateStatus::NeverIssued
         {
+            let freshness = Freshness { this_update, signed, next_update, sha256: sha256(&der) };
             cacheable = Some(freshness);
             let kept = CachedAnswer::new(ca.clone(), *serial, is.clone(), der.clone(), freshness);
             self.cache.keep(cert_id, kept);

@@ -1,18 +1,19 @@
-//! The middleware of every request. It lets the requests of a connection begin one after the other, answers OPTIONS, treats HEAD as GET
+//! The service in front of the application, for every request. It lets the requests of a connection begin one after the other, answers OPTIONS, treats HEAD as GET
 //! (RFC 9110 §9.3.7 and §9.3.2), and hands an answer's body on in parts.
 
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use actix_http::{HttpMessage, Payload, Request, Response};
+use actix_service::Service;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
-use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
-use actix_web::http::Method;
-use actix_web::http::header::{ALLOW, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
-use actix_web::middleware::Next;
+use actix_web::http::header::{
+    ALLOW, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING, UPGRADE, X_CONTENT_TYPE_OPTIONS,
+};
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::Bytes;
-use actix_web::{Error, HttpMessage, HttpResponse};
 use futures_core::Stream;
 
 use super::framing::Framing;
@@ -28,10 +29,15 @@ const POSTED: [&str; 2] = ["/.well-known/cmp", "/pkix"];
 ///
 /// # Errors
 /// The application failed.
-pub async fn in_turn(
-    mut request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, Error> {
+pub async fn in_turn<S, B>(
+    mut request: Request,
+    application: Rc<S>,
+) -> Result<Response<Parts>, S::Error>
+where
+    S: Service<Request>,
+    S::Response: Into<Response<B>>,
+    B: MessageBody + 'static,
+{
     let turn = request.conn_data::<Rc<Turn>>().map(Rc::clone);
     let serving = match turn {
         Some(turn) => {
@@ -39,29 +45,33 @@ pub async fn in_turn(
             let body = (!matches!(payload, Payload::None)).then(|| framing(&request));
             let serving = turn.begin(body).await;
             if body.is_some() {
-                let payload = Box::pin(Watched { payload, turn: Rc::clone(serving.turn()) });
-                request.set_payload(Payload::Stream { payload });
+                let payload: Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>> =
+                    Box::pin(Watched { payload, turn: Rc::clone(serving.turn()) });
+                *request.payload() = Payload::Stream { payload };
             }
             Some(serving)
         }
         None => None,
     };
-    if request.method() == Method::OPTIONS {
-        let answer =
-            HttpResponse::NoContent().insert_header((ALLOW, allowed(request.path()))).finish();
-        return Ok(request.into_response(answer));
-    }
-    // The application answers HEAD as GET. The encoder of the HTTP library knows that the client sent HEAD, and omits the body.
-    if request.method() == Method::HEAD {
-        request.head_mut().method = Method::GET;
-    }
-    let answer = next.call(request).await?.map_into_boxed_body();
-    Ok(answer
-        .map_body(|_, body| BoxBody::new(Parts { body, rest: Bytes::new(), _serving: serving })))
+    let mut answer = if request.method() == Method::OPTIONS {
+        let mut answer = Response::with_body(StatusCode::NO_CONTENT, BoxBody::new(()));
+        let methods = HeaderValue::from_static(allowed(request.path()));
+        answer.headers_mut().insert(ALLOW, methods);
+        answer
+    } else {
+        // The application answers HEAD as GET. The encoder of the HTTP library knows that the client sent HEAD, and omits the body.
+        if request.method() == Method::HEAD {
+            request.head_mut().method = Method::GET;
+        }
+        let answer: Response<B> = application.call(request).await?.into();
+        answer.map_into_boxed_body()
+    };
+    answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    Ok(answer.map_body(|_, body| Parts { body, rest: Bytes::new(), _serving: serving }))
 }
 
 /// The framing of a request's body. The HTTP library has refused a request with contradictory framing before.
-fn framing(request: &ServiceRequest) -> Framing {
+fn framing(request: &Request) -> Framing {
     let values = |name| request.headers().get_all(name).filter_map(|value| value.to_str().ok());
     if values(TRANSFER_ENCODING).any(|value| value.trim().eq_ignore_ascii_case("chunked")) {
         return Framing::CHUNKED;
@@ -103,7 +113,7 @@ impl Stream for Watched {
 }
 
 /// An answer's body, in parts of at most [`PART`] octets. Dropping it ends the work on its request.
-struct Parts {
+pub struct Parts {
     body: BoxBody,
     rest: Bytes,
     _serving: Option<Serving>,

@@ -3,12 +3,14 @@
 //! for a time.
 
 mod answer;
+mod direct;
 mod framing;
 mod stream;
 mod turn;
 
 use std::fmt::Debug;
 use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +18,7 @@ use actix_http::error::DispatchError;
 use actix_http::{Extensions, HttpService, Request};
 use actix_server::Server;
 use actix_service::{
-    IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, fn_service, map_config,
+    IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, fn_factory, fn_service,
 };
 use actix_web::Error;
 use actix_web::body::MessageBody;
@@ -27,7 +29,9 @@ use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-pub use answer::in_turn;
+use answer::in_turn;
+use direct::DateField;
+pub use direct::{Answer, Direct, Post};
 use stream::Stream;
 
 use crate::logging::REFUSED;
@@ -83,8 +87,8 @@ pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     Ok(listener)
 }
 
-/// A server for the application that `factory` makes for each event loop. `connections` has the slots; a client without a slot is refused
-/// by a 503.
+/// A server for the application that `factory` makes for each event loop. `direct` is asked first for an answer to POSTs of the simplest
+/// form. `connections` has the slots; a client without a slot is refused by a 503.
 ///
 /// # Errors
 /// The operating system refuses the address or the socket.
@@ -92,6 +96,7 @@ pub fn server<F, I, S, B>(
     listener: TcpListener,
     limits: &Limits,
     connections: &Arc<ConnectionSlots>,
+    direct: Direct,
     factory: F,
 ) -> std::io::Result<Server>
 where
@@ -124,7 +129,18 @@ where
         let leaving = Semaphore::new(REFUSED_AT_ONCE.div_ceil(limits.workers.saturating_mul(2)));
         let leaving = Arc::new(leaving);
         let write_timeout = limits.write_timeout;
+        let (direct, date) = (Arc::clone(&direct), Rc::new(DateField::default()));
+        let ending = stopping.clone();
         let application = factory().into_factory().map_err(|e| e.into().error_response());
+        let application = fn_factory(move || {
+            let made = application.new_service(AppConfig::default());
+            async move {
+                let application = Rc::new(made.await?);
+                let serve =
+                    move |request: Request| in_turn::<_, B>(request, Rc::clone(&application));
+                Ok::<_, S::InitError>(fn_service::<_, _, _, _, _, ()>(serve))
+            }
+        });
         let http = HttpService::build()
             .graceful_shutdown_signal(move || {
                 let stopping = stopping.clone();
@@ -137,13 +153,21 @@ where
             .on_connect_ext(|stream: &Stream, data: &mut Extensions| {
                 data.insert(stream.turn());
             })
-            .h1(map_config(application, |()| AppConfig::default()));
+            .h1(application);
         fn_service(move |socket: TcpStream| {
             let (connections, patience) = (Arc::clone(&connections), limits.request_timeout);
             let leaving = Arc::clone(&leaving);
+            let (direct, date, ending) = (Arc::clone(&direct), Rc::clone(&date), ending.clone());
             async move {
-                let slot = take_slot(&socket, &connections, &leaving, patience).await;
-                slot.and_then(|slot| open(socket, slot, write_timeout)).map_err(DispatchError::Io)
+                let opened = async {
+                    let slot = take_slot(&socket, &connections, &leaving, patience).await?;
+                    let (stream, client) = open(socket, slot, write_timeout)?;
+                    match direct::serve(stream, &direct, &date, &ending).await? {
+                        Some(stream) => Ok::<_, std::io::Error>((stream, client)),
+                        None => Err(std::io::ErrorKind::UnexpectedEof.into()),
+                    }
+                };
+                opened.await.map_err(DispatchError::Io)
             }
         })
         .and_then(http)

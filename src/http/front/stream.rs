@@ -6,15 +6,12 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use actix_web::web::{Bytes, BytesMut};
-use countersign_ldap_bridge::slots::ConnectionSlot;
+use actix_web::web::Bytes;
+use countersign_ldap_bridge::slots::{Activity, ConnectionSlot};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::turn::Turn;
-
-/// How many octets are read from the socket at once, at most.
-const CHUNK: usize = 8 << 10;
 
 /// A client's connection, as a stream of octets for the HTTP service.
 pub struct Stream {
@@ -33,6 +30,40 @@ impl Stream {
     /// The state of the connection: whether the client may send or the server is answering. The connection's requests share it.
     pub fn turn(&self) -> Rc<Turn> {
         Rc::clone(&self.turn)
+    }
+
+    /// Reads from the socket, whoever's turn it is. An error if others need the connection's slot.
+    pub fn poll_read_raw(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.turn.is_ended(context) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        Pin::new(&mut self.socket).poll_read(context, buffer)
+    }
+
+    /// Writes to the socket, whoever's turn it is. An error if others need the connection's slot.
+    pub fn poll_write_raw(
+        &mut self,
+        context: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.turn.is_ended(context) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        Pin::new(&mut self.socket).poll_write(context, octets)
+    }
+
+    /// Has the service read these octets first, which were read from the socket already.
+    pub fn put_back(&mut self, octets: &[u8]) {
+        self.input = Bytes::copy_from_slice(octets);
+    }
+
+    /// Notes the present activity of the connection.
+    pub fn note(&self, activity: Activity) {
+        self.turn.note(activity);
     }
 
     /// Polls for the end of the connection, and reads nothing: octets after a request stay in the socket.
@@ -68,16 +99,14 @@ impl AsyncRead for Stream {
             return self.poll_end(context);
         }
         if self.input.is_empty() {
-            let mut octets = [0; CHUNK];
-            let mut read = ReadBuf::new(&mut octets);
-            ready!(Pin::new(&mut self.socket).poll_read(context, &mut read))?;
-            let read = read.filled();
-            let most = self.turn.hand_on(read.get(..buffer.remaining()).unwrap_or(read));
-            let (now, later) = read.split_at_checked(most).unwrap_or((read, &[]));
-            buffer.put_slice(now);
-            if !later.is_empty() {
-                self.input = BytesMut::from(later).freeze();
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut self.socket).poll_read(context, buffer))?;
+            let read = buffer.filled().get(before..).unwrap_or_default();
+            let most = self.turn.hand_on(read);
+            if let Some(later) = read.get(most..).filter(|later| !later.is_empty()) {
+                self.input = Bytes::copy_from_slice(later);
             }
+            buffer.set_filled(before.saturating_add(most));
         } else {
             let most = self.input.len().min(buffer.remaining());
             let most = self.turn.hand_on(self.input.get(..most).unwrap_or_default());
@@ -94,10 +123,7 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.turn.is_ended(context) {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-        }
-        let written = ready!(Pin::new(&mut self.socket).poll_write(context, octets))?;
+        let written = ready!(self.poll_write_raw(context, octets))?;
         self.turn.answers();
         Poll::Ready(Ok(written))
     }

@@ -43,6 +43,11 @@ impl Turn {
         self.slot.is_ended(context)
     }
 
+    /// Notes the present activity of a connection that no request of the service works on.
+    pub fn note(&self, activity: Activity) {
+        self.slot.note(activity);
+    }
+
     /// Whether nothing may be read from the client now. While a request is worked on, the rest of its body may be read.
     pub fn is_closed(&self) -> bool {
         match self.framing.get() {
