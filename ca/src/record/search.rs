@@ -1,9 +1,9 @@
 //! The keys by which a certificate can be found (RFC 4387 §2.2, RFC 7296 §3.6).
 
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use der::asn1::{AnyRef, OctetStringRef};
 use der::oid::{AssociatedOid, ObjectIdentifier};
 use der::{Decode, Encode, Reader, SliceReader, Tag, Tagged};
-use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use spki::SubjectPublicKeyInfoRef;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{SubjectAltName, SubjectKeyIdentifier};

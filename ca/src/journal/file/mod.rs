@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 pub use frame::{FILE_HEADER, MAX_PAYLOAD};
 pub use heads::{HeadsRead, read_heads};
+use reader::read_up_to;
 pub use reader::{Scanner, Step, entry_at, payload_at};
 pub use writer::{Tape, Writer};
 
@@ -121,8 +122,9 @@ fn end_of_content(file: &File, length: u64) -> Result<u64> {
         let begin = end.saturating_sub(LOOK_BACK as u64);
         let part = usize::try_from(end - begin).map_err(Error::internal)?;
         let part = octets.get_mut(..part).unwrap_or_default();
-        file.read_exact_at(part, begin).map_err(|e| Error::io("the journal cannot be read", &e))?;
-        if let Some(last) = part.iter().rposition(|octet| *octet != ROOM) {
+        // A writer that ends may cut its room off at this moment.
+        let read = read_up_to(file, begin, part)?;
+        if let Some(last) = part.iter().take(read).rposition(|octet| *octet != ROOM) {
             return Ok(begin + last as u64 + 1);
         }
         end = begin;

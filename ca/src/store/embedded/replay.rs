@@ -311,7 +311,7 @@ mod tests {
     use crate::record::{Account, Issued, Revocation, Serial, Transaction};
     use crate::store::verbs::Store;
 
-    const CERTIFICATES: u128 = 17_000;
+    const CERTIFICATES: u128 = 16_500;
 
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_millis(1_700_000_000_000 + millis)

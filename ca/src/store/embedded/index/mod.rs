@@ -19,6 +19,7 @@ mod certificates;
 pub mod changes;
 mod database;
 mod filed;
+mod hot;
 mod reached;
 mod serials;
 mod span_file;
@@ -40,6 +41,7 @@ use super::position::Position;
 use changes::{Changes, Values};
 use database::{Batch, Database};
 use filed::{Filed, Span};
+use hot::Hot;
 use reached::Flushed;
 use span_file::{Appended, SpanFile};
 use tables::Tables;
@@ -68,6 +70,8 @@ pub struct Index {
     span_file: Option<Mutex<SpanFile>>,
     state: RwLock<State>,
     flushed: Mutex<Flushed>,
+    /// A copy of values of the database.
+    hot: Hot,
     rebuild: OnceLock<Box<Rebuild>>,
 }
 
@@ -142,6 +146,7 @@ impl Index {
             span_file: span_file.map(Mutex::new),
             state: RwLock::new(state),
             flushed: Mutex::new(flushed),
+            hot: Hot::default(),
             rebuild: OnceLock::new(),
         }
     }
@@ -182,10 +187,23 @@ impl Index {
             let (recent, database) = self.layers(|recent| recent.get(key).cloned());
             match (recent, database) {
                 (Some(recent), _) => Ok(recent),
-                (None, Some(database)) => database.value(key),
+                (None, Some(database)) => self.stored(database, key),
                 (None, None) => Ok(None),
             }
         })
+    }
+
+    /// The value of a key in the database, or the copy of it.
+    fn stored(&self, database: &Database, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let generation = match self.hot.value(key) {
+            Ok(value) => return Ok(Some(value)),
+            Err(generation) => generation,
+        };
+        let value = database.value(key)?;
+        if let Some(value) = &value {
+            self.hot.keep(generation, key, value);
+        }
+        Ok(value)
     }
 
     /// The state of the serial with this number; `None` if it was never reserved.
@@ -336,6 +354,10 @@ impl Index {
         batch.insert(&keys::position(), &reached::encode(&applied, position)?);
         database.apply(batch)?;
         *flushed = applied;
+        // Before the changes leave `recent`: until then no reader looks below them.
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        self.hot.forget(state.recent.keys());
+        drop(state);
         if let Some(mut file) = self.lock_spans() {
             file.keep(&appended);
         }
