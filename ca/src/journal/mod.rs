@@ -42,6 +42,7 @@ pub(crate) use body::{
     encode_vendor,
 };
 pub(crate) use file::{
-    Durability, HeadsFile, append, frame_length, heads_to_octets, private_file, sync_folder_of,
+    Cutter, Durability, HeadsFile, Piece, ROOM, append, frame_length, heads_to_octets,
+    private_file, sync_folder_of,
 };
 pub(crate) use payload::payload;

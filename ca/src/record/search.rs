@@ -1,9 +1,9 @@
 //! The keys by which a certificate can be found (RFC 4387 §2.2, RFC 7296 §3.6).
 
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use der::asn1::{AnyRef, OctetStringRef};
 use der::oid::{AssociatedOid, ObjectIdentifier};
 use der::{Decode, Encode, Reader, SliceReader, Tag, Tagged};
-use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use spki::SubjectPublicKeyInfoRef;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{SubjectAltName, SubjectKeyIdentifier};
@@ -47,8 +47,8 @@ impl SearchKey {
         keys
     }
 
-    /// The first 64 bits of SHA-256 over the kind and the value of the key, for the index. Different keys may share a
-    /// fingerprint.
+    /// A number for the kind and the value of the key, for the index: FNV-1a, mixed. Different keys may share a
+    /// fingerprint, and whoever chooses a name can make them: what is found by it is compared with the key.
     pub(crate) fn fingerprint(&self) -> u64 {
         let (kind, value): (u8, &[u8]) = match self {
             Self::Certificate(hash) => (0, hash),
@@ -58,10 +58,13 @@ impl SearchKey {
             Self::Name(name) => (4, name.as_bytes()),
             Self::Uri(uri) => (5, uri.as_bytes()),
         };
-        let mut context = Context::new(&SHA256);
-        context.update(&[kind]);
-        context.update(value);
-        context.finish().as_ref().first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+        let hash = [kind].iter().chain(value).fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
+            (hash ^ u64::from(*octet)).wrapping_mul(0x100_0000_01b3)
+        });
+        // The finaliser of SplitMix64.
+        let hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        hash ^ (hash >> 31)
     }
 }
 

@@ -3,10 +3,11 @@
 //! A key is the letter of its [`Space`] and what follows. Keys are ordered as octets, so that numbers have their most
 //! significant octet first, and moments are [`ordered`]. Values grow at few places at a time, in the order of the
 //! journal: an embedded database that is changed at a random place for each certificate takes ten times as long.
+//! What is filed of each certificate goes to spans in a file of their own ([`super::values::span`]).
 
 use ring::digest;
 
-use super::numbers::{Day, from_ordered, ordered};
+use super::numbers::{from_ordered, ordered};
 use super::values::{TransactionBlock, TransactionId};
 use crate::clock::Timestamp;
 use crate::name::Identity;
@@ -33,11 +34,10 @@ pub type Key = Vec<u8>;
 /// | `DefaultCa` | `D` | the name of the default CA |
 /// | `LastCrl` | `l` CA scope | the last CRL of this scope, as in its entry; for the scopes see [`scope`] |
 /// | `LastPartition` | `p` CA | the largest CRL partition that a certificate names (2) |
-/// | `Reserved` | `b` offset | the serials that the entry there reserved and that are unused: `lists` |
-/// | `Order` | `s` chunk | a chunk of `ORDER_CHUNK` certificates in the order of issue: `lists` |
-/// | `Members` | `a` span part (1) | the accounts of certificates in a span of `ACCOUNT_SPAN`: `lists` |
-/// | `Search` | `h` span part (1) | the search keys of certificates in a span of `SEARCH_SPAN`: `lists` |
-/// | `Expiring` | `e` day (4) offset | certificates, from the offset on, that end on the day: `lists` |
+/// | `Reserved` | `b` offset | the serials that the entry there reserved, while one of them is unused: `lists` |
+/// | `Filed` | `F` chunk | a chunk of `CHUNK` certificates in the order of issue that are in no span yet: `filing` |
+/// | `Span` | `S` span | a span of `SPAN` certificates: `span`; in a file beside the database |
+/// | `Ended` | `X` span | a bit for each certificate of the span that needs no renewal: revoked for good, or replaced |
 /// | `Revoked` | `r` CA serial (16) | the revocation or hold: `revocation` |
 /// | `Released` | `f` CA serial (16) | the release from hold: `revocation` |
 /// | `Change` | `c` CA offset | the serial (16) whose revocation, hold or release the entry there recorded |
@@ -62,10 +62,9 @@ pub enum Space {
     LastCrl = b'l',
     LastPartition = b'p',
     Reserved = b'b',
-    Order = b's',
-    Members = b'a',
-    Search = b'h',
-    Expiring = b'e',
+    Filed = b'F',
+    Span = b'S',
+    Ended = b'X',
     Revoked = b'r',
     Released = b'f',
     Change = b'c',
@@ -110,11 +109,6 @@ impl Space {
     /// A key of this space that begins with a name.
     fn named(self, name: &Label, rest: &[u8]) -> Key {
         [&self.prefix(), name.as_str().as_bytes(), &[0], rest].concat()
-    }
-
-    /// A key of this space that ends with a span and one of its parts.
-    fn part(self, span: u64, part: u8) -> Key {
-        [&self.prefix()[..], &span.to_be_bytes(), &[part]].concat()
     }
 }
 
@@ -192,42 +186,23 @@ pub fn read_reserved(key: &[u8]) -> Option<u64> {
 }
 
 /// The key of a chunk of certificates in the order of issue.
-pub fn order(chunk: u64) -> Key {
-    Space::Order.key(&chunk.to_be_bytes())
+pub fn filed(chunk: u64) -> Key {
+    Space::Filed.key(&chunk.to_be_bytes())
 }
 
-/// The key of the certificates in a span whose accounts are in a part.
-pub fn members(span: u64, part: u8) -> Key {
-    Space::Members.part(span, part)
+/// The chunk in a key of [`filed`].
+pub fn read_filed(key: &[u8]) -> Option<u64> {
+    Space::Filed.rest(key)?.try_into().ok().map(u64::from_be_bytes)
 }
 
-/// The key of the certificates in a span with search keys in a part.
-pub fn search(span: u64, part: u8) -> Key {
-    Space::Search.part(span, part)
+/// The key of a span of certificates in the order of issue.
+pub fn span(span: u64) -> Key {
+    Space::Span.key(&span.to_be_bytes())
 }
 
-/// The span and the part in a key of [`search`].
-pub fn read_search(key: &[u8]) -> Option<(u64, u8)> {
-    match Space::Search.rest(key)?.split_first_chunk()? {
-        (span, [part]) => Some((u64::from_be_bytes(*span), *part)),
-        _ => None,
-    }
-}
-
-/// The key of the certificates that end on a day, from an offset of the journal on.
-pub fn expiring(day: Day, offset: u64) -> Key {
-    [&expiring_on(day)[..], &offset.to_be_bytes()].concat()
-}
-
-/// The beginning of the keys of [`expiring`] of a day.
-pub fn expiring_on(day: Day) -> Key {
-    Space::Expiring.key(&day.to_be_bytes())
-}
-
-/// The day and the offset in a key of [`expiring`].
-pub fn read_expiring(key: &[u8]) -> Option<(Day, u64)> {
-    let (day, offset) = Space::Expiring.rest(key)?.split_first_chunk()?;
-    Some((Day::from_be_bytes(*day), u64::from_be_bytes(offset.try_into().ok()?)))
+/// The key of the certificates in a span that need no renewal.
+pub fn ended(span: u64) -> Key {
+    Space::Ended.key(&span.to_be_bytes())
 }
 
 /// The key of the revocation or hold of a certificate.
@@ -333,10 +308,9 @@ mod tests {
         let id = CertificateId { ca: ca.clone(), serial };
         let block = TransactionBlock { bucket: 3, number: 9 };
         let until = Timestamp::from_millis(-4);
-        assert_eq!(read_expiring(&expiring(3, 9)), Some((3, 9)));
+        assert_eq!(read_filed(&filed(513)), Some(513));
         assert_eq!(read_transactions(&transactions(block)), Some(block));
         assert_eq!(read_reserved(&reserved(513)), Some(513));
-        assert_eq!(read_search(&search(513, 2)), Some((513, 2)));
         assert_eq!(read_revoked(&revoked(&ca, &serial)), Some(id.clone()));
         assert_eq!(read_awaited(&awaited(until, &ca, &serial)), Some((until, id)));
         let request_id = RequestId::of(b"x");

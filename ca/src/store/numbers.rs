@@ -1,5 +1,5 @@
-//! The numbers under which the index files serials, accounts, search keys, days and transactions, and how many go into
-//! one value.
+//! The numbers under which the index files serials, accounts, search keys and transactions, and how many go into one
+//! value.
 //!
 //! An embedded database spends far more on a key than on an octet. So many small things share one value.
 //!
@@ -9,22 +9,16 @@
 use crate::clock::Timestamp;
 use crate::record::{Label, Serial};
 
-/// Certificates in one value of the order of issue. They were issued one after the other.
-pub const ORDER_CHUNK: u64 = 64;
-/// Certificates in one span of the order of issue, within which those of an account are looked up together.
-pub const ACCOUNT_SPAN: u64 = 4096;
-/// Certificates in one span of the order of issue, within which those with a search key are looked up together.
-pub const SEARCH_SPAN: u64 = 4096;
-/// The most certificates in one value of those that end on a day.
-pub const EXPIRY_CHUNK: usize = 64;
+/// Certificates in one span of the order of issue. A span that is full is sealed: its octets never change.
+pub const SPAN: u64 = 1 << SPAN_BITS;
+/// The number of bits of a certificate's place in its span.
+pub const SPAN_BITS: u32 = 14;
+/// Certificates in one chunk of a span. Their offsets are differences to the first one of the chunk.
+pub const CHUNK: u64 = 64;
 /// The most transactions in one block.
 pub const TRANSACTION_CHUNK: usize = 32;
 
-const MILLIS_OF_DAY: u64 = 86_400_000;
 const SIGN: u64 = 1 << 63;
-
-/// A day, counted from 1970-01-01 in UTC.
-pub type Day = u32;
 
 /// The bucket of some 65 seconds (2^16 ms) in which a transaction expires. A later bucket has a larger number.
 pub type Bucket = u64;
@@ -53,49 +47,17 @@ const fn mix(value: u64) -> u64 {
     value ^ (value >> 31)
 }
 
-/// The part of a span that an account or a search key is filed in, and its number there. Two of them may share both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PartNumber {
-    /// The part, from 0.
-    pub part: u8,
-    /// The number in the part. Others may have the same.
-    pub number: u32,
+/// The number of an account, 24 bits. Others may have the same.
+pub fn account_number(account: &Label) -> u32 {
+    (label_number(account) >> 40) as u32
 }
 
-/// The number of an account, in one of 64 parts.
-pub fn account_number(account: &Label) -> PartNumber {
-    let number = label_number(account);
-    PartNumber { part: (number >> 58) as u8, number: number as u32 }
-}
+/// The number of bits of a search key's number.
+pub const SEARCH_BITS: u32 = 28;
 
-/// The number of a search key with this fingerprint, in one of 256 parts.
-pub const fn search_number(fingerprint: u64) -> PartNumber {
-    PartNumber { part: (fingerprint >> 56) as u8, number: fingerprint as u32 }
-}
-
-/// A moment as a day and the milliseconds since its midnight. Moments before 1970 are taken for 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DayTime {
-    /// The day.
-    pub day: Day,
-    /// The milliseconds since midnight.
-    pub millis: u64,
-}
-
-impl DayTime {
-    /// The moment as a timestamp.
-    pub fn moment(self) -> Timestamp {
-        let millis = u64::from(self.day) * MILLIS_OF_DAY + self.millis;
-        Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
-    }
-}
-
-impl From<Timestamp> for DayTime {
-    fn from(at: Timestamp) -> Self {
-        let millis = u64::try_from(at.millis()).unwrap_or(0);
-        let day = Day::try_from(millis / MILLIS_OF_DAY).unwrap_or(Day::MAX);
-        Self { day, millis: millis - u64::from(day) * MILLIS_OF_DAY }
-    }
+/// The number of a search key with this fingerprint, [`SEARCH_BITS`] bits. Others may have the same.
+pub const fn search_number(fingerprint: u64) -> u32 {
+    (fingerprint >> (64 - SEARCH_BITS)) as u32
 }
 
 /// The bucket that a moment is in, as its number.
@@ -125,10 +87,6 @@ mod tests {
         for at in moments {
             assert!(bucket_of(at) <= bucket_of(Timestamp::from_millis(i64::MAX)));
         }
-        let at = Timestamp::from_millis(1_700_000_123_456);
-        let time = DayTime::from(at);
-        assert_eq!(time.day, 19_675);
-        assert_eq!(time.moment(), at);
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! The rules are written against this trait, so that they hold for every log and every index.
 
 use super::keys::{Key, Space};
-use super::numbers::{Bucket, Day};
+use super::numbers::Bucket;
+use super::values::filing::Row;
 use super::values::{TransactionId, TransactionState};
 use crate::error::Result;
 use crate::journal::Entry;
@@ -17,15 +18,6 @@ pub enum SerialState {
     Reserved(u64),
     /// The entry at this offset holds the serial's certificate.
     Issued(u64),
-}
-
-/// A key with its value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyValue {
-    /// The key.
-    pub key: Key,
-    /// The value.
-    pub value: Vec<u8>,
 }
 
 /// The function that a scan calls with each key and its value.
@@ -51,27 +43,29 @@ pub trait View {
     /// Changes a value in place. Without a value, `change` gets an empty one.
     fn edit<T>(&mut self, key: Key, change: impl FnOnce(&mut Vec<u8>) -> T) -> Result<T>;
 
-    /// The last key in `from..until`, with its value; `None` if there is none. None of the keys in this range may ever
-    /// be removed.
-    fn last(&self, from: &[u8], until: &[u8]) -> Result<Option<KeyValue>>;
-
     /// Visits the durable keys of a space in order. The changes of the group are not visited.
     fn scan_durable(&self, space: Space, visit: &mut Visit<'_>) -> Result<()>;
 
     /// The entry at an offset of the journal; `None` while the entry is not durable.
     fn entry(&self, offset: u64) -> Result<Option<Entry>>;
 
-    /// The number of issued certificates.
-    fn certificates(&self) -> u64;
+    /// Files one more issued certificate, the last one in the order of issue.
+    fn file(&mut self, row: Row);
 
-    /// Counts one more issued certificate.
-    fn count_certificate(&mut self);
+    /// The place in the order of issue, from 0, of the certificate whose entry is at an offset; `None` if there is none.
+    fn ordinal(&self, offset: u64) -> Result<Option<u64>>;
 
     /// The state of the serial with this number ([`super::numbers::serial_number`]); `None` if it was never reserved.
     fn serial(&self, number: u64) -> Option<SerialState>;
 
     /// Sets the state of the serial with this number.
     fn set_serial(&mut self, number: u64, state: SerialState);
+
+    /// The number of unused serials among those that the entry at an offset reserved.
+    fn unused(&self, reserved: u64) -> u32;
+
+    /// Sets the number of unused serials among those that the entry at an offset reserved.
+    fn set_unused(&mut self, reserved: u64, count: u32);
 
     /// The state of a transaction; `None` if it is unknown or forgotten.
     fn transaction(&self, id: &TransactionId) -> Option<TransactionState>;
@@ -88,17 +82,7 @@ pub trait View {
     /// The earliest bucket with a block of transactions; `None` if there is none.
     fn first_bucket(&self) -> Option<Bucket>;
 
-    /// The offset in the last key of the certificates that end on a day; `None` if there is no such key.
-    fn last_expiring(&self, day: Day) -> Option<u64>;
-
-    /// Sets the offset in the last key of the certificates that end on a day.
-    fn set_last_expiring(&mut self, day: Day, offset: u64);
-
     /// Sets the revocation or hold of a certificate, both its value and its row in the table in memory; `None` removes
     /// it.
     fn set_revocation(&mut self, ca: &Label, serial: &Serial, entry: Option<RevokedEntry>);
-
-    /// Edits in place the row that files the search keys of one part of a span of certificates. The span must not be earlier than
-    /// the last span that has a row.
-    fn edit_search(&mut self, span: u64, part: u8, change: impl FnOnce(&mut Vec<u8>));
 }

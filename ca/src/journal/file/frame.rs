@@ -1,10 +1,15 @@
 //! The frames around payloads in the journal file, and the file's header.
 //!
 //! ```text
-//! file   = header frame*
+//! file   = header frame* room*
 //! header = "CSJOURNL" version:u32 instance:16 crc:u32          (CRC-32 over what is before it)
 //! frame  = length:u32 crc:u32 back:u32 payload                 (CRC-32 over length, back and payload)
+//! room   = 0xff
 //! ```
+//!
+//! A writer that makes each group durable writes *room* ahead of the frames, and cuts it off when it ends: a file system
+//! makes a write into blocks that it has already durable for less. No frame begins with four octets of room, as its
+//! length would be out of bounds. Room reaches to the end of the file, or it is none.
 //!
 //! Numbers are little endian. `back` is the distance in octets from the beginning of the frame's group, the frames that
 //! were appended in one write, to the frame. The file was durable up to that beginning when the group was written.
@@ -21,6 +26,8 @@ pub const FORMAT: u32 = 1;
 pub const FILE_HEADER: usize = 32;
 /// Octets in a frame before its payload.
 pub const FRAME_HEADER: usize = 12;
+/// The octet that room consists of.
+pub const ROOM: u8 = 0xff;
 /// The most octets of a payload: enough to import some 40,000 accounts in one entry.
 pub const MAX_PAYLOAD: usize = 16 << 20;
 

@@ -5,6 +5,7 @@
 mod disk;
 mod frame;
 mod heads;
+mod piece;
 mod reader;
 mod writer;
 
@@ -14,17 +15,22 @@ use std::path::{Path, PathBuf};
 
 pub use frame::{FILE_HEADER, MAX_PAYLOAD};
 pub use heads::{HeadsRead, read_heads};
+use reader::read_up_to;
 pub use reader::{Scanner, Step, entry_at, payload_at};
 pub use writer::{Tape, Writer};
 
 pub(crate) use disk::{private_file, sync_folder_of};
-pub(crate) use frame::{append, frame_length};
+pub(crate) use frame::{ROOM, append, frame_length};
 pub(crate) use heads::{HeadsFile, heads_to_octets};
+pub(crate) use piece::{Cutter, Piece};
 pub(crate) use writer::Durability;
 
 use super::damage::{Damage, DamageKind};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};
+
+/// Octets that are read at once to find where room begins.
+const LOOK_BACK: usize = 64 << 10;
 
 /// The paths of a journal's parts in a data folder.
 #[derive(Debug, Clone)]
@@ -52,8 +58,10 @@ pub struct JournalFile {
     pub file: File,
     /// The instance's identifier, from the file's header.
     pub instance: [u8; 16],
-    /// The length in octets when the file was opened, with the file's header.
+    /// The length in octets when the file was opened, with the file's header and with room.
     pub length: u64,
+    /// The offset from which on there was nothing but room. It may be in the last entry, if that ends with such octets.
+    pub until: u64,
 }
 
 impl JournalFile {
@@ -97,13 +105,31 @@ impl JournalFile {
         let mut header = [0; FILE_HEADER];
         file.read_exact_at(&mut header, 0).map_err(|_| Error::from(too_short(length)))?;
         let instance = frame::parse_file_header(&header)?;
-        Ok(Self { file, instance, length })
+        let until = end_of_content(&file, length)?;
+        Ok(Self { file, instance, length, until })
     }
 
     /// A scanner over the whole file as it was when it was opened.
-    pub const fn scanner(&self) -> Scanner<'_> {
-        Scanner::new(&self.file, FILE_HEADER as u64, 0, self.length)
+    pub fn scanner(&self) -> Scanner<'_> {
+        Scanner::new(&self.file, FILE_HEADER as u64, 0, self.length).until(self.until)
     }
+}
+
+/// The offset behind the last octet that is no room.
+fn end_of_content(file: &File, length: u64) -> Result<u64> {
+    let (mut end, mut octets) = (length, vec![0; LOOK_BACK]);
+    while end > 0 {
+        let begin = end.saturating_sub(LOOK_BACK as u64);
+        let part = usize::try_from(end - begin).map_err(Error::internal)?;
+        let part = octets.get_mut(..part).unwrap_or_default();
+        // A writer that ends may cut its room off at this moment.
+        let read = read_up_to(file, begin, part)?;
+        if let Some(last) = part.iter().take(read).rposition(|octet| *octet != ROOM) {
+            return Ok(begin + last as u64 + 1);
+        }
+        end = begin;
+    }
+    Ok(0)
 }
 
 fn too_short(length: u64) -> Damage {

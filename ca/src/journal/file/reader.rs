@@ -73,7 +73,7 @@ pub enum Step<'a> {
     },
     /// No valid entry with the expected sequence number. [`Scanner::resume`] goes on behind it.
     Damaged(Damage),
-    /// The end: the last entry ends where the scanned part ends.
+    /// The end: behind the last entry is nothing but room, or the scanned part ends.
     End,
 }
 
@@ -81,6 +81,8 @@ pub enum Step<'a> {
 #[derive(Debug)]
 pub struct Scanner<'f> {
     window: Window<'f>,
+    /// No entry begins at or behind this offset.
+    until: u64,
     next: Place,
     /// The valid frame at which to go on after damage.
     resume: Option<Place>,
@@ -115,7 +117,12 @@ impl<'f> Scanner<'f> {
     /// A scanner from the frame at `offset`, whose entry must have this sequence number, up to the offset `end`.
     pub const fn new(file: &'f File, offset: u64, sequence: u64, end: u64) -> Self {
         let window = Window { file, end, base: offset, octets: Vec::new() };
-        Self { window, next: Place { offset, sequence }, resume: None }
+        Self { window, until: end, next: Place { offset, sequence }, resume: None }
+    }
+
+    /// The same scanner, which ends before the first entry that would begin at or behind `until`.
+    pub fn until(self, until: u64) -> Self {
+        Self { until: until.min(self.until), ..self }
     }
 
     /// The offset of the next frame.
@@ -134,7 +141,7 @@ impl<'f> Scanner<'f> {
     /// [`Error::Unavailable`] when the file cannot be read.
     pub fn step(&mut self) -> Result<Step<'_>> {
         let offset = self.next.offset;
-        if offset >= self.window.end {
+        if offset >= self.until {
             return Ok(Step::End);
         }
         let Some(header) = self.window.valid_frame(offset)? else {
@@ -185,7 +192,7 @@ impl<'f> Scanner<'f> {
             DamageKind::Corrupt => "its checksum is wrong, and valid entries follow".to_owned(),
             _ => format!(
                 "the last `{}` octets are no complete entry",
-                self.window.end.saturating_sub(bad)
+                self.until.saturating_sub(bad)
             ),
         };
         Ok(Damage { kind, sequence: self.next.sequence, offset: bad, detail })
@@ -219,7 +226,7 @@ impl<'f> Scanner<'f> {
     /// The first valid frame that holds an entry, at `from` or behind.
     fn next_valid(&mut self, from: u64) -> Result<Option<ValidFrame>> {
         let mut at = from;
-        while at < self.window.end {
+        while at < self.until {
             if self.window.may_be_frame(at)?
                 && let Some(header) = self.window.valid_frame(at)?
                 && let Some((_, envelope)) = self.window.envelope(at, &header)?
@@ -299,7 +306,7 @@ impl Window<'_> {
 }
 
 /// Reads until `octets` are full or the file ends, and returns the number of octets read.
-fn read_up_to(file: &File, offset: u64, octets: &mut [u8]) -> Result<usize> {
+pub fn read_up_to(file: &File, offset: u64, octets: &mut [u8]) -> Result<usize> {
     let mut filled = 0;
     while let Some(rest) = octets.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         let at = offset.saturating_add(u64::try_from(filled).map_err(Error::internal)?);

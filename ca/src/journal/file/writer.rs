@@ -6,6 +6,9 @@
 //! failed sync the kernel may have dropped dirty pages, and it reports the error only once ("fsyncgate"). The content
 //! of the device is then unknown, and the writer writes nothing more until the store is opened again, which reads back
 //! what the device really holds.
+//!
+//! Once a group is answered, [`Writer::prepare`] writes room for the next ones (`frame.rs`). Without room, as on a full
+//! disk, groups are appended.
 
 use std::fs::File;
 use std::io;
@@ -13,6 +16,7 @@ use std::os::unix::fs::FileExt;
 
 use rustix::io::Errno;
 
+use super::frame::ROOM;
 use crate::error::{Error, Result};
 
 /// The device that a journal is written to: a file, or in tests one that fails.
@@ -32,7 +36,16 @@ pub trait Tape: Send {
     /// # Errors
     /// Those of the device.
     fn truncate(&mut self, length: u64) -> io::Result<()>;
+    /// Whether room should be written ahead of the groups.
+    fn wants_room(&self) -> bool {
+        false
+    }
 }
+
+/// The octets of room that are written at once, at least and at most. In between, it is as much as the writer has
+/// written since it was made.
+const LEAST_ROOM: u64 = 64 << 10;
+const MOST_ROOM: u64 = 1 << 20;
 
 impl Tape for File {
     fn write_at(&mut self, offset: u64, octets: &[u8]) -> io::Result<()> {
@@ -45,6 +58,10 @@ impl Tape for File {
 
     fn truncate(&mut self, length: u64) -> io::Result<()> {
         self.set_len(length)
+    }
+
+    fn wants_room(&self) -> bool {
+        true
     }
 }
 
@@ -63,6 +80,12 @@ pub struct Writer {
     durability: Durability,
     // INVARIANT: everything before this offset is durable; every entry there is acknowledged or about to be.
     length: u64,
+    /// The end of the file: room is between `length` and this.
+    end: u64,
+    /// The octets written since the writer was made.
+    written: u64,
+    /// After a failure to write room, the durable length at which to try again.
+    retry: u64,
     state: State,
 }
 
@@ -75,9 +98,10 @@ enum State {
 }
 
 impl Writer {
-    /// A writer that appends at `length`, the durable length of the journal.
-    pub fn new(tape: Box<dyn Tape>, length: u64, durability: Durability) -> Self {
-        Self { tape, durability, length, state: State::Ready }
+    /// A writer that appends at `length`, the durable length of the journal. Room is behind it, up to `end`.
+    pub fn new(tape: Box<dyn Tape>, length: u64, end: u64, durability: Durability) -> Self {
+        let state = State::Ready;
+        Self { tape, durability, length, end, written: 0, retry: 0, state }
     }
 
     /// The durable length of the journal in octets, where the next group begins.
@@ -113,8 +137,38 @@ impl Writer {
             let _ = self.tape.truncate(self.length);
             return Err(lost(&why));
         }
-        self.length = self.length.saturating_add(u64::try_from(group.len()).unwrap_or(0));
+        let written = u64::try_from(group.len()).unwrap_or(0);
+        self.length = self.length.saturating_add(written);
+        self.end = self.end.max(self.length);
+        self.written = self.written.saturating_add(written);
         Ok(())
+    }
+
+    /// Writes room for the next groups, if little is left. A failure is none of a group: it only costs time.
+    pub fn prepare(&mut self) {
+        let room = self.written.clamp(LEAST_ROOM, MOST_ROOM);
+        let left = self.end.saturating_sub(self.length);
+        let is_wanted = self.durability == Durability::Synced
+            && matches!(self.state, State::Ready)
+            && self.tape.wants_room();
+        if !is_wanted || left >= room / 4 || self.length < self.retry {
+            return;
+        }
+        let octets = vec![ROOM; usize::try_from(room).unwrap_or(0)];
+        let written = self.tape.write_at(self.end, &octets);
+        let is_written = written.is_ok();
+        let Err(error) = written.and_then(|()| self.tape.sync()) else {
+            self.end = self.end.saturating_add(room);
+            return;
+        };
+        tracing::warn!(%error, "no room can be written ahead in the journal");
+        self.retry = self.length.saturating_add(room);
+        // As after a failed group: what is behind the durable length is cut off before the next one, and after a failed
+        // sync there is no next one.
+        self.state = match is_written && !is_full(&error) {
+            true => State::Lost(error.to_string()),
+            false => State::Unclean,
+        };
     }
 
     fn roll_back(&mut self, verb: &str, error: &io::Error) -> Error {
@@ -133,8 +187,18 @@ impl Writer {
     fn cut_back(&mut self) -> Result<()> {
         let cut = self.tape.truncate(self.length).and_then(|()| self.tape.sync());
         cut.map_err(|e| Error::io("the journal cannot be cut back after a failed write", &e))?;
+        self.end = self.length;
         self.state = State::Ready;
         Ok(())
+    }
+}
+
+/// Cuts the room off. If that fails, it stays, and is told from entries when the store is opened again.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if matches!(self.state, State::Ready) && self.end > self.length {
+            let _ = self.tape.truncate(self.length);
+        }
     }
 }
 

@@ -1,24 +1,21 @@
 //! Look-ups of certificates in the embedded store: by place, in pages, by search key, by the end of their validity.
 
 use super::EmbeddedStore;
-use super::index::Scan;
+use super::index::Ending;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::journal::{Entry, Recorded};
 use crate::record::search::SearchKey;
 use crate::record::{CertificateRecord, Issued, Label, Revocation, Serial, Transaction};
 use crate::store::answers::Page;
-use crate::store::keys::{self, Space};
-use crate::store::numbers::{
-    ACCOUNT_SPAN, Day, DayTime, ORDER_CHUNK, SEARCH_SPAN, account_number, search_number,
-};
-use crate::store::values::lists::{endings, members, numbered};
+use crate::store::keys;
+use crate::store::numbers::{CHUNK, SPAN, account_number, search_number};
 use crate::store::values::{confirmation, revocation};
 
 /// The most certificates that one call returns.
 const MAX_PAGE: usize = 10_000;
-/// The certificates that a search looks at for each one that it may return. This bounds the work for a peer that
-/// searches for many hidden certificates.
+/// The certificates that a search looks at for each one that it may return, and beside them, as some share only the
+/// number of the key. This bounds the work for a peer that searches for many hidden certificates.
 const LOOKED_AT: usize = 32;
 
 /// Some certificates to look at, by their places in the order of issue.
@@ -97,12 +94,11 @@ impl EmbeddedStore {
         // The chunk of the order that was read last. The next certificate is mostly in the same one.
         let (mut chunk, mut offsets) = (u64::MAX, Vec::new());
         for ordinal in ordinals {
-            if chunk != ordinal / ORDER_CHUNK {
-                chunk = ordinal / ORDER_CHUNK;
-                let value = self.shared.index.value(&keys::order(chunk))?.unwrap_or_default();
-                offsets = numbered(&value).map(|certificate| certificate.offset).collect();
+            if chunk != ordinal / CHUNK {
+                chunk = ordinal / CHUNK;
+                offsets = self.shared.index.offsets(chunk)?;
             }
-            let place = usize::try_from(ordinal % ORDER_CHUNK).map_err(Error::internal)?;
+            let place = usize::try_from(ordinal % CHUNK).map_err(Error::internal)?;
             let Some(offset) = offsets.get(place) else { break };
             if records.len() == limit {
                 return Ok(Page { records, next: Some(ordinal) });
@@ -128,14 +124,11 @@ impl EmbeddedStore {
         };
         let account = account_number(name);
         let mut ordinals = Vec::new();
-        for span in cursor / ACCOUNT_SPAN..end.div_ceil(ACCOUNT_SPAN) {
-            let value = self.shared.index.value(&keys::members(span, account.part))?;
-            let value = value.unwrap_or_default();
-            let own = members(&value).filter(|member| member.number == account.number);
-            let own = own.map(|member| span * ACCOUNT_SPAN + member.which);
-            ordinals.extend(own.filter(|ordinal| *ordinal >= cursor));
+        for span in cursor / SPAN..end.div_ceil(SPAN) {
+            let own = self.shared.index.of_account(span, account)?;
+            ordinals.extend(own.into_iter().filter(|ordinal| *ordinal >= cursor));
             if ordinals.len() > enough {
-                return Ok(Candidates { ordinals, rest: Some((span + 1) * ACCOUNT_SPAN) });
+                return Ok(Candidates { ordinals, rest: Some((span + 1) * SPAN) });
             }
         }
         Ok(Candidates { ordinals, rest: None })
@@ -149,17 +142,11 @@ impl EmbeddedStore {
         wanted: &dyn Fn(&CertificateRecord) -> bool,
     ) -> Result<Vec<CertificateRecord>> {
         let search = search_number(key.fingerprint());
-        let spans = self.shared.position().certificates.div_ceil(SEARCH_SPAN);
-        let (mut found, mut left) = (Vec::new(), limit.saturating_mul(LOOKED_AT));
+        let spans = self.shared.position().certificates.div_ceil(SPAN);
+        let left = limit.saturating_mul(LOOKED_AT).saturating_add(LOOKED_AT);
+        let (mut found, mut left) = (Vec::new(), left);
         for span in (0..spans).rev() {
-            let value = self.shared.index.value(&keys::search(span, search.part))?;
-            let value = value.unwrap_or_default();
-            let mut ordinals: Vec<u64> = members(&value)
-                .filter(|member| member.number == search.number)
-                .map(|member| span * SEARCH_SPAN + member.which)
-                .collect();
-            ordinals.sort_unstable_by(|a, b| b.cmp(a));
-            for ordinal in ordinals {
+            for ordinal in self.shared.index.with_search(span, search)?.into_iter().rev() {
                 if found.len() >= limit || left == 0 {
                     return Ok(found);
                 }
@@ -175,11 +162,9 @@ impl EmbeddedStore {
 
     /// The certificate at a place in the order of issue, from 0; `None` if there is none.
     fn certificate_by_ordinal(&self, ordinal: u64) -> Result<Option<CertificateRecord>> {
-        let value = self.shared.index.value(&keys::order(ordinal / ORDER_CHUNK))?;
-        let value = value.unwrap_or_default();
-        let place = usize::try_from(ordinal % ORDER_CHUNK).map_err(Error::internal)?;
-        let certificate = numbered(&value).nth(place);
-        certificate.map(|certificate| self.certificate_at(certificate.offset)).transpose()
+        let offsets = self.shared.index.offsets(ordinal / CHUNK)?;
+        let place = usize::try_from(ordinal % CHUNK).map_err(Error::internal)?;
+        offsets.get(place).map(|offset| self.certificate_at(*offset)).transpose()
     }
 
     /// The certificates that are neither revoked, held nor replaced and end in `from..until`, soonest first, at most
@@ -191,54 +176,24 @@ impl EmbeddedStore {
         limit: usize,
     ) -> Result<Vec<CertificateRecord>> {
         let limit = limit.min(MAX_PAGE);
-        let last_day = DayTime::from(until).day;
-        let (mut records, mut day) = (Vec::new(), DayTime::from(from).day);
-        while day <= last_day && records.len() < limit {
-            let Some(found) = self.first_day(day)?.filter(|found| *found <= last_day) else {
-                break;
-            };
-            for offset in self.ending_on(found, from, until)? {
+        let (mut records, mut after) = (Vec::new(), None);
+        while records.len() < limit {
+            // Some are on hold: they are among those that end, as they may be released.
+            let most = (limit - records.len()).saturating_mul(2).saturating_add(64);
+            let endings = self.shared.index.ending(after, from, until, most)?;
+            for Ending { offset, .. } in &endings {
+                let record = self.certificate_at(*offset)?;
+                records.extend(Some(record).filter(|record| record.revocation.is_none()));
                 if records.len() == limit {
                     break;
                 }
-                let record = self.certificate_at(offset)?;
-                // One that is on hold is in the index, as it may be released.
-                if record.revocation.is_none() {
-                    records.push(record);
-                }
             }
-            let Some(next) = found.checked_add(1) else { break };
-            day = next;
+            after = endings.last().copied();
+            if endings.len() < most {
+                break;
+            }
         }
         Ok(records)
-    }
-
-    /// The first day, from `day` on, on which certificates end; `None` if there is none.
-    fn first_day(&self, day: Day) -> Result<Option<Day>> {
-        let mut found = None;
-        let prefix = Space::Expiring.prefix();
-        self.shared.index.scan(&prefix, &keys::expiring_on(day), |key, _| {
-            found = keys::read_expiring(key).map(|(day, _)| day);
-            Ok(Scan::Stop)
-        })?;
-        Ok(found)
-    }
-
-    /// The offsets of the certificates that end on a day and in `from..until`, soonest first.
-    fn ending_on(&self, day: Day, from: Timestamp, until: Timestamp) -> Result<Vec<u64>> {
-        let prefix = keys::expiring_on(day);
-        let mut found = Vec::new();
-        self.shared.index.scan(&prefix, &prefix, |_, value| {
-            for ending in endings(value) {
-                let at = DayTime { day, millis: ending.millis }.moment();
-                if (from..until).contains(&at) {
-                    found.push((at, ending.offset));
-                }
-            }
-            Ok(Scan::Continue)
-        })?;
-        found.sort_unstable();
-        Ok(found.into_iter().map(|(_, offset)| offset).collect())
     }
 }
 

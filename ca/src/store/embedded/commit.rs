@@ -19,14 +19,12 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::journal::{self, Entry, Writer, append, frame_length, leaf_hash};
 use crate::receipt::Reply;
-use crate::store::rules::{Rules, Stop};
+use crate::store::rules::{Prepared, Rules, Stop};
 
 /// The most entries in one group.
 const MAX_GROUP: usize = 1024;
 /// No entry is added to a group that has this many octets.
 const MAX_GROUP_OCTETS: usize = 4 << 20;
-/// The number of changed keys that gather in memory before they go to the database.
-pub const GATHERED: usize = 4096;
 /// With nothing to do for this long, the writer hands to the database the changes that have gathered.
 const IDLE: Duration = Duration::from_millis(500);
 /// How long the writer waits, at most, for as many requests as were in the last group.
@@ -56,6 +54,8 @@ pub struct Request {
     pub entry: Entry,
     /// The entry's body. The caller encodes it, so that the writer, which works alone, need not.
     pub body: Vec<u8>,
+    /// What else the caller computes.
+    pub prepared: Prepared,
     /// The writer's end of the caller's receipt.
     pub reply: Reply,
 }
@@ -180,8 +180,9 @@ impl Committer {
             }
         }
         self.commit(group);
+        self.writer.prepare();
         self.last_group = LastGroup { entries: count, took: started.elapsed() };
-        if self.shared.index.waiting() >= GATHERED && Instant::now() >= self.retry {
+        if self.shared.index.is_due() && Instant::now() >= self.retry {
             let _ = self.settle();
         }
     }
@@ -222,7 +223,7 @@ impl Committer {
     }
 
     fn try_add(&mut self, group: &mut Group, request: &Request) -> Result<(), Stop> {
-        let Request { entry, body, .. } = request;
+        let Request { entry, body, prepared, .. } = request;
         // 1. The entry gets its time and its place.
         let at = match entry {
             Entry::ClockAccepted { .. } => request.at,
@@ -246,6 +247,7 @@ impl Committer {
                 durable: self.writer.length(),
                 certificates: &mut group.position.certificates,
             },
+            prepared,
         };
         let subject = rules.find(entry)?;
         rules.check(at, entry, subject.as_ref())?;

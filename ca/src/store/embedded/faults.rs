@@ -30,6 +30,10 @@ enum Fault {
     FullStuck,
     /// The device fails.
     Broken,
+    /// Entries find space, room does not.
+    NoRoom,
+    /// Room is written, and cannot be made durable.
+    BrokenRoom,
 }
 
 #[derive(Clone)]
@@ -46,6 +50,36 @@ impl Switch {
 }
 
 struct Faulty(File, Switch);
+
+/// As [`Faulty`], with room ahead of the groups.
+struct Roomy(Faulty, bool);
+
+impl Tape for Roomy {
+    fn write_at(&mut self, offset: u64, octets: &[u8]) -> io::Result<()> {
+        let is_room = octets.iter().all(|octet| *octet == 0xff);
+        self.1 = is_room;
+        if is_room && self.0.1.is(Fault::NoRoom) {
+            Tape::write_at(&mut self.0.0, offset, &octets[..octets.len() / 2])?;
+            return Err(io::Error::from_raw_os_error(ENOSPC));
+        }
+        self.0.write_at(offset, octets)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        if self.1 && self.0.1.is(Fault::BrokenRoom) {
+            return Err(io::Error::from_raw_os_error(EIO));
+        }
+        self.0.sync()
+    }
+
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        self.0.truncate(length)
+    }
+
+    fn wants_room(&self) -> bool {
+        true
+    }
+}
 
 impl Tape for Faulty {
     fn write_at(&mut self, offset: u64, octets: &[u8]) -> io::Result<()> {
@@ -86,6 +120,16 @@ fn open(folder: &std::path::Path) -> (EmbeddedStore, Switch) {
     let store =
         EmbeddedStore::open_on(folder, EmbeddedOptions::default(), &mut |_| {}, move |file| {
             Box::new(Faulty(file, own))
+        });
+    (store.unwrap(), switch)
+}
+
+fn open_roomy(folder: &std::path::Path) -> (EmbeddedStore, Switch) {
+    let switch = Switch(Arc::default(), Arc::default());
+    let own = switch.clone();
+    let store =
+        EmbeddedStore::open_on(folder, EmbeddedOptions::default(), &mut |_| {}, move |file| {
+            Box::new(Roomy(Faulty(file, own), false))
         });
     (store.unwrap(), switch)
 }
@@ -191,4 +235,46 @@ fn a_full_queue_answers_busy() {
     let busy = busy.into_inner();
     assert!(busy > 0);
     assert_eq!(store.status().entries + busy, 800);
+}
+
+#[test]
+fn without_space_for_room_entries_are_recorded_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, switch) = open_roomy(folder.path());
+    switch.set(Fault::NoRoom);
+    for number in 1..=300 {
+        note(&store, number).unwrap();
+    }
+    switch.set(Fault::None);
+    for number in 301..=600 {
+        note(&store, number).unwrap();
+    }
+    assert!(length(&store) > store.status().journal_bytes);
+    // With the disk full, but for the room that was written before, nothing is wrong until a write fails.
+    switch.set(Fault::FullWrite);
+    note(&store, 601).unwrap_err();
+    switch.set(Fault::None);
+    note(&store, 602).unwrap();
+    let whole = store.status().journal_bytes;
+    drop(store);
+    let path = folder.path().join("journal/journal");
+    assert_eq!(std::fs::metadata(path).unwrap().len(), whole);
+    let (store, _) = open(folder.path());
+    assert_eq!((store.status().entries, store.last_entry().millis()), (601, 602));
+}
+
+#[test]
+fn after_a_failed_sync_of_room_nothing_is_recorded_until_it_is_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, switch) = open_roomy(folder.path());
+    switch.set(Fault::BrokenRoom);
+    note(&store, 1).unwrap();
+    // The writer answers before it writes room, and writes it before it takes the next entry.
+    assert!(matches!(note(&store, 2), Err(Error::Unavailable(why)) if why.contains("start again")));
+    switch.set(Fault::None);
+    note(&store, 2).unwrap_err();
+    drop(store);
+    let (store, _) = open(folder.path());
+    assert_eq!(store.status().entries, 1);
+    note(&store, 3).unwrap();
 }

@@ -3,15 +3,16 @@
 use std::collections::btree_map::Entry as Slot;
 use std::fs::File;
 
-use super::index::changes::{Changes, Layered, last_of, later};
+use super::index::changes::Changes;
 use super::index::{Index, Scan};
 use crate::error::Result;
 use crate::journal::{self, Entry};
 use crate::record::{CertificateId, Label, RevokedEntry, Serial};
 use crate::store::keys::{self, Key, Space};
-use crate::store::numbers::{Bucket, Day};
+use crate::store::numbers::Bucket;
+use crate::store::values::filing::Row;
 use crate::store::values::{TransactionId, TransactionState, revocation};
-use crate::store::view::{KeyValue, SerialState, View, Visit};
+use crate::store::view::{SerialState, View, Visit};
 
 /// The changes of a group over the index, and the journal that both come from.
 pub struct GroupView<'a> {
@@ -62,12 +63,6 @@ impl View for GroupView<'_> {
         Ok(change(value.get_or_insert_default()))
     }
 
-    fn last(&self, from: &[u8], until: &[u8]) -> Result<Option<KeyValue>> {
-        let below = self.index.last(from, until)?;
-        let found = later(last_of(&self.changes.values, from, until), below);
-        Ok(found.and_then(|Layered { key, value }| Some(KeyValue { key, value: value? })))
-    }
-
     fn scan_durable(&self, space: Space, visit: &mut Visit<'_>) -> Result<()> {
         let prefix = space.prefix();
         self.index.scan(&prefix, &prefix, |key, value| visit(key, value).map(|()| Scan::Continue))
@@ -80,12 +75,17 @@ impl View for GroupView<'_> {
         Ok(Some(journal::entry_at(self.journal, offset)?.entry))
     }
 
-    fn certificates(&self) -> u64 {
-        *self.certificates
+    fn file(&mut self, row: Row) {
+        self.changes.rows.push(row);
+        *self.certificates += 1;
     }
 
-    fn count_certificate(&mut self) {
-        *self.certificates += 1;
+    fn ordinal(&self, offset: u64) -> Result<Option<u64>> {
+        let rows = &self.changes.rows;
+        match rows.binary_search_by_key(&offset, |row| row.offset) {
+            Ok(place) => Ok(self.certificates.checked_sub((rows.len() - place) as u64)),
+            Err(_) => self.index.ordinal(offset),
+        }
     }
 
     fn serial(&self, number: u64) -> Option<SerialState> {
@@ -94,6 +94,16 @@ impl View for GroupView<'_> {
 
     fn set_serial(&mut self, number: u64, state: SerialState) {
         self.changes.serials.insert(number, state);
+    }
+
+    fn unused(&self, reserved: u64) -> u32 {
+        let changed = self.changes.unused.get(&reserved).copied();
+        let below = || self.index.read_tables(|tables| tables.unused.get(&reserved).copied());
+        changed.or_else(below).unwrap_or(0)
+    }
+
+    fn set_unused(&mut self, reserved: u64, count: u32) {
+        self.changes.unused.insert(reserved, count);
     }
 
     fn transaction(&self, id: &TransactionId) -> Option<TransactionState> {
@@ -126,15 +136,6 @@ impl View for GroupView<'_> {
         below.into_iter().chain(added).min()
     }
 
-    fn last_expiring(&self, day: Day) -> Option<u64> {
-        let below = || self.index.read_tables(|tables| tables.days.get(&day).copied());
-        self.changes.days.get(&day).copied().or_else(below)
-    }
-
-    fn set_last_expiring(&mut self, day: Day, offset: u64) {
-        self.changes.days.insert(day, offset);
-    }
-
     fn set_revocation(&mut self, ca: &Label, serial: &Serial, entry: Option<RevokedEntry>) {
         let key = keys::revoked(ca, serial);
         match &entry {
@@ -142,12 +143,5 @@ impl View for GroupView<'_> {
             None => self.remove(key),
         }
         self.changes.revoked.insert(CertificateId { ca: ca.clone(), serial: *serial }, entry);
-    }
-
-    fn edit_search(&mut self, span: u64, part: u8, change: impl FnOnce(&mut Vec<u8>)) {
-        let index = self.index;
-        change(self.changes.search.entry((span, part)).or_insert_with(|| {
-            index.read_tables(|tables| tables.search(span, part).cloned().unwrap_or_default())
-        }));
     }
 }

@@ -50,6 +50,7 @@ use crate::journal::{
     Tape, Writer,
 };
 use crate::receipt::{Receipt, receipt};
+use crate::store::rules::Prepared;
 
 /// The settings of an embedded store.
 #[derive(Debug, Clone, Copy)]
@@ -153,9 +154,10 @@ impl EmbeddedStore {
         let OpenedJournal { shared, file, instance } =
             open::open(folder, options.cache_bytes, progress)?;
         let heads = HeadsFile::open(JournalPaths::new(folder).heads)?;
-        let length = file.metadata().map_err(|e| Error::io("the journal", &e))?.len();
+        let end = file.metadata().map_err(|e| Error::io("the journal", &e))?.len();
+        let length = shared.position().offset;
         let durability = if options.sync { Durability::Synced } else { Durability::Unsynced };
-        let writer = Writer::new(tape(file), length, durability);
+        let writer = Writer::new(tape(file), length, end, durability);
         let (shared, commands) = (Arc::new(shared), Arc::new(Queue::new(options.queue)));
         let silence = options.longest_silence;
         let committer = Committer::new(Arc::clone(&shared), writer, Arc::clone(&commands), silence);
@@ -247,9 +249,10 @@ impl EmbeddedStore {
     /// Hands an entry to the writer thread, without waiting. The receipt resolves when the entry is durable or refused.
     fn begin(&self, at: Timestamp, entry: Entry) -> Result<Receipt> {
         let asked = Instant::now();
-        let body = entry.encode_body()?;
+        let (body, prepared) = (entry.encode_body()?, Prepared::of(&entry));
         let (receipt, reply) = receipt();
-        self.send(Command::Record(Box::new(Request { at, asked, entry, body, reply })))?;
+        let request = Request { at, asked, entry, body, prepared, reply };
+        self.send(Command::Record(Box::new(request)))?;
         Ok(receipt)
     }
 

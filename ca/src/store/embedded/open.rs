@@ -10,12 +10,16 @@ use super::replay::{ProgressFn, Replay, index_in_memory};
 use super::shared::Shared;
 use crate::error::{Error, Result};
 use crate::journal::{
-    Damage, DamageKind, Head, HeadsRead, JournalFile, JournalPaths, read_heads, sync_folder_of,
+    Damage, DamageKind, Head, HeadsRead, JournalFile, JournalPaths, ROOM, read_heads,
+    sync_folder_of,
 };
 
 /// The most octets that a crash may leave behind the last whole record in the file of tree heads: one incomplete
 /// record. More is damage.
 const TORN_HEAD: u64 = 1024;
+
+/// The most octets at the end of an entry that may look like room.
+const LIKE_ROOM: u64 = 4096;
 
 /// The folder of the index in a data folder.
 pub fn index_folder(data: &Path) -> PathBuf {
@@ -46,14 +50,16 @@ pub fn open(data: &Path, cache: u64, progress: &mut ProgressFn<'_>) -> Result<Op
     let OpenedIndex { index, position: start } = open_index(data, cache, &journal)?;
     let applied = start.as_ref().map_or(0, |position| position.sequence);
     let start = start.unwrap_or_else(Position::beginning);
-    if start.offset > journal.length {
+    if start.offset > journal.length || start.offset > journal.until.saturating_add(LIKE_ROOM) {
         return Err(Error::from(Damage {
             kind: DamageKind::Shortened,
             sequence: start.sequence,
-            offset: journal.length,
+            offset: journal.length.min(journal.until),
             detail: format!(
                 "the index has seen `{}` entries in `{}` octets, the journal has `{}` octets",
-                start.sequence, start.offset, journal.length
+                start.sequence,
+                start.offset,
+                journal.length.min(journal.until)
             ),
         }));
     }
@@ -143,7 +149,7 @@ fn cut_tail(paths: &JournalPaths, journal: &mut JournalFile, torn: &Damage) -> R
     journal
         .file
         .read_exact_at(&mut tail, torn.offset)
-        .and_then(|()| fs::write(&kept, &tail))
+        .and_then(|()| fs::write(&kept, without_room(&tail)))
         .and_then(|()| File::open(&kept)?.sync_all())
         .map_err(|e| Error::io(format!("`{}`", kept.display()), &e))?;
     sync_folder_of(&kept)?;
@@ -161,6 +167,12 @@ fn cut_tail(paths: &JournalPaths, journal: &mut JournalFile, torn: &Damage) -> R
         "the journal ended within an entry that was never acknowledged; the tail was cut off"
     );
     Ok(())
+}
+
+/// A tail without the room at its end.
+fn without_room(tail: &[u8]) -> &[u8] {
+    let end = tail.iter().rposition(|octet| *octet != ROOM).map_or(0, |last| last + 1);
+    tail.get(..end).unwrap_or_default()
 }
 
 #[cfg(test)]

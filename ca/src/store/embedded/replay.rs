@@ -1,9 +1,15 @@
 //! The replay: applies entries of the journal to an index, and compares the Merkle tree with the signed tree heads on
 //! the way.
+//!
+//! The journal is cut into pieces. Several threads check, decode and hash the entries of a piece each; this thread
+//! applies one piece after the other. Where a piece is not whole, the rest is read entry by entry, to say what is wrong.
 
+use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
-use super::commit::GATHERED;
 use super::group_view::GroupView;
 use super::index::Index;
 use super::index::changes::Changes;
@@ -11,9 +17,10 @@ use super::position::Position;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::journal::{
-    Damage, DamageKind, Entry, Head, JournalFile, Scanner, Step, frame_length, leaf_hash,
+    Cutter, Damage, DamageKind, Entry, Hash, Head, JournalFile, Piece, Recorded, Scanner, Step,
+    frame_length, leaf_hash,
 };
-use crate::store::rules::{Rules, Stop};
+use crate::store::rules::{Prepared, Rules, Stop};
 
 /// How far a replay of the journal is, in octets from the place where it began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +33,9 @@ pub struct Progress {
 
 /// A function that is called now and then during a replay.
 pub type ProgressFn<'a> = dyn FnMut(Progress) + 'a;
+
+/// A journal of fewer octets than this is decoded by the thread that applies it.
+const ALONE: u64 = 1 << 20;
 
 /// Builds an index in `folder` from the first entries of a journal, up to the offset `until`. `cache` is the size of
 /// its cache in octets.
@@ -64,7 +74,30 @@ pub struct Replay<'a> {
     heads: &'a [Head],
     position: Position,
     end: u64,
+    /// The number of threads that decode.
+    threads: usize,
 }
+
+/// An entry that was checked and decoded, with what was computed of it.
+struct Ready {
+    offset: u64,
+    /// The offset behind its frame.
+    end: u64,
+    leaf: Hash,
+    at: Timestamp,
+    entry: Entry,
+    prepared: Prepared,
+}
+
+/// The entries of a piece.
+struct Decoded {
+    entries: Vec<Ready>,
+    /// Whether all of them could be decoded.
+    is_whole: bool,
+}
+
+/// A piece to decode, and where to send its entries.
+type Job = (Piece, SyncSender<Decoded>);
 
 impl<'a> Replay<'a> {
     /// A replay from `position`, up to which `index` is complete. The heads must be in the order of their sizes.
@@ -76,7 +109,8 @@ impl<'a> Replay<'a> {
     ) -> Self {
         let first = heads.partition_point(|head| head.size <= position.sequence);
         let heads = heads.get(first..).unwrap_or_default();
-        Self { journal, index, heads, position, end: journal.length }
+        let threads = thread::available_parallelism().map_or(1, Into::into);
+        Self { journal, index, heads, position, end: journal.length, threads }
     }
 
     /// The position that the replay has reached.
@@ -92,54 +126,126 @@ impl<'a> Replay<'a> {
     pub fn run(&mut self, progress: &mut ProgressFn<'_>) -> Result<Option<Damage>> {
         let first = self.position.offset;
         let total = self.end.saturating_sub(first);
-        let mut scanner = Scanner::new(&self.journal.file, first, self.position.sequence, self.end);
+        self.apply_pieces(&mut |offset| {
+            progress(Progress { done: offset.saturating_sub(first), total });
+        })?;
+        let torn = self.apply_rest()?;
+        if torn.is_none() {
+            progress(Progress { done: total, total });
+        }
+        Ok(torn)
+    }
+
+    /// Applies the entries of all pieces, up to the first entry that is not valid. `progress` is called with the offset
+    /// that was reached.
+    fn apply_pieces(&mut self, progress: &mut dyn FnMut(u64)) -> Result<()> {
+        let Position { offset, sequence, .. } = self.position;
+        let mut cutter = Cutter::new(&self.journal.file, offset, sequence, self.end);
+        if self.threads < 2 || self.end.saturating_sub(offset) < ALONE {
+            while let Some(piece) = cutter.next_piece()? {
+                let decoded = decode(&piece);
+                let is_whole = decoded.is_whole;
+                self.apply(decoded.entries)?;
+                progress(self.position.offset);
+                if !is_whole {
+                    break;
+                }
+            }
+            return Ok(());
+        }
+        let (jobs, work) = channel::<Job>();
+        let work = Mutex::new(work);
+        thread::scope(|scope| {
+            // It is dropped at the end of this scope, before the threads are waited for, so that they end.
+            let jobs = jobs;
+            for _ in 0..self.threads {
+                scope.spawn(|| decode_pieces(&work));
+            }
+            let mut pending: VecDeque<Receiver<Decoded>> = VecDeque::new();
+            let mut is_cut = false;
+            loop {
+                // Enough pieces for the threads, and no more, so that memory stays bounded.
+                while !is_cut && pending.len() <= self.threads * 2 {
+                    let Some(piece) = cutter.next_piece()? else {
+                        is_cut = true;
+                        break;
+                    };
+                    let (to, from) = sync_channel(1);
+                    jobs.send((piece, to)).map_err(Error::internal)?;
+                    pending.push_back(from);
+                }
+                let Some(next) = pending.pop_front() else { return Ok(()) };
+                let Decoded { entries, is_whole } = next.recv().map_err(Error::internal)?;
+                self.apply(entries)?;
+                progress(self.position.offset);
+                if !is_whole {
+                    return Ok(());
+                }
+            }
+        })
+    }
+
+    /// Applies what no piece has, entry by entry. Returns the torn tail of the journal, if it has one.
+    fn apply_rest(&mut self) -> Result<Option<Damage>> {
+        let Position { offset, sequence, .. } = self.position;
+        let scanner = Scanner::new(&self.journal.file, offset, sequence, self.end);
+        let mut scanner = scanner.until(self.journal.until);
         loop {
             match scanner.step()? {
-                Step::End => break,
+                Step::End => return Ok(None),
                 Step::Damaged(damage) if damage.kind == DamageKind::TruncatedTail => {
                     return Ok(Some(damage));
                 }
                 Step::Damaged(damage) => return Err(damage.into()),
                 Step::Entry { offset, payload, envelope } => {
-                    let recorded = envelope.open()?;
                     let end = offset + frame_length(payload);
-                    self.position.frontier.push(leaf_hash(payload));
-                    self.apply(recorded.at, &recorded.entry, offset, end)?;
+                    let ready = Ready::new(envelope.open()?, payload, offset, end);
+                    self.apply(vec![ready])?;
                 }
             }
-            self.compare_with_heads()?;
-            if self.position.sequence.is_multiple_of(1024) {
-                progress(Progress { done: self.position.offset.saturating_sub(first), total });
-            }
         }
-        progress(Progress { done: total, total });
-        Ok(None)
     }
 
-    fn apply(&mut self, at: Timestamp, entry: &Entry, offset: u64, end: u64) -> Result<()> {
+    /// Applies entries that follow each other.
+    fn apply(&mut self, entries: Vec<Ready>) -> Result<()> {
         let mut changes = Changes::default();
+        for ready in entries {
+            // The entry of a restore scans the index, which must have everything before.
+            if matches!(ready.entry, Entry::Restored(_)) {
+                self.index.absorb(std::mem::take(&mut changes), self.position.mark());
+            }
+            self.apply_one(&mut changes, &ready)?;
+            self.compare_with_heads()?;
+        }
+        self.index.absorb(changes, self.position.mark());
+        if self.index.is_due() {
+            self.index.apply(&self.position)?;
+        }
+        Ok(())
+    }
+
+    fn apply_one(&mut self, changes: &mut Changes, ready: &Ready) -> Result<()> {
+        let Ready { offset, end, leaf, at, entry, prepared } = ready;
         let mut rules = Rules {
             view: GroupView {
-                changes: &mut changes,
+                changes,
                 index: self.index,
                 journal: &self.journal.file,
                 durable: self.end,
                 certificates: &mut self.position.certificates,
             },
+            prepared,
         };
         let subject = match rules.find(entry) {
             Ok(subject) => subject,
             Err(Stop::Refused(error)) => return Err(error),
             Err(Stop::NotDurable) => None,
         };
-        rules.apply(at, entry, subject.as_ref(), offset)?;
+        rules.apply(*at, entry, subject.as_ref(), *offset)?;
+        self.position.frontier.push(*leaf);
         self.position.sequence += 1;
-        self.position.offset = end;
-        self.index.absorb(changes, self.position.mark());
-        self.position.last = at;
-        if self.index.waiting() >= GATHERED {
-            self.index.apply(&self.position)?;
-        }
+        self.position.offset = *end;
+        self.position.last = *at;
         Ok(())
     }
 
@@ -163,5 +269,151 @@ impl<'a> Replay<'a> {
             self.heads = rest;
         }
         Ok(())
+    }
+}
+
+impl Ready {
+    fn new(recorded: Recorded, payload: &[u8], offset: u64, end: u64) -> Self {
+        let Recorded { at, entry, .. } = recorded;
+        let prepared = Prepared::of(&entry);
+        Self { offset, end, leaf: leaf_hash(payload), at, entry, prepared }
+    }
+}
+
+/// Decodes pieces until there are no more.
+fn decode_pieces(work: &Mutex<Receiver<Job>>) {
+    loop {
+        let job = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok((piece, to)) = job else { return };
+        // If nobody waits any more, something was wrong with a piece before this one.
+        let _ = to.send(decode(&piece));
+    }
+}
+
+fn decode(piece: &Piece) -> Decoded {
+    let (mut entries, mut reached) = (Vec::new(), None);
+    for found in piece.entries() {
+        let Ok(recorded) = found.envelope.open() else { break };
+        entries.push(Ready::new(recorded, found.payload, found.offset, found.end));
+        reached = Some(found.end);
+    }
+    Decoded { entries, is_whole: reached == Some(piece.end()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::index::Scan;
+    use super::super::{EmbeddedOptions, EmbeddedStore};
+    use super::*;
+    use crate::journal::JournalPaths;
+    use crate::record::{Account, Issued, Revocation, Serial, Transaction};
+    use crate::store::verbs::Store;
+
+    const CERTIFICATES: u128 = 16_500;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(1_700_000_000_000 + millis)
+    }
+
+    /// A journal with more certificates than a span has, and much else.
+    fn journal(folder: &Path) -> JournalFile {
+        let options = EmbeddedOptions { sync: false, ..EmbeddedOptions::default() };
+        let store = EmbeddedStore::open(folder, options, &mut |_| {}).unwrap();
+        let account = Account {
+            name: "gw1".parse().unwrap(),
+            identities: vec!["fqdn:gw1.example.net".parse().unwrap()],
+            profile: "gateway".parse().unwrap(),
+            ca: None,
+            secret: None,
+            equipment: None,
+            created: at(0),
+            permissions: Default::default(),
+            incarnation: Default::default(),
+        };
+        store.record_accounts(at(0), &[account]).unwrap();
+        let ca: crate::record::Label = "issuing".parse().unwrap();
+        let serials: Vec<Serial> =
+            (1..=CERTIFICATES).map(|n| Serial::new(n.to_be_bytes()).unwrap()).collect();
+        for (block, serials) in (0..).zip(serials.chunks(64)) {
+            let now = at(block * 700);
+            store.reserve_serials(now, &ca, serials).unwrap();
+            for serial in serials {
+                let id = serial.octets().to_vec();
+                let number = u128::from_be_bytes(*serial.octets());
+                let transaction = Transaction {
+                    registrar: None,
+                    client: None,
+                    id: id.clone(),
+                    account: "gw1".parse().unwrap(),
+                    awaits: None,
+                    confirm_until: None,
+                    expires: at(block * 700 + 60_000),
+                    context: Vec::new(),
+                };
+                let issued = Issued {
+                    ca: ca.clone(),
+                    serial: *serial,
+                    account: "gw1".parse().unwrap(),
+                    incarnation: None,
+                    profile: "gateway".parse().unwrap(),
+                    not_after: at(90 * 86_400_000 + block),
+                    certificate: [&[0x30; 100][..], &id].concat(),
+                    consumes_secret: false,
+                    consumes_equipment: false,
+                    transaction: Some(transaction),
+                    replaces: (number % 50 == 0)
+                        .then(|| Serial::new((number - 49).to_be_bytes()).unwrap()),
+                    partition: None,
+                    withheld: false,
+                    unpublished: false,
+                };
+                store.record_issued(now, &issued).unwrap();
+                if number % 300 == 0 {
+                    let reason = crate::record::Reason::KeyCompromise;
+                    let revocation = Revocation { at: now, reason, invalidity: None };
+                    store.record_revoked(now, &ca, serial, &revocation, None).unwrap();
+                }
+            }
+        }
+        drop(store);
+        JournalFile::open(&JournalPaths::new(folder).journal).unwrap()
+    }
+
+    /// Every octet of the index that a replay with this many threads builds.
+    fn built(journal: &JournalFile, threads: usize) -> Result<Vec<u8>> {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Index::open(folder.path(), 1 << 20, journal.instance)?.index;
+        let mut replay = Replay::new(journal, &index, Position::beginning(), &[]);
+        replay.threads = threads;
+        assert_eq!(replay.run(&mut |_| {})?, None);
+        index.apply(&replay.position)?;
+        let mut octets = Vec::new();
+        index.scan(&[], &[], |key, value| {
+            octets.extend_from_slice(key);
+            octets.extend_from_slice(value);
+            Ok(Scan::Continue)
+        })?;
+        octets.extend(fs::read(folder.path().join("spans")).unwrap());
+        Ok(octets)
+    }
+
+    #[test]
+    fn many_threads_build_the_same_index_as_one_octet_for_octet() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = journal(folder.path());
+        let alone = built(&journal, 1).unwrap();
+        assert!(alone.len() > 500_000, "{}", alone.len());
+        assert!(built(&journal, 4).unwrap() == alone);
+        // Damage in the middle is found at the same place.
+        let path = JournalPaths::new(folder.path()).journal;
+        let mut octets = fs::read(&path).unwrap();
+        let middle = octets.len() / 2;
+        octets[middle] ^= 1;
+        fs::write(&path, octets).unwrap();
+        let alone = built(&journal, 1).unwrap_err();
+        assert!(alone.to_string().contains("corrupt"), "{alone}");
+        assert_eq!(built(&journal, 4).unwrap_err(), alone);
     }
 }

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::record::Device;
 use crate::record::{Account, Incarnation, Issued, Label, MAX_GIVEN_BACK};
 
-impl<V: View> Rules<V> {
+impl<V: View> Rules<'_, V> {
     pub(super) fn check_accounts(&self, accounts: &[Account]) -> Result<()> {
         let (mut names, mut references) = (HashSet::new(), HashSet::new());
         let mut equipment = HashSet::new();

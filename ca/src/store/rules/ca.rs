@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::journal::{decode_ca, encode_ca};
 use crate::record::{CaRecord, Duty, Label};
 
-impl<V: View> Rules<V> {
+impl<V: View> Rules<'_, V> {
     pub(super) fn ca(&self, name: &Label) -> Result<Option<CaRecord>> {
         let record = self.view.value(&keys::ca(name))?;
         record.map(|octets| decode_ca(&octets)).transpose()

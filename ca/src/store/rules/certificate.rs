@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use super::super::numbers::serial_number;
 use super::super::values::confirmation::{self, Unconfirmed};
-use super::super::values::{lists, transaction_id};
 use super::super::view::{SerialState, View};
 use super::super::{keys, values::TransactionState};
 use super::refusal::conflict;
@@ -15,7 +14,7 @@ use crate::error::{Denial, Error, Result};
 use crate::journal::MAX_RESERVED;
 use crate::record::{Issued, Label, OWN_ACCOUNT_PREFIX, Reason, Revocation, Serial, Transaction};
 
-impl<V: View> Rules<V> {
+impl<V: View> Rules<'_, V> {
     pub(super) fn check_reserved(&self, ca: &Label, serials: &[Serial]) -> Result<()> {
         if serials.is_empty() || serials.len() > MAX_RESERVED {
             return Err(Error::malformed(format!(
@@ -88,7 +87,7 @@ impl<V: View> Rules<V> {
     }
 
     pub(super) fn check_confirmed(&self, at: Timestamp, id: &[u8]) -> Result<()> {
-        let known = self.view.transaction(&transaction_id(id));
+        let known = self.view.transaction(&self.transaction_id(id));
         match known.filter(|known| known.expires > at) {
             None => Err(Error::denied(
                 Denial::NoSuchCertificate,
@@ -110,6 +109,7 @@ impl<V: View> Rules<V> {
             self.view.set_serial(number, SerialState::Reserved(offset));
         }
         self.view.put(keys::reserved(offset), block);
+        self.view.set_unused(offset, u32::try_from(serials.len()).unwrap_or(u32::MAX));
     }
 
     pub(super) fn apply_issued(
@@ -121,16 +121,16 @@ impl<V: View> Rules<V> {
         // 1. The serial is used.
         let number = serial_number(&issued.ca, &issued.serial);
         if let Some(SerialState::Reserved(reserved)) = self.view.serial(number) {
-            self.use_reserved(reserved, number)?;
+            self.use_reserved(reserved);
         }
         self.view.set_serial(number, SerialState::Issued(offset));
         // 2. The certificate can be found.
-        self.file_certificate(issued, number, offset)?;
+        self.file_certificate(issued, number, offset);
         self.note_partition(issued)?;
         // 3. The account has one use less, and the replaced certificate needs no renewal any more.
         self.consume(issued)?;
         if let Some(replaced) = replaced {
-            self.remove_from_expiring(replaced)?;
+            self.end_certificate(replaced)?;
         }
         // 4. The request is answered, and the transaction goes on with the certificate.
         if let Some(transaction) = &issued.transaction {
@@ -141,7 +141,7 @@ impl<V: View> Rules<V> {
     }
 
     pub(super) fn apply_confirmed(&mut self, id: &[u8], subject: Option<&Subject>) -> Result<()> {
-        self.end_awaiting(&transaction_id(id), None)?;
+        self.end_awaiting(&self.transaction_id(id), None)?;
         let Some(Subject { ca, serial, .. }) = subject else { return Ok(()) };
         let key = keys::unconfirmed(ca, serial);
         let unconfirmed = self.view.value(&key)?;
@@ -163,22 +163,20 @@ impl<V: View> Rules<V> {
         };
         let until = confirm_until.unwrap_or(*expires);
         let spent = self.spent_by(issued)?;
-        let unconfirmed = Unconfirmed { offset, id: transaction_id(id), until, spent };
+        let unconfirmed = Unconfirmed { offset, id: self.transaction_id(id), until, spent };
         let (ca, serial) = (&issued.ca, &issued.serial);
         self.view.put(keys::unconfirmed(ca, serial), confirmation::encode(&unconfirmed));
         self.view.put(keys::awaited(until, ca, serial), Vec::new());
         Ok(())
     }
 
-    fn use_reserved(&mut self, reserved: u64, number: u64) -> Result<()> {
-        let key = keys::reserved(reserved);
-        let is_used_up = self.view.edit(key.clone(), |value| {
-            lists::remove_serial_number(value, number);
-            value.is_empty()
-        })?;
-        if is_used_up {
-            self.view.remove(key);
+    /// Counts one unused serial less of those that the entry at `reserved` reserved. Their value goes with the last
+    /// one.
+    fn use_reserved(&mut self, reserved: u64) {
+        let left = self.view.unused(reserved).saturating_sub(1);
+        self.view.set_unused(reserved, left);
+        if left == 0 {
+            self.view.remove(keys::reserved(reserved));
         }
-        Ok(())
     }
 }

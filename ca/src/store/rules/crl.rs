@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::journal::{decode_crl, encode_crl};
 use crate::record::CrlRecord;
 
-impl<V: View> Rules<V> {
+impl<V: View> Rules<'_, V> {
     /// Refuses a CRL whose number is not larger than that of the last one of the same CA and scope (RFC 5280 §5.2.3).
     pub(super) fn check_crl(&self, crl: &CrlRecord) -> Result<()> {
         let last = self.view.value(&keys::last_crl(&crl.ca, crl.scope))?;

@@ -12,6 +12,7 @@ mod ca;
 mod certificate;
 mod crl;
 mod filing;
+mod prepared;
 mod refusal;
 mod request;
 mod restored;
@@ -20,12 +21,14 @@ mod transaction;
 mod vendor;
 
 use super::numbers::serial_number;
-use super::values::transaction_id;
+use super::values::{self, TransactionId};
 use super::view::{SerialState, View};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::journal::Entry;
 use crate::record::{Issued, Label, Serial};
+
+pub use prepared::Prepared;
 
 use refusal::conflict;
 
@@ -60,13 +63,15 @@ pub struct Subject {
     account: Label,
 }
 
-/// The rules at work on one view of the index.
-pub struct Rules<V> {
+/// The rules at work on one view of the index and one entry.
+pub struct Rules<'a, V> {
     /// The index with the changes of the group.
     pub view: V,
+    /// What was computed of the entry beforehand.
+    pub prepared: &'a Prepared,
 }
 
-impl<V: View> Rules<V> {
+impl<V: View> Rules<'_, V> {
     /// Looks up the certificate that an entry is about; `None` if it is about none, or about one that does not exist.
     ///
     /// # Errors
@@ -81,7 +86,7 @@ impl<V: View> Rules<V> {
                 self.find_issued(ca, serial)
             }
             Entry::Confirmed { transaction } => {
-                match self.view.transaction(&transaction_id(transaction)) {
+                match self.view.transaction(&self.transaction_id(transaction)) {
                     Some(state) => self.certificate(state.offset),
                     None => Ok(None),
                 }
@@ -177,6 +182,11 @@ impl<V: View> Rules<V> {
             Entry::Locked { .. } | Entry::AdminAction(_) | Entry::ClockAccepted { .. } => {}
         }
         self.forget_block(at)
+    }
+
+    /// The name of the entry's own transaction in the index.
+    fn transaction_id(&self, id: &[u8]) -> TransactionId {
+        self.prepared.transaction.unwrap_or_else(|| values::transaction_id(id))
     }
 
     fn find_issued(&self, ca: &Label, serial: &Serial) -> Result<Option<Subject>, Stop> {

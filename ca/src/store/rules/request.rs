@@ -2,7 +2,6 @@
 
 use super::super::keys;
 use super::super::values::request::{self, RequestRow, count, with_moment, without_moment};
-use super::super::values::transaction_id;
 use super::super::view::View;
 use super::Rules;
 use super::refusal::conflict;
@@ -17,7 +16,7 @@ use crate::record::{Label, Transaction};
 /// The most octets of a request's key, subject, alternative names and extensions together.
 const MAX_REQUEST: usize = 64 << 10;
 
-impl<V: View> Rules<V> {
+impl<V: View> Rules<'_, V> {
     pub(super) fn check_requested(&self, at: Timestamp, pending: &PendingRequest) -> Result<()> {
         let PendingRequest { transaction, incarnation, request } = pending;
         self.check_transaction(at, Some(transaction))?;
@@ -95,7 +94,7 @@ impl<V: View> Rules<V> {
 
     /// Whether a certificate may be issued in this transaction because an administrator approved its request.
     pub(super) fn is_approved(&self, at: Timestamp, transaction: &Transaction) -> Result<bool> {
-        let known = self.view.transaction(&transaction_id(&transaction.id));
+        let known = self.view.transaction(&self.transaction_id(&transaction.id));
         if !known.is_some_and(|known| known.is_request && known.expires > at) {
             return Ok(false);
         }
@@ -133,7 +132,7 @@ impl<V: View> Rules<V> {
         offset: u64,
     ) -> Result<()> {
         self.open_request(transaction, offset)?;
-        let key = keys::joined(&transaction_id(&transaction.id));
+        let key = keys::joined(&self.transaction_id(&transaction.id));
         self.view.put(key, request.octets().to_vec());
         let Some(row) = self.request(request)? else { return Ok(()) };
         let row = RequestRow { joined: row.joined.saturating_add(1), ..row };
@@ -178,7 +177,7 @@ impl<V: View> Rules<V> {
     /// Ends the request of a transaction in which a certificate is issued, if there is one. The identifier is free then
     /// for the transaction of the certificate.
     pub(super) fn end_request(&mut self, transaction: &[u8]) -> Result<()> {
-        let id = transaction_id(transaction);
+        let id = self.transaction_id(transaction);
         let Some(state) = self.view.transaction(&id).filter(|state| state.is_request) else {
             return Ok(());
         };
@@ -195,7 +194,7 @@ impl<V: View> Rules<V> {
 
     /// The request of a transaction: its own, or the one that it joined.
     fn request_in(&self, transaction: &[u8]) -> Result<RequestId> {
-        let joined = self.view.value(&keys::joined(&transaction_id(transaction)))?;
+        let joined = self.view.value(&keys::joined(&self.transaction_id(transaction)))?;
         let joined = joined.and_then(|octets| octets.try_into().ok()).map(RequestId::new);
         Ok(joined.unwrap_or_else(|| RequestId::of(transaction)))
     }

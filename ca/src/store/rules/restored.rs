@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Account, AccountSecret, MAX_GIVEN_BACK, Restoration};
 
-impl<V: View> Rules<V> {
+impl<V: View> Rules<'_, V> {
     /// Makes up for what was recorded after the backup and is lost. Secrets and vendors' certificates may have been
     /// used since, so that they have no uses left, unless an administrator said that they keep them. Certificates may
     /// have been confirmed since, so that no confirmation is awaited any more; none is then revoked because its

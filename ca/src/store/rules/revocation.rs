@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::record::{Label, Reason, Revocation, RevokedEntry, Serial};
 
-impl<V: View> Rules<V> {
+impl<V: View> Rules<'_, V> {
     /// Refuses to revoke or hold a certificate that is revoked or on hold, except to revoke for good one that is on
     /// hold.
     pub(super) fn check_revoked(
@@ -82,7 +82,7 @@ impl<V: View> Rules<V> {
         if revocation.reason != Reason::CertificateHold
             && let Some(subject) = subject
         {
-            self.remove_from_expiring(subject)?;
+            self.end_certificate(subject)?;
         }
         let key = keys::unconfirmed(ca, serial);
         let Some(value) = self.view.value(&key)? else { return Ok(None) };

@@ -4,7 +4,7 @@ use super::super::keys;
 use super::super::numbers::{TRANSACTION_CHUNK, bucket_of};
 use super::super::values::{
     TransactionBlock, TransactionId, TransactionState, count_transactions, push_transaction,
-    read_transactions, transaction_id,
+    read_transactions,
 };
 use super::super::view::View;
 use super::Rules;
@@ -18,7 +18,7 @@ const MAX_TRANSACTION_ID: usize = 64;
 /// The most octets of a transaction's context.
 const MAX_CONTEXT: usize = 64 << 10;
 
-impl<V: View> Rules<V> {
+impl<V: View> Rules<'_, V> {
     pub(super) fn check_transaction(
         &self,
         at: Timestamp,
@@ -26,7 +26,7 @@ impl<V: View> Rules<V> {
     ) -> Result<()> {
         let Some(transaction) = transaction else { return Ok(()) };
         check_lengths(transaction)?;
-        match self.view.transaction(&transaction_id(&transaction.id)) {
+        match self.view.transaction(&self.transaction_id(&transaction.id)) {
             Some(known) if known.expires > at => Err(Error::denied(
                 Denial::TransactionInUse,
                 "the transaction identifier was used before: choose a new one",
@@ -54,7 +54,7 @@ impl<V: View> Rules<V> {
     }
 
     fn open(&mut self, transaction: &Transaction, offset: u64, opened: Opened) -> Result<()> {
-        let id = transaction_id(&transaction.id);
+        let id = self.transaction_id(&transaction.id);
         let bucket = bucket_of(transaction.expires);
         let number = self.view.blocks_in(bucket).saturating_sub(1);
         let mut block = TransactionBlock { bucket, number };

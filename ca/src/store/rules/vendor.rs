@@ -9,7 +9,7 @@ use crate::journal::encode_vendor;
 use crate::record::Label;
 use crate::record::{Vendor, no_vendor};
 
-impl<V: View> Rules<V> {
+impl<V: View> Rules<'_, V> {
     pub(super) fn check_vendor(&self, vendor: &Vendor) -> Result<()> {
         match self.view.value(&keys::vendor(&vendor.name))? {
             None => Ok(()),

@@ -4,12 +4,15 @@
 
 pub mod account;
 pub mod confirmation;
+pub mod ended;
+pub mod filing;
 pub mod holders;
 pub mod lists;
 mod read;
 pub mod request;
 pub mod restored;
 pub mod revocation;
+pub mod span;
 mod transaction;
 
 pub use read::{damaged, label};

@@ -9,7 +9,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::store::view::KeyValue;
 
 /// How long the lock of a database that was dropped is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(60);
@@ -54,12 +53,6 @@ impl Database {
             read(&value);
         }
         Ok(())
-    }
-
-    /// The last key in `from..until`, with its value; `None` if there is none.
-    pub fn last(&self, from: &[u8], until: &[u8]) -> Result<Option<KeyValue>> {
-        let last = guarded(|| self.0.range(from..until).next_back().transpose())?;
-        Ok(last.map(|(key, value)| KeyValue { key: key.to_vec(), value: value.to_vec() }))
     }
 
     /// Every key from `from` on, in order.

@@ -4,23 +4,32 @@
 //!
 //! Changes gather in memory, and go to the database some thousand keys at a time: one atomic batch, together with the
 //! position in the journal that they lead to. On start, the journal is replayed from that position. Gathering spares
-//! most of the work, as the same few values grow with every certificate.
+//! most of the work, as the same few values change with every certificate.
+//!
+//! By what certificates are found is the largest part, and never changes: so it goes to a file of its own, a span of
+//! some thousand certificates at a time. The database has the rows of those that do not fill a span yet.
 //!
 //! The database is not relied on. A sum over all keys and values is stored with the position, so that an index that
 //! lost something is noticed on opening and rebuilt. And once a write failed, as on a full disk, the database fails to
 //! read every page that it has not in memory: then the whole index is built in memory from the journal, and the
 //! database is left alone until the next start.
 
+mod by_number;
+mod certificates;
 pub mod changes;
 mod database;
+mod filed;
+mod hot;
 mod reached;
 mod serials;
+mod span_file;
 mod sum;
 mod tables;
 #[cfg(test)]
 mod tests;
 mod transactions;
 
+pub use certificates::Ending;
 pub use database::wait_until_released;
 pub use serials::MAX_OFFSET;
 pub use sum::IndexSum;
@@ -29,9 +38,12 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use super::position::Position;
-use changes::{Changes, Layered, Values, last_of, later};
+use changes::{Changes, Values};
 use database::{Batch, Database};
+use filed::{Filed, Span};
+use hot::Hot;
 use reached::Flushed;
+use span_file::{Appended, SpanFile};
 use tables::Tables;
 
 use crate::error::{Error, Result};
@@ -39,26 +51,36 @@ use crate::record::revoked::RevokedSet;
 use crate::record::{Label, Revocation, Serial};
 use crate::store::history::Mark;
 use crate::store::keys;
+use crate::store::numbers::{CHUNK, SPAN};
+use crate::store::values::filing::{decode_chunk, encode_chunk};
 use crate::store::values::{TransactionId, TransactionState};
-use crate::store::view::{KeyValue, SerialState};
+use crate::store::view::SerialState;
 
 /// A function that builds the whole index in memory, from the journal up to an offset.
 type Rebuild = dyn Fn(u64) -> Result<Index> + Send + Sync;
+
+/// The number of changed keys that gather in memory before they go to the database.
+const GATHERED: usize = 4096;
 
 /// The open index.
 pub struct Index {
     /// `None` for an index in memory.
     database: Option<Database>,
+    /// `None` for an index in memory.
+    span_file: Option<Mutex<SpanFile>>,
     state: RwLock<State>,
     flushed: Mutex<Flushed>,
+    /// A copy of values of the database.
+    hot: Hot,
     rebuild: OnceLock<Box<Rebuild>>,
 }
 
 struct State {
     /// The changes that the database does not have yet; every key and value, if the database is not used.
     recent: Values,
+    filed: Filed,
     tables: Tables,
-    /// The position that `recent` leads to.
+    /// The position that `recent` and `filed` lead to.
     reached: Mark,
     /// Whether `recent` has every key and value, and the database is not used.
     in_memory: bool,
@@ -97,7 +119,8 @@ impl Index {
     /// [`Error::Internal`] when the index is damaged, of another version or of another instance: delete and rebuild it.
     /// [`Error::Unavailable`] when another process has it open.
     pub fn open(folder: &Path, cache: u64, instance: [u8; 16]) -> Result<OpenedIndex> {
-        let index = Self::new(Some(Database::open(folder, cache)?), instance);
+        let database = Database::open(folder, cache)?;
+        let index = Self::new(Some((database, SpanFile::open(folder)?)), instance);
         let position = index.load(instance)?;
         Ok(OpenedIndex { index, position })
     }
@@ -107,18 +130,23 @@ impl Index {
         Self::new(None, [0; 16])
     }
 
-    fn new(database: Option<Database>, instance: [u8; 16]) -> Self {
-        let flushed = Flushed { instance, sum: IndexSum::default(), sequence: 0 };
+    fn new(disk: Option<(Database, SpanFile)>, instance: [u8; 16]) -> Self {
+        let sum = IndexSum::default();
+        let flushed = Flushed { instance, sum, sequence: 0, certificates: 0 };
+        let (database, span_file) = disk.unzip();
         let state = State {
             recent: Values::new(),
+            filed: Filed::default(),
             tables: Tables::default(),
             reached: Mark { sequence: 0, offset: 0 },
             in_memory: database.is_none(),
         };
         Self {
             database,
+            span_file: span_file.map(Mutex::new),
             state: RwLock::new(state),
             flushed: Mutex::new(flushed),
+            hot: Hot::default(),
             rebuild: OnceLock::new(),
         }
     }
@@ -144,7 +172,8 @@ impl Index {
             tracing::error!(%error, "the index cannot be built in memory: start again");
         });
         let built = built.map_err(|_| because)?;
-        state.recent = built.state.into_inner().unwrap_or_else(PoisonError::into_inner).recent;
+        let built = built.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        (state.recent, state.filed) = (built.recent, built.filed);
         state.in_memory = true;
         Ok(())
     }
@@ -158,10 +187,23 @@ impl Index {
             let (recent, database) = self.layers(|recent| recent.get(key).cloned());
             match (recent, database) {
                 (Some(recent), _) => Ok(recent),
-                (None, Some(database)) => database.value(key),
+                (None, Some(database)) => self.stored(database, key),
                 (None, None) => Ok(None),
             }
         })
+    }
+
+    /// The value of a key in the database, or the copy of it.
+    fn stored(&self, database: &Database, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let generation = match self.hot.value(key) {
+            Ok(value) => return Ok(Some(value)),
+            Err(generation) => generation,
+        };
+        let value = database.value(key)?;
+        if let Some(value) = &value {
+            self.hot.keep(generation, key, value);
+        }
+        Ok(value)
     }
 
     /// The state of the serial with this number; `None` if it was never reserved.
@@ -265,27 +307,37 @@ impl Index {
                 state.recent.insert(key, value);
             }
         }
-        let State { tables, recent, .. } = &mut *state;
-        tables.absorb(changes, recent);
+        state.filed.extend(std::mem::take(&mut changes.rows));
+        state.tables.absorb(changes);
     }
 
-    /// The number of changed keys that the database does not have yet; 0 if it is not used.
-    pub fn waiting(&self) -> usize {
-        self.read_state(|state| if state.in_memory { 0 } else { state.recent.len() })
+    /// Whether so much has gathered in memory that [`Self::apply`] should be called.
+    pub fn is_due(&self) -> bool {
+        self.read_state(|state| {
+            state.filed.is_due() || !state.in_memory && state.recent.len() >= GATHERED
+        })
     }
 
-    /// Hands every change to the database, if it is used, as one batch with `position`, to which the changes lead.
+    /// Seals the spans that are full. Hands every change to the database, if it is used, as one batch with `position`,
+    /// to which the changes lead.
     ///
     /// # Errors
-    /// [`Error::Internal`] when the index fails; the changes stay in memory.
+    /// [`Error::Internal`] when the index fails; [`Error::Unavailable`] when the disk fails. The changes stay in memory.
     pub fn apply(&self, position: &Position) -> Result<()> {
+        self.seal()?;
         let ((), Some(database)) = self.layers(|_| ()) else { return Ok(()) };
         let mut flushed = self.lock_flushed();
         let (mut batch, mut sum) = (Batch::default(), flushed.sum);
-        // INVARIANT: only the writer thread, which calls this, changes `recent`. So it is the same under the write lock
-        // below, and readers are not kept waiting while the database works.
+        // 1. The new spans become durable before the database says that they are there.
+        let known = usize::try_from(flushed.certificates / SPAN).map_err(Error::internal)?;
+        let spans = self.read_state(|state| state.filed.spans().get(known..).map(<[Span]>::to_vec));
+        let appended = self.append(&spans.unwrap_or_default(), known, &mut sum)?;
+        // 2. All changes of the database. INVARIANT: only the writer thread, which calls this, changes `recent` and
+        //    `filed`. So they are the same under the write lock below, and readers are not kept waiting while the
+        //    database works.
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        for (key, value) in &state.recent {
+        let chunks = changed_chunks(&state.filed, flushed.certificates);
+        for (key, value) in state.recent.iter().chain(&chunks) {
             database.read(key, |old| sum.subtract(key, old))?;
             match value {
                 Some(value) => {
@@ -295,18 +347,47 @@ impl Index {
                 None => batch.remove(key),
             }
         }
+        let certificates = state.filed.count();
         drop(state);
-        let applied = Flushed { sum, sequence: position.sequence, ..*flushed };
+        let applied = Flushed { sum, sequence: position.sequence, certificates, ..*flushed };
         // In the same batch: after a crash the database has the changes and the position that they lead to, or neither.
         batch.insert(&keys::position(), &reached::encode(&applied, position)?);
         database.apply(batch)?;
         *flushed = applied;
+        // Before the changes leave `recent`: until then no reader looks below them.
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        self.hot.forget(state.recent.keys());
+        drop(state);
+        if let Some(mut file) = self.lock_spans() {
+            file.keep(&appended);
+        }
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        // A reader may have left the disk meanwhile, and then `recent` is the whole index.
+        // A reader may have left the disk meanwhile, and then `recent` and `filed` are the whole index.
         if !state.in_memory {
             state.recent.clear();
+            state.filed.replace(known, appended.spans);
         }
         Ok(())
+    }
+
+    /// Seals the spans that are full. Readers wait only while a span takes the place of its rows.
+    fn seal(&self) -> Result<()> {
+        while let Some(span) = self.read_state(|state| state.filed.seal()) {
+            let span = span?;
+            self.state.write().unwrap_or_else(PoisonError::into_inner).filed.push(span);
+        }
+        Ok(())
+    }
+
+    /// Writes spans, of which the first has the number `known`, to their file, and adds them to the sum.
+    fn append(&self, spans: &[Span], known: usize, sum: &mut IndexSum) -> Result<Appended> {
+        let Some(file) = self.lock_spans() else {
+            return Err(Error::internal("an index in memory has no file of spans"));
+        };
+        for (number, span) in (known as u64..).zip(spans) {
+            sum.add(&keys::span(number), &span.octets()?);
+        }
+        file.append(spans)
     }
 
     /// Makes everything durable that the database has.
@@ -332,6 +413,12 @@ impl Index {
             for (key, value) in &state.recent {
                 sum.add(key, value.as_deref().unwrap_or_default());
             }
+            for (number, span) in (0..).zip(state.filed.spans()) {
+                sum.add(&keys::span(number), &span.octets().unwrap_or_default());
+            }
+            for (key, value) in changed_chunks(&state.filed, 0) {
+                sum.add(&key, value.as_deref().unwrap_or_default());
+            }
             Summed { sum, sequence: state.reached.sequence() }
         })
     }
@@ -343,23 +430,8 @@ impl Index {
 
     /// The size of the index on disk in octets; 0 if it is unknown.
     pub fn size_on_disk(&self) -> u64 {
-        self.database.as_ref().and_then(|database| database.size_on_disk().ok()).unwrap_or(0)
-    }
-
-    /// The last key in `from..until` of `recent` and the database; `None` if there is none.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] when the index fails.
-    pub(super) fn last(&self, from: &[u8], until: &[u8]) -> Result<Option<Layered>> {
-        self.persistently(|| {
-            let (recent, database) = self.layers(|recent| last_of(recent, from, until));
-            let stored = match database {
-                Some(database) => database.last(from, until)?,
-                None => None,
-            };
-            let stored = stored.map(|KeyValue { key, value }| Layered { key, value: Some(value) });
-            Ok(later(recent, stored))
-        })
+        let database = self.database.as_ref().and_then(|database| database.size_on_disk().ok());
+        database.unwrap_or(0) + self.lock_spans().map_or(0, |file| file.length())
     }
 
     /// Calls `read` with the tables, under the read lock.
@@ -367,36 +439,58 @@ impl Index {
         self.read_state(|state| read(&state.tables))
     }
 
-    /// Reads the whole database once: fills the tables, and compares the sum and the number of certificates with those
+    /// Reads database and spans once: fills the tables, and compares the sum and the number of certificates with those
     /// stored.
     fn load(&self, instance: [u8; 16]) -> Result<Option<Position>> {
-        let (mut sum, mut stored, mut tables) = (IndexSum::default(), None, Tables::default());
-        let mut certificates = 0u64;
-        let Some(database) = &self.database else { return Ok(None) };
+        let (Some(database), Some(mut file)) = (&self.database, self.lock_spans()) else {
+            return Ok(None);
+        };
+        let (mut sum, mut tables) = (IndexSum::default(), Tables::default());
         let position_key = keys::position();
+        let stored = database.value(&position_key)?;
+        let stored = stored.map(|stored| reached::decode(&stored, instance)).transpose()?;
+        let certificates = stored.as_ref().map_or(0, |(flushed, _)| flushed.certificates);
+        tables.serials.reserve(certificates);
+        // 1. The database.
+        let (mut tail, mut reserved) = (Vec::new(), Vec::new());
         let mut all = database.from(&[]);
         while let Some(pair) = all.next()? {
-            if pair.key() == position_key {
-                stored = Some(pair);
+            let (key, value) = (pair.key(), pair.value());
+            if key == position_key {
                 continue;
             }
-            sum.add(pair.key(), pair.value());
-            certificates += tables.load(pair.key(), pair.value());
+            sum.add(key, value);
+            tables.load(key, value);
+            if keys::read_filed(key).is_some() {
+                tail.extend(decode_chunk(value)?);
+            }
+            reserved.extend(keys::read_reserved(key).map(|offset| (offset, value.to_vec())));
         }
-        let Some(stored) = stored else {
+        let Some((flushed, position)) = stored else {
             return if sum == IndexSum::default() {
                 Ok(None)
             } else {
                 Err(Error::internal("the index has no position"))
             };
         };
-        let (flushed, position) = reached::decode(stored.value(), instance)?;
-        if flushed.sum != sum || position.certificates != certificates {
+        // 2. The spans, and the rows behind them. A serial was reserved before it was issued.
+        let mut spans = Vec::new();
+        file.read(certificates / SPAN, |octets, file, at| {
+            sum.add(&keys::span(spans.len() as u64), octets);
+            spans
+                .push(Span::read(octets, file, at, |number, offset| tables.issue(number, offset))?);
+            Ok(())
+        })?;
+        tail.iter().for_each(|row| tables.issue(row.number, row.offset));
+        reserved.iter().for_each(|(offset, value)| tables.count_unused(*offset, value));
+        let filed = Filed::new(spans, tail);
+        if flushed.sum != sum || filed.count() != certificates {
             return Err(Error::internal("the index does not add up"));
         }
+        drop(file);
         *self.lock_flushed() = flushed;
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        (state.tables, state.reached) = (tables, position.mark());
+        (state.tables, state.filed, state.reached) = (tables, filed, position.mark());
         Ok(Some(position))
     }
 
@@ -406,6 +500,10 @@ impl Index {
 
     fn lock_flushed(&self) -> MutexGuard<'_, Flushed> {
         self.flushed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_spans(&self) -> Option<MutexGuard<'_, SpanFile>> {
+        self.span_file.as_ref().map(|file| file.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Reads with `read`; if the database fails, builds the index in memory ([`Self::leave_disk`]) and reads once more.
@@ -423,4 +521,17 @@ impl Index {
             (read(&state.recent), database)
         })
     }
+}
+
+/// The keys of chunks that change when the database, which has the rows of the first `stored` certificates, gets the
+/// rows of all that are in no span.
+fn changed_chunks(filed: &Filed, stored: u64) -> Values {
+    let (sealed, mut changed) = (filed.sealed(), Values::new());
+    let stale = stored / SPAN * (SPAN / CHUNK)..stored.div_ceil(CHUNK).min(sealed / CHUNK);
+    changed.extend(stale.map(|chunk| (keys::filed(chunk), None)));
+    for chunk in stored.max(sealed) / CHUNK..filed.count().div_ceil(CHUNK) {
+        let rows = filed.rows(chunk * CHUNK, (chunk + 1) * CHUNK);
+        changed.insert(keys::filed(chunk), Some(encode_chunk(rows)));
+    }
+    changed
 }

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::journal::Frontier;
 
 /// The version of the form of keys and values. An index of another version is rebuilt.
-const FORMAT: u32 = 6;
+const FORMAT: u32 = 7;
 
 /// The state of the database under the index.
 #[derive(Clone, Copy)]
@@ -20,6 +20,9 @@ pub struct Flushed {
     pub sum: IndexSum,
     /// The sequence number of the first entry that the database does not have.
     pub sequence: u64,
+    /// The number of certificates whose rows are on disk: those of full spans in the file of spans, the others in the
+    /// database.
+    pub certificates: u64,
 }
 
 #[derive(Encode, Decode)]
@@ -83,5 +86,6 @@ pub fn decode(octets: &[u8], instance: [u8; 16]) -> Result<(Flushed, Position)> 
         frontier,
         certificates: meta.certificates,
     };
-    Ok((Flushed { instance, sum, sequence: meta.sequence }, position))
+    let Meta { sequence, certificates, .. } = meta;
+    Ok((Flushed { instance, sum, sequence, certificates }, position))
 }

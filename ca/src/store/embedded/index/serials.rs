@@ -23,6 +23,16 @@ impl Default for SerialTable {
 }
 
 impl SerialTable {
+    /// Makes room for this many serials.
+    pub fn reserve(&mut self, count: u64) {
+        // A sixteenth more than its share fits into almost every shard.
+        let share = usize::try_from(count).unwrap_or(0) / SHARDS;
+        let slots = (share + share / 16).saturating_mul(8) / 7;
+        for shard in self.0.iter_mut().filter(|shard| shard.slots.len() < slots) {
+            shard.resize(slots);
+        }
+    }
+
     /// The state of the serial with this number; `None` if it was never reserved.
     pub fn state(&self, number: u64) -> Option<SerialState> {
         self.0.get(shard_of(number))?.find(number)
@@ -90,7 +100,10 @@ impl Shard {
     }
 
     fn grow(&mut self) {
-        let capacity = self.slots.len() + self.slots.len() / 4 + 8;
+        self.resize(self.slots.len() + self.slots.len() / 4 + 8);
+    }
+
+    fn resize(&mut self, capacity: usize) {
         let old = std::mem::replace(&mut self.slots, vec![[0; 3]; capacity]);
         for packed in old {
             if let (low, Some(_)) = unpack(&packed)

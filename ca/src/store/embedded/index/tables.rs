@@ -4,14 +4,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::changes::{Changes, Values};
+use super::by_number::ByNumber;
+use super::changes::Changes;
 use super::serials::SerialTable;
 use super::transactions::TransactionTable;
 use crate::record::Label;
 use crate::record::revoked::RevokedSet;
-use crate::store::keys::{self, Space};
-use crate::store::numbers::{Bucket, Day};
-use crate::store::values::lists::{numbered, serial_numbers};
+use crate::store::keys;
+use crate::store::numbers::Bucket;
+use crate::store::values::lists::serial_numbers;
 use crate::store::values::{read_transactions, revocation};
 use crate::store::view::SerialState;
 
@@ -20,52 +21,20 @@ use crate::store::view::SerialState;
 pub struct Tables {
     /// Every reserved and issued serial, by its number.
     pub serials: SerialTable,
+    /// The number of unused serials of each reservation that has any, by the offset of its entry.
+    pub unused: ByNumber<u32>,
     /// The transactions that are not forgotten.
     pub transactions: TransactionTable,
     /// The number of blocks of transactions in each bucket.
     pub buckets: BTreeMap<Bucket, u32>,
-    /// For each day on which certificates end, the offset in its last key.
-    pub days: HashMap<Day, u64>,
     /// The revoked and held certificates of each CA.
     pub revoked: HashMap<Label, RevokedSet>,
-    /// The search keys of the last span: each new certificate changes several of its values.
-    search: SearchSpan,
-}
-
-/// The values of search keys of one span, by part.
-#[derive(Default)]
-struct SearchSpan {
-    span: u64,
-    values: HashMap<u8, Vec<u8>>,
 }
 
 impl Tables {
-    /// The value of search keys of a part of a span; `None` if there is none, or the span is not the last one.
-    pub fn search(&self, span: u64, part: u8) -> Option<&Vec<u8>> {
-        self.search.values.get(&part).filter(|_| self.search.span == span)
-    }
-
-    fn set_search(&mut self, span: u64, part: u8, value: Vec<u8>) {
-        if span > self.search.span {
-            self.search = SearchSpan { span, values: HashMap::new() };
-        }
-        if span == self.search.span {
-            self.search.values.insert(part, value);
-        }
-    }
-
-    /// Fills the tables from a key of the database and its value. Returns the number of issued certificates in the
-    /// value, which is 0 for a key of another kind.
-    pub fn load(&mut self, key: &[u8], value: &[u8]) -> u64 {
-        let starts = |space: Space| key.starts_with(&space.prefix());
-        if starts(Space::Order) {
-            let mut count = 0;
-            for certificate in numbered(value) {
-                self.serials.set(certificate.number, SerialState::Issued(certificate.offset));
-                count += 1;
-            }
-            return count;
-        }
+    /// Fills the tables from a key of the database and its value. Reserved serials come first, then those that are
+    /// issued ([`Self::issue`]), then [`Self::count_unused`].
+    pub fn load(&mut self, key: &[u8], value: &[u8]) {
         if let Some(offset) = keys::read_reserved(key) {
             for number in serial_numbers(value) {
                 self.serials.set(number, SerialState::Reserved(offset));
@@ -74,10 +43,6 @@ impl Tables {
             if let Ok(entry) = revocation::decode(id.serial, value) {
                 self.revoked.entry(id.ca).or_default().insert(&entry);
             }
-        } else if let Some((span, part)) = keys::read_search(key) {
-            self.set_search(span, part, value.to_vec());
-        } else if let Some((day, offset)) = keys::read_expiring(key) {
-            self.days.insert(day, offset);
         } else if let Some(block) = keys::read_transactions(key) {
             self.buckets.insert(block.bucket, block.number.saturating_add(1));
             for (id, transaction) in read_transactions(value, block) {
@@ -89,14 +54,31 @@ impl Tables {
                 }
             }
         }
-        0
     }
 
-    /// Makes the changes of a group. Values of search keys also go to `recent`, the changes that the database does not
-    /// have yet.
-    pub fn absorb(&mut self, changes: Changes, recent: &mut Values) {
+    /// Sets that the serial with this number is issued, by the entry at an offset.
+    pub fn issue(&mut self, number: u64, offset: u64) {
+        self.serials.set(number, SerialState::Issued(offset));
+    }
+
+    /// Counts the unused serials among the numbers in the value of a reservation.
+    pub fn count_unused(&mut self, reserved: u64, value: &[u8]) {
+        let numbers = serial_numbers(value).map(|number| self.serials.state(number));
+        let unused = numbers.filter(|state| *state == Some(SerialState::Reserved(reserved)));
+        self.unused.insert(reserved, u32::try_from(unused.count()).unwrap_or(u32::MAX));
+    }
+
+    /// Makes the changes of a group.
+    pub fn absorb(&mut self, changes: Changes) {
         for (number, state) in changes.serials {
             self.serials.set(number, state);
+        }
+        for (reserved, unused) in changes.unused {
+            if unused == 0 {
+                self.unused.remove(&reserved);
+            } else {
+                self.unused.insert(reserved, unused);
+            }
         }
         for (id, transaction) in changes.transactions {
             match transaction {
@@ -110,11 +92,6 @@ impl Tables {
             } else {
                 self.buckets.insert(bucket, blocks);
             }
-        }
-        self.days.extend(changes.days);
-        for ((span, part), value) in changes.search {
-            recent.insert(keys::search(span, part), Some(value.clone()));
-            self.set_search(span, part, value);
         }
         for (id, entry) in changes.revoked {
             let set = self.revoked.entry(id.ca).or_default();

@@ -112,7 +112,6 @@ fn an_index_that_leaves_the_disk_holds_the_same() {
     index.apply(&Position { sequence: 2, offset: 64, ..Position::beginning() }).unwrap();
     assert_eq!(index.value(&key(5)).unwrap(), None);
     assert_eq!(index.value(&key(7)).unwrap(), Some(vec![3]));
-    assert_eq!(index.last(&key(4), &key(6)).unwrap().map(|found| found.key), Some(key(4)));
     assert_eq!((contents(&index).len(), index.sum().sequence, index.applied()), (98, 2, 0));
 }
 
@@ -126,8 +125,7 @@ fn layers_cover_each_other_in_order() {
         view.put(key(5), vec![9]);
         view.put(key(200), vec![8]);
         assert_eq!(view.value(&key(4)).unwrap(), None);
-        let last = KeyValue { key: key(5), value: vec![9] };
-        assert_eq!(view.last(&key(0), &key(6)).unwrap(), Some(last));
+        assert_eq!(view.value(&key(5)).unwrap(), Some(vec![9]));
         assert_eq!(index.value(&key(5)).unwrap(), Some(vec![1; 20]));
     });
     let mut seen = Vec::new();
@@ -140,4 +138,27 @@ fn layers_cover_each_other_in_order() {
     let expected: Vec<(u64, usize)> =
         [(2, 20), (5, 1)].into_iter().chain((6..100).map(|n| (n, 20))).chain([(200, 1)]).collect();
     assert_eq!(seen, expected);
+}
+
+#[test]
+fn an_index_of_another_version_does_not_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let position = filled(folder.path());
+    let database = Database::open(folder.path(), CACHE).unwrap();
+    let stored = database.value(&keys::position()).unwrap().unwrap();
+    // The first field of a CBOR array of eight.
+    assert_eq!(stored[..2], [0x88, 7]);
+    for version in [7, 6, 8] {
+        let mut other = stored.clone();
+        other[1] = version;
+        let mut batch = Batch::default();
+        batch.insert(&keys::position(), &other);
+        database.apply(batch).unwrap();
+        let found = reached::decode(&other, [7; 16]).map(|(_, position)| position);
+        assert_eq!(found.ok(), (version == 7).then(|| position.clone()), "{version}");
+    }
+    database.flush().unwrap();
+    drop(database);
+    let refused = Index::open(folder.path(), CACHE, [7; 16]).map(|_| ()).unwrap_err();
+    assert!(refused.to_string().contains("another version"), "{refused}");
 }

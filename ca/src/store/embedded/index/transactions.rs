@@ -3,9 +3,9 @@
 //!
 //! The table is in memory, takes 24 octets a slot, and is filled from the index on start.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 
+use super::by_number::ByNumber;
 use super::serials::MAX_OFFSET;
 use crate::store::numbers::{bucket_of, from_ordered, ordered};
 use crate::store::values::{TransactionBlock, TransactionId, TransactionState};
@@ -25,7 +25,7 @@ const NUMBER: u32 = 41;
 #[derive(Default)]
 pub struct TransactionTable {
     key: RandomState,
-    slots: HashMap<u64, Slot, BuildHasherDefault<Identity>>,
+    slots: ByNumber<Slot>,
 }
 
 #[derive(Clone, Copy)]
@@ -75,26 +75,6 @@ fn unpack(slot: &Slot) -> TransactionState {
         is_request: packed & REQUEST != 0,
         // A transaction is in a block of the bucket in which it expires.
         block: TransactionBlock { bucket: bucket_of(expires), number: (packed >> NUMBER) as u32 },
-    }
-}
-
-/// A hasher for keys that are hashes already.
-#[derive(Default)]
-struct Identity(u64);
-
-impl Hasher for Identity {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, octets: &[u8]) {
-        for octet in octets {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*octet);
-        }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
     }
 }
 

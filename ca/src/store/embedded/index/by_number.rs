@@ -1,0 +1,27 @@
+//! Hash tables by numbers that are spread evenly already, or of which nobody chooses many.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// A hash table by numbers.
+pub type ByNumber<T> = HashMap<u64, T, BuildHasherDefault<Identity>>;
+
+/// A hasher for numbers that need no hashing.
+#[derive(Default)]
+pub struct Identity(u64);
+
+impl Hasher for Identity {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, octets: &[u8]) {
+        for octet in octets {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*octet);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+}

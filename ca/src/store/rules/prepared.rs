@@ -1,0 +1,38 @@
+//! What is computed of an entry before its turn comes: by the thread that asks for the record, and in a rebuild by one of
+//! many. The writer, which works alone, need not.
+
+use crate::journal::Entry;
+use crate::record::search::SearchKey;
+use crate::store::numbers::search_number;
+use crate::store::values::{TransactionId, transaction_id};
+
+/// What was computed of an entry.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Prepared {
+    /// The numbers of the search keys of the certificate that the entry issues.
+    pub search: Box<[u32]>,
+    /// The name in the index of the entry's transaction, if it has one.
+    pub transaction: Option<TransactionId>,
+}
+
+impl Prepared {
+    /// Computes what can be computed of the entry alone.
+    pub fn of(entry: &Entry) -> Self {
+        let search = match entry {
+            Entry::Issued(issued) => SearchKey::of(&issued.certificate)
+                .iter()
+                .map(|key| search_number(key.fingerprint()))
+                .collect(),
+            _ => Box::default(),
+        };
+        let id: Option<&[u8]> = match entry {
+            Entry::Issued(issued) => issued.transaction.as_ref().map(|of| of.id.as_slice()),
+            Entry::Revoked { transaction, .. } => transaction.as_ref().map(|of| of.id.as_slice()),
+            Entry::Requested(pending) => Some(&pending.transaction.id),
+            Entry::Joined { transaction, .. } => Some(&transaction.id),
+            Entry::Confirmed { transaction } => Some(transaction),
+            _ => None,
+        };
+        Self { search, transaction: id.map(transaction_id) }
+    }
+}
