@@ -1,4 +1,4 @@
-//! Opened secrets of accounts, kept for a minute, so that the messages of one enrolment pay for one key agreement (ADR 20).
+//! Opened secrets of accounts, kept for a minute, so that the messages of one enrolment pay for one key agreement (ADR 21).
 //!
 //! What is kept is what opening the same box would give: a secret is found only together with the very box that the account has now.
 
