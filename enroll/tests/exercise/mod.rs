@@ -242,7 +242,7 @@ impl Place {
             3 => Verdict::Withdrawn,
             _ => return Some(within),
         };
-        let decision = Decision { verdict, actor: "administrator".into(), words: None };
+        let decision = Decision { verdict, actor: "administrator".into(), comment: None };
         // A request that waits already is joined, whichever transaction it came with.
         let waiting = self.service.authority().waiting(&within.transaction).ok()??;
         if waiting.decision.is_none() {
