@@ -456,7 +456,8 @@ mod tests {
         };
         let authorizer = authorizer.as_ref().map_or("POLICY".to_owned(), name);
         let mut text = format!("Authorizer: \"{authorizer}\"\nLicensees: {licensees}\n");
-        let _ = write!(text, "Conditions: true -> \"{}\";\n", ["no", "low", "mid", "yes"][*value]);
+        let value = ["no", "low", "mid", "yes"][*value];
+        let _ = writeln!(text, "Conditions: true -> \"{value}\";");
         text.into_bytes()
     }
 
