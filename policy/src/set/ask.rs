@@ -476,7 +476,11 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(4096))]
+        #![proptest_config(ProptestConfig {
+            cases: 4096,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
 
         /// Certificates as delegations answer as the same certificates as assertions, whatever is beside them.
         #[test]
