@@ -456,7 +456,8 @@ mod tests {
         };
         let authorizer = authorizer.as_ref().map_or("POLICY".to_owned(), name);
         let mut text = format!("Authorizer: \"{authorizer}\"\nLicensees: {licensees}\n");
-        let _ = write!(text, "Conditions: true -> \"{}\";\n", ["no", "low", "mid", "yes"][*value]);
+        let value = ["no", "low", "mid", "yes"][*value];
+        let _ = writeln!(text, "Conditions: true -> \"{value}\";");
         text.into_bytes()
     }
 
@@ -475,7 +476,11 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(4096))]
+        #![proptest_config(ProptestConfig {
+            cases: 4096,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
 
         /// Certificates as delegations answer as the same certificates as assertions, whatever is beside them.
         #[test]
