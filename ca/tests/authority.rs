@@ -32,8 +32,9 @@ use countersign_ca::record::{
 };
 use countersign_ca::x509::{Facts, to_pem};
 use countersign_ca::{
-    CertificateRequest, Clock, Denial, Error, FileKey, KeyAlgorithm, KeyFolder, KeyKind,
-    Passphrase, Requester, RollOptions, SubjectPublicKey, SystemClock, SystemEntropy, WantedKey,
+    CertificateRequest, Clock, Credential, Denial, Error, FileKey, KeyAlgorithm, KeyFolder,
+    KeyKind, Passphrase, Requester, RollOptions, SubjectPublicKey, SystemClock, SystemEntropy,
+    WantedKey,
 };
 
 fn openssl_verify(place: &Place, certificate: &[u8]) -> (bool, String) {
@@ -956,7 +957,7 @@ fn a_signer_that_is_remembered_is_verified_each_time_and_loses_its_rights_at_onc
         assert!(!awaits(&by(Ok(())).unwrap()));
     }
     // A wrong signature is wrong as before.
-    let wrong = Err(Error::unauthenticated("wrong"));
+    let wrong = Err(Error::Unauthenticated("wrong".into()));
     assert!(matches!(by(wrong), Err(Error::Unauthenticated(_))));
     authority.revoke(ca, serial, Reason::CertificateHold, None).unwrap();
     denied(by(Ok(())), Denial::SignerNotTrusted);
