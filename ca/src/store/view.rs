@@ -43,6 +43,9 @@ pub trait View {
     /// Changes a value in place. Without a value, `change` gets an empty one.
     fn edit<T>(&mut self, key: Key, change: impl FnOnce(&mut Vec<u8>) -> T) -> Result<T>;
 
+    /// Appends to a value. Without a value, the octets are the value.
+    fn append(&mut self, key: Key, octets: &[u8]) -> Result<()>;
+
     /// Visits the durable keys of a space in order. The changes of the group are not visited.
     fn scan_durable(&self, space: Space, visit: &mut Visit<'_>) -> Result<()>;
 

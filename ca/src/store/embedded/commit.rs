@@ -182,7 +182,8 @@ impl Committer {
         self.commit(group);
         self.writer.prepare();
         self.last_group = LastGroup { entries: count, took: started.elapsed() };
-        if self.shared.index.is_due() && Instant::now() >= self.retry {
+        // A failure is seen, and reported, when the changes are handed over.
+        if self.shared.index.is_due().unwrap_or(true) && Instant::now() >= self.retry {
             let _ = self.settle();
         }
     }

@@ -32,7 +32,13 @@ impl View for GroupView<'_> {
     fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         match self.changes.values.get(key) {
             Some(changed) => Ok(changed.clone()),
-            None => self.index.value(key),
+            None => {
+                let value = self.index.value(key)?;
+                Ok(match self.changes.appended.get(key) {
+                    Some(appended) => Some([&value.unwrap_or_default()[..], appended].concat()),
+                    None => value,
+                })
+            }
         }
     }
 
@@ -40,19 +46,25 @@ impl View for GroupView<'_> {
         let length = |value: Option<&Vec<u8>>| value.map_or(0, Vec::len);
         match self.changes.values.get(key) {
             Some(changed) => Ok(length(changed.as_ref())),
-            None => Ok(length(self.index.value(key)?.as_ref())),
+            None => Ok(self.index.length(key)? + length(self.changes.appended.get(key))),
         }
     }
 
     fn put(&mut self, key: Key, value: Vec<u8>) {
+        self.changes.appended.remove(&key);
         self.changes.values.insert(key, Some(value));
     }
 
     fn remove(&mut self, key: Key) {
+        self.changes.appended.remove(&key);
         self.changes.values.insert(key, None);
     }
 
     fn edit<T>(&mut self, key: Key, change: impl FnOnce(&mut Vec<u8>) -> T) -> Result<T> {
+        if self.changes.appended.contains_key(&key) {
+            let value = self.value(&key)?.unwrap_or_default();
+            self.put(key.clone(), value);
+        }
         let value = match self.changes.values.entry(key) {
             Slot::Occupied(changed) => changed.into_mut(),
             Slot::Vacant(vacant) => {
@@ -61,6 +73,15 @@ impl View for GroupView<'_> {
             }
         };
         Ok(change(value.get_or_insert_default()))
+    }
+
+    fn append(&mut self, key: Key, octets: &[u8]) -> Result<()> {
+        // A value that the index has in memory is not copied, but grows there when the group is durable.
+        if !self.changes.values.contains_key(&key) && self.index.has_in_memory(&key) {
+            self.changes.appended.entry(key).or_default().extend_from_slice(octets);
+            return Ok(());
+        }
+        self.edit(key, |value| value.extend_from_slice(octets))
     }
 
     fn scan_durable(&self, space: Space, visit: &mut Visit<'_>) -> Result<()> {

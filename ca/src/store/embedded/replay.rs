@@ -96,8 +96,13 @@ struct Decoded {
     is_whole: bool,
 }
 
-/// A piece to decode, and where to send its entries.
-type Job = (Piece, SyncSender<Decoded>);
+/// Work for the threads that decode.
+enum Job {
+    /// Decode this piece, and send its entries there.
+    Decode(Piece, SyncSender<Decoded>),
+    /// Free the memory of entries that were applied.
+    Forget(Vec<Ready>),
+}
 
 impl<'a> Replay<'a> {
     /// A replay from `position`, up to which `index` is complete. The heads must be in the order of their sizes.
@@ -143,9 +148,8 @@ impl<'a> Replay<'a> {
         let mut cutter = Cutter::new(&self.journal.file, offset, sequence, self.end);
         if self.threads < 2 || self.end.saturating_sub(offset) < ALONE {
             while let Some(piece) = cutter.next_piece()? {
-                let decoded = decode(&piece);
-                let is_whole = decoded.is_whole;
-                self.apply(decoded.entries)?;
+                let Decoded { entries, is_whole } = decode(&piece);
+                self.apply(&entries)?;
                 progress(self.position.offset);
                 if !is_whole {
                     break;
@@ -171,12 +175,13 @@ impl<'a> Replay<'a> {
                         break;
                     };
                     let (to, from) = sync_channel(1);
-                    jobs.send((piece, to)).map_err(Error::internal)?;
+                    jobs.send(Job::Decode(piece, to)).map_err(Error::internal)?;
                     pending.push_back(from);
                 }
                 let Some(next) = pending.pop_front() else { return Ok(()) };
                 let Decoded { entries, is_whole } = next.recv().map_err(Error::internal)?;
-                self.apply(entries)?;
+                self.apply(&entries)?;
+                jobs.send(Job::Forget(entries)).map_err(Error::internal)?;
                 progress(self.position.offset);
                 if !is_whole {
                     return Ok(());
@@ -200,25 +205,25 @@ impl<'a> Replay<'a> {
                 Step::Entry { offset, payload, envelope } => {
                     let end = offset + frame_length(payload);
                     let ready = Ready::new(envelope.open()?, payload, offset, end);
-                    self.apply(vec![ready])?;
+                    self.apply(&[ready])?;
                 }
             }
         }
     }
 
     /// Applies entries that follow each other.
-    fn apply(&mut self, entries: Vec<Ready>) -> Result<()> {
+    fn apply(&mut self, entries: &[Ready]) -> Result<()> {
         let mut changes = Changes::default();
         for ready in entries {
             // The entry of a restore scans the index, which must have everything before.
             if matches!(ready.entry, Entry::Restored(_)) {
                 self.index.absorb(std::mem::take(&mut changes), self.position.mark());
             }
-            self.apply_one(&mut changes, &ready)?;
+            self.apply_one(&mut changes, ready)?;
             self.compare_with_heads()?;
         }
         self.index.absorb(changes, self.position.mark());
-        if self.index.is_due() {
+        if self.index.is_due()? {
             self.index.apply(&self.position)?;
         }
         Ok(())
@@ -274,8 +279,12 @@ impl<'a> Replay<'a> {
 
 impl Ready {
     fn new(recorded: Recorded, payload: &[u8], offset: u64, end: u64) -> Self {
-        let Recorded { at, entry, .. } = recorded;
+        let Recorded { at, mut entry, .. } = recorded;
         let prepared = Prepared::of(&entry);
+        // The rules go by what was prepared of it.
+        if let Entry::Issued(issued) = &mut entry {
+            issued.certificate = Vec::new();
+        }
         Self { offset, end, leaf: leaf_hash(payload), at, entry, prepared }
     }
 }
@@ -284,9 +293,12 @@ impl Ready {
 fn decode_pieces(work: &Mutex<Receiver<Job>>) {
     loop {
         let job = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok((piece, to)) = job else { return };
-        // If nobody waits any more, something was wrong with a piece before this one.
-        let _ = to.send(decode(&piece));
+        match job {
+            // If nobody waits any more, something was wrong with a piece before this one.
+            Ok(Job::Decode(piece, to)) => drop(to.send(decode(&piece))),
+            Ok(Job::Forget(entries)) => drop(entries),
+            Err(_) => return,
+        }
     }
 }
 

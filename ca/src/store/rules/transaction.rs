@@ -70,7 +70,9 @@ impl<V: View> Rules<'_, V> {
             is_request: opened == Opened::Request,
             block,
         };
-        self.view.edit(key, |value| push_transaction(value, &id, &state))?;
+        let mut record = Vec::with_capacity(64);
+        push_transaction(&mut record, &id, &state);
+        self.view.append(key, &record)?;
         self.view.set_blocks_in(bucket, block.number.saturating_add(1));
         self.view.set_transaction(id, Some(state));
         Ok(())

@@ -60,7 +60,11 @@ use crate::store::view::SerialState;
 type Rebuild = dyn Fn(u64) -> Result<Index> + Send + Sync;
 
 /// The number of changed keys that gather in memory before they go to the database.
-const GATHERED: usize = 4096;
+const GATHERED: usize = 16_384;
+/// The number of sealed spans that gather in memory before they are written. A transaction that ends meanwhile never
+/// reaches the database, which would write some times its octets. After a crash, the journal is replayed from before
+/// them.
+const GATHERED_SPANS: u64 = 8;
 
 /// The open index.
 pub struct Index {
@@ -193,6 +197,27 @@ impl Index {
         })
     }
 
+    /// The length of the value of a key in octets; 0 without a value.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the index fails.
+    pub fn length(&self, key: &[u8]) -> Result<usize> {
+        let recent = self.read_state(|state| {
+            let recent = state.recent.get(key);
+            recent.map(|value| value.as_ref().map_or(0, Vec::len))
+        });
+        match recent {
+            Some(length) => Ok(length),
+            None => Ok(self.value(key)?.map_or(0, |value| value.len())),
+        }
+    }
+
+    /// Whether the index has a value of a key among the changes that the database does not have yet. Only the writer
+    /// thread may rely on it.
+    pub fn has_in_memory(&self, key: &[u8]) -> bool {
+        self.read_state(|state| matches!(state.recent.get(key), Some(Some(_))))
+    }
+
     /// The value of a key in the database, or the copy of it.
     fn stored(&self, database: &Database, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let generation = match self.hot.value(key) {
@@ -307,15 +332,31 @@ impl Index {
                 state.recent.insert(key, value);
             }
         }
+        // INVARIANT: a value that a group appends to is in `recent` until the group is absorbed: only the writer thread
+        // empties `recent`, and a reader that leaves the disk fills it.
+        for (key, appended) in std::mem::take(&mut changes.appended) {
+            if let Some(value) = state.recent.entry(key).or_default() {
+                value.extend_from_slice(&appended);
+            }
+        }
         state.filed.extend(std::mem::take(&mut changes.rows));
         state.tables.absorb(changes);
     }
 
-    /// Whether so much has gathered in memory that [`Self::apply`] should be called.
-    pub fn is_due(&self) -> bool {
-        self.read_state(|state| {
-            state.filed.is_due() || !state.in_memory && state.recent.len() >= GATHERED
-        })
+    /// Seals the spans that are full. Returns whether so much has gathered in memory that [`Self::apply`] should be
+    /// called.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when a span cannot be sealed.
+    pub fn is_due(&self) -> Result<bool> {
+        if self.read_state(|state| state.filed.is_due()) {
+            self.seal()?;
+        }
+        let written = self.lock_flushed().certificates / SPAN;
+        Ok(self.read_state(|state| {
+            let gathered = (state.filed.spans().len() as u64).saturating_sub(written);
+            !state.in_memory && (state.recent.len() >= GATHERED || gathered >= GATHERED_SPANS)
+        }))
     }
 
     /// Seals the spans that are full. Hands every change to the database, if it is used, as one batch with `position`,
@@ -338,13 +379,19 @@ impl Index {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         let chunks = changed_chunks(&state.filed, flushed.certificates);
         for (key, value) in state.recent.iter().chain(&chunks) {
-            database.read(key, |old| sum.subtract(key, old))?;
+            let mut is_stored = false;
+            database.read(key, |old| {
+                is_stored = true;
+                sum.subtract(key, old);
+            })?;
             match value {
                 Some(value) => {
                     sum.add(key, value);
                     batch.insert(key, value);
                 }
-                None => batch.remove(key),
+                None if is_stored => batch.remove(key),
+                // It came and went in memory.
+                None => {}
             }
         }
         let certificates = state.filed.count();
