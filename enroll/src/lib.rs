@@ -16,7 +16,9 @@
 pub mod ber;
 pub mod certs_only;
 pub mod cmp;
+pub(crate) mod legible;
 pub mod request;
+pub mod scep;
 pub mod transport;
 
 pub use transport::share::Sender;
