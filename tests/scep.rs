@@ -18,7 +18,7 @@ use common::der::seq;
 use common::scep::{
     CertRep, Client, Draft, ENABLED, GET_CERT, GET_CRL, POLL, RENEWAL, REQUEST, fetch_certificates,
 };
-use common::{Instance, Peer, at_another_time, wait_for};
+use common::{Instance, Peer, wait_for};
 
 /// The profile of gateways, with approval.
 const APPROVAL: &str = "[profiles.gateway]\napproval = true";
@@ -202,9 +202,11 @@ fn a_certificate_of_ours_renews_by_either_type_and_no_name_is_added() {
 
 #[test]
 fn each_refusal_says_what_to_change_and_the_server_goes_on() {
-    let instance = Instance::start_with(&[ENABLED, ("cmp", "lock_after = 3")]);
-    fetch_certificates(&instance, "/scep");
+    let mut instance = Instance::start_with(&[ENABLED, ("cmp", "lock_after = 3")]);
+    instance.stop();
     instance.ok(&["ca", "add", "other", "--subject", "CN=Other issuing CA"]);
+    instance.serve();
+    fetch_certificates(&instance, "/scep");
     let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
     let client = Client::rsa(&instance, "gw1");
     let good = || client.csr("gw1.example.net", "DNS:gw1.example.net", &challenge(&peer));
@@ -229,8 +231,9 @@ fn each_refusal_says_what_to_change_and_the_server_goes_on() {
     let broken = {
         let message = client.message(&Draft::new(REQUEST, "1", good()));
         let mut enveloped = fs::read(instance.file("enveloped")).unwrap();
-        let last = enveloped.len() - 1;
-        enveloped[last] ^= 1;
+        // This changes the last octet of the last block, which is the padding's length.
+        let before_last = enveloped.len() - 17;
+        enveloped[before_last] ^= 1;
         assert!(!message.is_empty());
         client.signed(&Draft::new(REQUEST, "1", Vec::new()), &enveloped)
     };
@@ -356,6 +359,187 @@ fn certificates_and_crls_are_looked_up() {
     fs::write(instance.file("crl.der"), crl).unwrap();
     let text = openssl(&instance, "crl -inform DER -in crl.der -noout -issuer -CAfile above.crt");
     assert!(text.contains("issuing CA"), "{text}");
-    let foreign = seq(&[&client.issuer_and_serial("ec.crt").0, &[2, 1, 1]]);
+    let foreign = seq(&[&Client::rsa(&instance, "gw2").issuer_and_serial("gw2.crt").0, &[2, 1, 1]]);
     refused(&client.send(&client.message(&Draft::new(GET_CRL, "0", foreign))), "4", "no CA");
+}
+
+#[test]
+fn the_next_ca_is_announced_while_it_waits_and_then_answers() {
+    let mut instance = site();
+    let capabilities = |instance: &Instance| {
+        let answer = instance.http("GET", "/scep?operation=GetCACaps&message=x", "", &[]).unwrap();
+        assert_eq!(answer.header("content-type"), Some("text/plain"));
+        String::from_utf8(answer.body).unwrap()
+    };
+    let usual = capabilities(&instance);
+    assert_eq!(usual, "AES\nSHA-256\nSHA-384\nSHA-512\nPOSTPKIOperation\nRenewal\nSCEPStandard\n");
+    instance.stop();
+    instance.ok(&["ca", "roll", "issuing", "--staged"]);
+    instance.serve();
+    assert_eq!(capabilities(&instance), format!("{usual}GetNextCACert\n"));
+    let next = instance.http("GET", "/scep?operation=GetNextCACert", "", &[]).unwrap();
+    assert_eq!(next.header("content-type"), Some("application/x-x509-next-ca-cert"));
+    fs::write(instance.file("next.der"), &next.body).unwrap();
+    openssl(
+        &instance,
+        "cms -verify -binary -inform DER -in next.der -CAfile trusted.crt -purpose any -out next.p7",
+    );
+    let printed = openssl(&instance, "pkcs7 -inform DER -in next.p7 -print_certs -noout");
+    assert!(printed.contains("issuing CA"), "{printed}");
+    // Once it is active, its own delegates answer, and the old ones still open what was encrypted for them.
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    instance.ok(&["ca", "activate", "issuing.2"]);
+    let client = Client::rsa(&instance, "gw1");
+    let csr = client.csr("gw1.example.net", "DNS:gw1.example.net", &challenge(&peer));
+    client.enrol("A1", csr);
+    let issuer = client.openssl("x509 -in NAME.crt -noout -issuer");
+    let before = client.issuer_and_serial("ra-enc.crt").0;
+    fetch_certificates(&instance, "/scep");
+    assert_ne!(client.issuer_and_serial("ra-enc.crt").0, before, "{issuer}");
+    assert_eq!(client.issuer_and_serial("gw1.crt").0, client.issuer_and_serial("ra-enc.crt").0);
+    let csr = client.csr("gw1.example.net", "DNS:gw1.example.net", "");
+    client.enrol("A2", csr);
+    assert_eq!(capabilities(&instance), usual);
+}
+
+#[test]
+fn without_its_line_scep_is_not_served_and_makes_no_certificates() {
+    let instance = Instance::start();
+    for path in ["/scep?operation=GetCACaps", "/cgi-bin/pkiclient.exe?operation=GetCACaps"] {
+        assert_eq!(instance.http("GET", path, "", &[]).unwrap().status, 404);
+    }
+    assert!(!instance.data().join("keys/issuing.scep-enc.key").exists());
+}
+
+#[test]
+fn a_message_comes_by_get_too_and_to_each_path() {
+    let instance = site();
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    let client = Client::rsa(&instance, "gw1");
+    for (number, path) in [
+        "/scep",
+        "/scep/",
+        "/scep/issuing",
+        "/scep/gateway",
+        "/scep/pkiclient.exe",
+        "/scep/issuing/pkiclient.exe",
+        "/cgi-bin/pkiclient.exe",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let csr = client.csr("gw1.example.net", "DNS:gw1.example.net", &challenge(&peer));
+        let message = client.message(&Draft::new(REQUEST, &format!("A{number}"), csr));
+        let posted = client.send_to(path, &message);
+        let base64 = data_encoding::BASE64.encode(&message).replace('+', "%2B").replace('=', "%3D");
+        let query = format!("{path}?operation=PKIOperation&message={base64}");
+        let got = common::scep::read(&instance, &instance.http("GET", &query, "", &[]).unwrap());
+        assert_eq!(client.certificates(&got), client.certificates(&posted), "{path}");
+    }
+    assert_eq!(instance.certificates("gw1").len(), 7);
+}
+
+#[test]
+fn certmonger_enrols_resubmits_and_rekeys() {
+    let instance = site();
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    let script = format!(
+        "/usr/lib/certmonger/certmonger-session -n >certmonger.log 2>&1 & daemon=$!\n\
+         await() {{ for try in $(seq 600); do \"$@\" && return; sleep 0.2; done; getcert list -s; cat certmonger.log; kill $daemon; exit 1; }}\n\
+         answers() {{ getcert list -s >/dev/null 2>&1; }}\n\
+         issued() {{ getcert list -s -i r | grep -q 'status: MONITORING' && ! cmp -s cm.crt before.crt; }}\n\
+         touch before.crt; await answers\n\
+         getcert add-scep-ca -s -c c -u http://{}/scep || exit 1\n\
+         getcert request -s -c c -I r -f $PWD/cm.crt -k $PWD/cm.key -N CN=gw1.example.net -D gw1.example.net -L {} || exit 1\n\
+         await issued; cp cm.crt before.crt\n\
+         getcert resubmit -s -i r || exit 1; await issued; cp cm.crt before.crt\n\
+         getcert rekey -s -i r || exit 1; await issued\n\
+         kill $daemon\n",
+        instance.address,
+        challenge(&peer)
+    );
+    let run = Command::new("dbus-run-session")
+        .args(["--", "sh", "-c", &script])
+        .env("HOME", instance.file("."))
+        .current_dir(instance.file("."))
+        .stdin(Stdio::null())
+        .output()
+        .expect("this test needs the packages `certmonger` and `dbus`: run `make deps`");
+    let text = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success(), "{text}\n{}", instance.log());
+    openssl(&instance, "verify -CAfile data/keys/root.crt -untrusted above.crt cm.crt");
+    assert_eq!(instance.certificates("gw1").len(), 3);
+}
+
+#[test]
+fn pyscep_enrols_asks_for_a_crl_and_reads_refusals() {
+    let mut instance = Instance::init(&["--algorithm", "rsa3072"]);
+    let path = instance.data().join("countersign.toml");
+    let text =
+        fs::read_to_string(&path).unwrap().replacen("[scep]\n", "[scep]\nenabled = true\n", 1);
+    fs::write(path, text).unwrap();
+    instance.serve();
+    fetch_certificates(&instance, "/scep");
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    let script = format!(
+        "from scep.Client.client import Client\n\
+         from scep.Client.signingrequest import SigningRequest\n\
+         usage = {{'digital_signature', 'key_encipherment'}}\n\
+         client = Client('http://{}/scep')\n\
+         identity, key = SigningRequest.generate_self_signed(cn='gw1.example.net', key_usage=usage)\n\
+         csr, _ = SigningRequest.generate_csr(cn='gw1.example.net', key_usage=usage, password='{}', private_key=key)\n\
+         done = client.enrol(csr, identity, key)\n\
+         print('enrolled', done.status, len(done.certificates))\n\
+         open('py.crt', 'wb').write(done.certificates[0].to_der())\n\
+         crl = client.get_crl(identity, key, 1)\n\
+         print('crl', crl.status)\n\
+         bad, _ = SigningRequest.generate_csr(cn='gw1.example.net', key_usage=usage, password='wrong', private_key=key)\n\
+         print('refused', client.enrol(bad, identity, key).fail_info)\n",
+        instance.address,
+        challenge(&peer)
+    );
+    let python =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-pyscep/bin/python");
+    let run = Command::new(&python)
+        .args(["-c", &script])
+        .current_dir(instance.file("."))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|e| panic!("`{}`: {e}; run `make deps`", python.display()));
+    let text = String::from_utf8_lossy(&run.stdout);
+    let errors = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{text}{errors}\n{}", instance.log());
+    for line in [
+        "enrolled PKIStatus.SUCCESS 1",
+        "crl PKIStatus.SUCCESS",
+        "refused FailInfo.BadMessageCheck",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    openssl(&instance, "x509 -inform DER -in py.crt -out py.pem");
+    openssl(&instance, "verify -CAfile data/keys/root.crt -untrusted above.crt py.pem");
+}
+
+#[test]
+fn micromdms_client_learns_that_its_algorithms_are_too_old() {
+    let instance = site();
+    let run = Command::new("scepclient")
+        .args([
+            "-server-url",
+            &format!("http://{}/scep", instance.address),
+            "-challenge",
+            "x",
+            "-cn",
+            "gw1",
+        ])
+        .args(["-private-key", "old.key", "-certificate", "old.crt"])
+        .current_dir(instance.file("."))
+        .stdin(Stdio::null())
+        .output()
+        .expect("this test needs the package `scep`: run `make deps`");
+    let text = [run.stdout, run.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    assert!(text.contains("badAlg"), "{text}\n{}", instance.log());
+    let log = instance.log();
+    assert!(log.contains("SHA-1") && log.contains("scepclient 2.1.0"), "{log}");
 }

@@ -93,7 +93,11 @@ pub fn fetch_certificates(instance: &Instance, path: &str) {
             _ => fs::write(instance.file("ra-sig.crt"), &pem).unwrap(),
         }
     }
-    fs::write(instance.file("above.crt"), above).unwrap();
+    fs::write(instance.file("above.crt"), &above).unwrap();
+    // `openssl cms` looks for the issuers of a signer among the trusted ones only.
+    let root = fs::read_to_string(instance.root()).unwrap();
+    assert!(above.contains(root.trim()), "the root is among the certificates");
+    fs::write(instance.file("trusted.crt"), above).unwrap();
 }
 
 impl<'a> Client<'a> {
@@ -272,7 +276,7 @@ pub fn read(instance: &Instance, answer: &Answer) -> CertRep {
     fs::write(instance.file("rep.der"), &answer.body).unwrap();
     openssl(
         instance,
-        "cms -verify -binary -inform DER -in rep.der -CAfile data/keys/root.crt -certfile above.crt -purpose any -out rep",
+        "cms -verify -binary -inform DER -in rep.der -CAfile trusted.crt -purpose any -out rep",
     );
     let signed = elements(&answer.body)[0].parts()[1].parts()[0].parts();
     let content = signed[2].parts()[1].parts()[0].content.clone();

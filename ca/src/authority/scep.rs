@@ -135,7 +135,9 @@ impl Authority {
             ));
         }
         let account = self.store().account(&transaction.account)?;
-        let account = account.filter(|account| *incarnation == Some(account.incarnation));
+        // The store finds no request of an earlier account of the name, and need not tell the incarnation.
+        let account = account
+            .filter(|account| incarnation.is_none_or(|recorded| recorded == account.incarnation));
         let account = account.ok_or_else(|| {
             Error::not_authorized(format!(
                 "the account `{}` of the request is gone; enrol again with a secret of the present one",

@@ -1,5 +1,5 @@
 //! Decrypts content encryption keys that were encrypted for an RSA key with PKCS #1 v1.5 (RFC 8017 §7.2, RFC 5652 §6.2.1). SCEP's clients
-//! use nothing else (ADR 20).
+//! use nothing else (ADR 23).
 //!
 //! A peer that learns whether an encrypted key had a valid padding can decrypt messages of others (Bleichenbacher's attack). So there is
 //! no error for a wrong padding: the result is then another key, with which the content cannot be decrypted.

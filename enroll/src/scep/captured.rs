@@ -4,8 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use countersign_ca::{FileKey, Proof, SystemEntropy};
-use der::Decode;
-use der::asn1::Any;
 
 use super::certificate::IssuerAndSerial;
 use super::config::{Legacy, ScepConfig};
@@ -14,7 +12,7 @@ use super::message::{MessageType, PkiMessage};
 use super::refusal::{FailInfo, Refusal, Stop};
 use crate::ber::{self, Elements, SEQUENCE};
 use crate::request::extensions::AltNames;
-use crate::request::pkcs10::{CertificationRequest, certification_request};
+use crate::request::pkcs10::{CertificationRequest, certification_request_in};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captured-scep")
@@ -60,7 +58,7 @@ fn open(octets: &[u8], legacy: Legacy) -> Result<Opened, Stop> {
 
 fn request(content: &[u8]) -> CertificationRequest {
     let der = ber::definite(content, ScepConfig::default().bounds).unwrap();
-    certification_request(&Any::from_der(&der).unwrap(), AltNames::Repaired).unwrap()
+    certification_request_in(&der, AltNames::Repaired).unwrap()
 }
 
 /// The refusal of a message that must be refused.

@@ -10,18 +10,18 @@ use countersign_ca::authority::{Attempt, Authorized, Candidate, TransactionDraft
 use countersign_ca::record::approval::{Verdict, WaitingRequest};
 use countersign_ca::record::{CertificateRecord, Label, Reason};
 use countersign_ca::{Credential, Denial, Error, Requester};
-use der::Decode;
-use der::asn1::Any;
 use ring::digest;
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
+use super::decision::Decision;
 use super::message::MessageType;
 use super::oid;
 use super::refusal::{Refusal, Stop};
 use super::service::{Opened, ScepService};
 use crate::ber::{self, Elements, SEQUENCE};
 use crate::request::extensions::AltNames;
-use crate::request::pkcs10::{CertificationRequest, certification_request, directory_string};
+use crate::request::pkcs10::{CertificationRequest, certification_request_in, directory_string};
 use crate::request::template::RequestTemplate;
 
 /// What the context of a transaction begins with; the digest of the request follows.
@@ -29,23 +29,6 @@ const CONTEXT: &[u8; 5] = b"SCEP\x01";
 
 /// The length of SHA-256, in octets.
 const DIGEST: usize = 32;
-
-/// The decision about a message that is not refused.
-pub enum Decision {
-    /// The request waits for an administrator.
-    Pending,
-    /// The certificate of a request, and those of its CA and above it, root last.
-    Issued {
-        /// The certificate, DER.
-        certificate: Vec<u8>,
-        /// The certificates above it, DER.
-        chain: Vec<Vec<u8>>,
-    },
-    /// A certificate that was asked for by its serial number, DER.
-    Certificate(Vec<u8>),
-    /// A CRL, DER.
-    Crl(Vec<u8>),
-}
 
 /// What is known of a transaction.
 enum Earlier {
@@ -78,8 +61,9 @@ impl ScepService {
         let octets = octets.ok_or_else(|| Refusal::unreadable_content("the padding is wrong"))?;
         let unreadable = |e: Error| Refusal::unreadable_content(e.to_string());
         let der = ber::definite(octets, self.config().bounds).map_err(unreadable)?;
-        let any = Any::from_der(&der).map_err(|e| unreadable(Error::malformed(e.to_string())))?;
-        let request = certification_request(&any, AltNames::Repaired).map_err(unreadable)?;
+        // It contains the secret, and may be another copy.
+        let der = Zeroizing::new(der.into_owned());
+        let request = certification_request_in(&der, AltNames::Repaired).map_err(unreadable)?;
         // 2. The sender is authenticated.
         let requester = self.requester(opened, &request)?;
         tracing::debug!(account = %requester.account().name, "authenticated");
@@ -425,8 +409,8 @@ fn take_profile(template: &mut RequestTemplate) -> Result<Option<Label>, Refusal
     let is_type =
         |extension: &&x509_cert::ext::Extension| extension.extn_id == oid::CERTIFICATE_TYPE;
     let Some(extension) = template.extensions.iter().find(is_type) else { return Ok(None) };
-    let value = Any::from_der(extension.extn_value.as_bytes()).ok();
-    let name = value.as_ref().and_then(directory_string);
+    let value = Elements::of(extension.extn_value.as_bytes()).next();
+    let name = value.and_then(|value| directory_string(value.tag, value.content));
     let label = name.as_ref().and_then(|name| name.parse().ok());
     let label = label.ok_or_else(|| {
         Refusal::bad_request("the extension with the certificate template's name (1.3.6.1.4.1.311.20.2) has no name of a profile")

@@ -1,16 +1,13 @@
 //! Runs the functions that read a message without a key on any octets: for the fuzzer, and for the test of the fuzzer's seed inputs. A
 //! panic is a fault of this crate.
 
-use der::Decode;
-use der::asn1::Any;
-
 use super::config::{Legacy, ScepConfig};
 use super::envelope::Envelope;
 use super::message::PkiMessage;
 use super::query;
 use crate::ber;
 use crate::request::extensions::AltNames;
-use crate::request::pkcs10::certification_request;
+use crate::request::pkcs10::certification_request_in;
 
 /// Reads octets as a message, as an envelope, as the content of one, and as a query. The results are dropped.
 pub fn decode(octets: &[u8]) {
@@ -19,9 +16,7 @@ pub fn decode(octets: &[u8]) {
         // What was made definite is so already.
         let again = ber::definite(&definite, ber::Bounds { bytes: usize::MAX, ..bounds });
         assert!(again.is_ok_and(|again| again == definite), "another octets at the second time");
-        if let Ok(any) = Any::from_der(&definite) {
-            drop(certification_request(&any, AltNames::Repaired));
-        }
+        drop(certification_request_in(&definite, AltNames::Repaired));
     }
     if let Ok(message) = PkiMessage::read(octets, bounds) {
         drop(message.kind());

@@ -6,7 +6,7 @@ use der::Decode;
 use x509_cert::name::Name;
 
 use super::certificate::IssuerAndSerial;
-use super::enrolment::Decision;
+use super::decision::Decision;
 use super::refusal::{Refusal, Stop};
 use super::service::{Opened, ScepService};
 use crate::ber::{self, Elements, SEQUENCE};

@@ -4,6 +4,7 @@
 mod captured;
 mod certificate;
 mod config;
+mod decision;
 mod enrolment;
 mod envelope;
 pub mod exercise;
@@ -15,6 +16,7 @@ mod query;
 mod refusal;
 mod reply;
 mod service;
+mod story;
 
 pub use config::{Answer, Legacy, ScepConfig};
 pub use http::{Endpoint, Observer};

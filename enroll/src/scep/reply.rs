@@ -64,10 +64,10 @@ pub fn cert_rep(
         let text = encode(UTF8_STRING, &[refusal.text.as_bytes()]);
         attributes.push(attribute(oid::FAIL_INFO_TEXT, &text)?);
     }
-    signed_data(signer, content, attributes)
+    signed_data(signer, content, attributes, &[])
 }
 
-/// A SignedData around this content, with the certificate of the signer (RFC 5652 §5).
+/// A SignedData around this content, with the certificate of the signer and `others` (RFC 5652 §5).
 ///
 /// # Errors
 /// [`Error::Internal`] if it cannot be signed or encoded.
@@ -75,6 +75,7 @@ pub fn signed_data(
     signer: &Delegate,
     content: &[u8],
     mut attributes: Vec<Vec<u8>>,
+    others: &[&[u8]],
 ) -> Result<Vec<u8>, Error> {
     let digest = digest::digest(&digest::SHA256, content);
     attributes.push(attribute(oid::CONTENT_TYPE, &der(ID_DATA)?)?);
@@ -105,7 +106,7 @@ pub fn signed_data(
             &version,
             &encode(SET, &[&sha256]),
             &encode(SEQUENCE, &[&der(ID_DATA)?, &content]),
-            &encode(CONTEXT_0, &[signer.certificate()]),
+            &encode(CONTEXT_0, &[&[signer.certificate()], others].concat()),
             &encode(SET, &[&info]),
         ],
     );
