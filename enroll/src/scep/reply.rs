@@ -106,7 +106,7 @@ pub fn signed_data(
             &version,
             &encode(SET, &[&sha256]),
             &encode(SEQUENCE, &[&der(ID_DATA)?, &content]),
-            &encode(CONTEXT_0, &[&[signer.certificate()], others].concat()),
+            &encode(CONTEXT_0, &[&[signer.certificate()][..], others].concat()),
             &encode(SET, &[&info]),
         ],
     );
