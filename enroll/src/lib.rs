@@ -13,7 +13,10 @@
     )
 )]
 
+pub mod ber;
+pub mod certs_only;
 pub mod cmp;
+pub mod request;
 pub mod transport;
 
 pub use transport::share::Sender;

@@ -11,12 +11,12 @@ use super::server::service::context::Context;
 use super::wire::bounds;
 use super::wire::content::{CertStatus, ErrorMsgContent, PollReq, RevDetails};
 use super::wire::crmf::CertReqMsg;
-use super::wire::elements::elements;
-use super::wire::extensions::AltNames;
 use super::wire::mac::MacParameters;
 use super::wire::message::Message;
-use super::wire::pkcs10::certification_request;
 use super::wire::refusal::legible;
+use crate::request::elements::elements;
+use crate::request::extensions::AltNames;
+use crate::request::pkcs10::certification_request;
 
 /// Reads octets as a message, and the body of that message as each kind of body. The results are dropped.
 pub fn decode(octets: &[u8]) {

@@ -8,10 +8,10 @@ pub mod exercise;
 pub(crate) mod server;
 mod wire;
 
+pub use crate::ber::Bounds;
 pub use server::http::{Endpoint, Observer};
 pub use server::service::CmpService;
 pub use server::service::config::{CmpConfig, Rules, default_workers};
 pub use server::service::protections::Protections;
 pub use server::service::route::{Answered, Outcome, Route};
-pub use wire::bounds::Bounds;
 pub use wire::kind;

@@ -17,10 +17,10 @@ use super::response::Granted;
 use super::template::EnrolmentRequest;
 use super::transaction::{Outgoing, Transaction, Version, request_id};
 use crate::cmp::wire::content::CertStatus;
-use crate::cmp::wire::elements::elements;
 use crate::cmp::wire::refusal::{Failure, Refusal, legible};
 use crate::cmp::wire::status::PkiStatusInfo;
 use crate::cmp::wire::{kind, names};
+use crate::request::elements::elements;
 
 /// The protection of the answer that grants a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

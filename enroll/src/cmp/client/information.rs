@@ -8,11 +8,11 @@ use der::{Decode, Encode};
 use super::error::{ClientError, Refusal};
 use super::peer::Client;
 use super::transaction::{Outgoing, Transaction};
-use crate::cmp::wire::elements::elements;
 use crate::cmp::wire::general::{CertReqTemplate, RootCaKeyUpdate};
 use crate::cmp::wire::kind;
 use crate::cmp::wire::message::{InfoTypeAndValue, Message};
 use crate::cmp::wire::oid;
+use crate::request::elements::elements;
 
 /// The most certificates in caCerts that are read. Further ones are ignored.
 const MAX_CERTIFICATES: usize = 256;

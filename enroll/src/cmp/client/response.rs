@@ -4,11 +4,11 @@ use der::asn1::{Any, AnyRef, Int};
 use der::{Decode, Encode, Reader, SliceReader, Tag, TagNumber, Tagged};
 
 use super::error::{ClientError, Refusal};
-use crate::cmp::wire::elements::elements;
 use crate::cmp::wire::kind;
 use crate::cmp::wire::message::Message;
 use crate::cmp::wire::refusal::{failure_names, legible};
 use crate::cmp::wire::status::{ACCEPTED, GRANTED_WITH_MODS, PkiStatusInfo, WAITING};
+use crate::request::elements::elements;
 
 /// The most certificates in caPubs that are accepted.
 const MAX_CERTIFICATES: usize = 16;

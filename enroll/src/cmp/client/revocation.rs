@@ -14,9 +14,9 @@ use super::response;
 use super::transaction::{Outgoing, Transaction};
 use crate::cmp::wire::content::RevDetails;
 use crate::cmp::wire::crmf::CertTemplate;
-use crate::cmp::wire::elements::elements;
 use crate::cmp::wire::kind;
 use crate::cmp::wire::status::{ACCEPTED, GRANTED_WITH_MODS, REVOCATION_NOTIFICATION};
+use crate::request::elements::elements;
 
 impl Client<'_> {
     /// Has a certificate, DER, revoked.

@@ -4,17 +4,7 @@
 use countersign_ca::sets;
 
 use super::refusal::{Failure, Refusal};
-
-/// Bounds on one message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
-    /// The largest message, in octets.
-    pub bytes: usize,
-    /// The most constructed elements inside each other.
-    pub depth: usize,
-    /// The most elements in all, primitive and constructed.
-    pub elements: usize,
-}
+use crate::ber::Bounds;
 
 /// Checks the tags and lengths of a message: it must be one element, with nothing behind it.
 ///

@@ -4,18 +4,19 @@ use der::asn1::{BitString, Int};
 use der::{Decode, Encode, Sequence};
 use x509_cert::ext::pkix::name::GeneralName;
 
-use super::bounds::{self, Bounds};
+use super::bounds;
 use super::content::RevDetails;
 use super::crmf::CertReqMsg;
-use super::elements::elements;
-use super::extensions::AltNames;
 use super::kind;
 use super::mac::{MacLimits, MacParameters};
 use super::message::{Message, PkiHeader, assemble, tagged_body};
 use super::oid;
-use super::pkcs10::certification_request;
 use super::popo::ProofOfPossession;
 use super::refusal::{Failure, Refusal};
+use crate::ber::Bounds;
+use crate::request::elements::elements;
+use crate::request::extensions::AltNames;
+use crate::request::pkcs10::certification_request;
 
 const SECRET: &[u8] = b"correct-horse";
 const LIMITS: MacLimits = MacLimits { iterations: 100..=2_000_000, sha1: true };
@@ -217,7 +218,7 @@ fn requests_of_every_kind_prove_their_keys() {
     }
     let message = read(P10CR).unwrap();
     assert_eq!(message.kind, kind::P10CR);
-    let template = certification_request(&message.body, AltNames::Repaired).unwrap();
+    let template = certification_request(&message.body, AltNames::Repaired).unwrap().template;
     assert_eq!(template.key.key().kind().to_string(), "Ed25519");
     assert_eq!(template.subject.unwrap().to_string(), "CN=gw1.example.net");
     assert!(

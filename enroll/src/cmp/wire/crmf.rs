@@ -13,13 +13,13 @@ use x509_cert::serial_number::SerialNumber;
 use x509_cert::time::Time;
 
 use super::controls::Controls;
-use super::elements::elements;
-use super::extensions::{SeparateExtensions, separate_alt_names, with_one_alt_name};
 use super::oid;
 use super::popo::{AuthInfo, PkMacValue, PopoPrivKey, ProofOfPossession};
 use super::refusal::{Failure, Refusal, encoding_failed, malformed};
-use super::request_template::RequestTemplate;
 use super::time::timestamp;
+use crate::request::elements::elements;
+use crate::request::extensions::{SeparateExtensions, separate_alt_names, with_one_alt_name};
+use crate::request::template::RequestTemplate;
 
 /// The longest certReqId that is accepted, in octets.
 pub const MAX_CERT_REQ_ID: usize = 16;

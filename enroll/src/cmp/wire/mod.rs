@@ -1,6 +1,6 @@
 //! CMP on the wire: octets become types, and types become octets. Nothing here knows the authority, a policy, the server or the client.
 //!
-//! [`enveloped`], [`key_pair`] and [`pkcs10`] belong to no message of CMP alone: EST and SCEP carry the same types.
+//! PKCS #10 requests and the template of a request are in [`crate::request`], because EST and SCEP carry them, too.
 
 pub mod bounds;
 #[cfg(test)]
@@ -8,9 +8,7 @@ mod captured;
 pub mod content;
 pub mod controls;
 pub mod crmf;
-pub mod elements;
 pub mod enveloped;
-pub mod extensions;
 pub mod general;
 pub mod key_pair;
 pub mod kind;
@@ -21,9 +19,7 @@ pub mod names;
 pub mod oid;
 pub mod pbkdf2;
 pub mod peek;
-pub mod pkcs10;
 pub mod popo;
 pub mod refusal;
-pub mod request_template;
 pub mod status;
 pub mod time;

@@ -44,8 +44,6 @@ pub const PROTOCOL_ENCR_KEY: ObjectIdentifier = oid("1.3.6.1.5.5.7.5.1.6");
 pub const ALT_CERT_TEMPLATE: ObjectIdentifier = oid("1.3.6.1.5.5.7.5.1.7");
 /// id-regCtrl-oldCertID, RFC 4211 §6.5.
 pub const OLD_CERT_ID: ObjectIdentifier = oid("1.3.6.1.5.5.7.5.1.5");
-/// id-ExtensionReq, RFC 2985 §5.4.2.
-pub const EXTENSION_REQUEST: ObjectIdentifier = oid("1.2.840.113549.1.9.14");
 /// id-it-certProfile, RFC 9810 §5.1.1.4.
 pub const CERT_PROFILE: ObjectIdentifier = oid("1.3.6.1.5.5.7.4.21");
 /// id-it-origPKIMessage, RFC 9810 §5.1.1.3.

@@ -10,11 +10,11 @@ use super::Exchange;
 use super::transaction::OpenTransaction;
 use crate::cmp::server::reply::answer::Answer;
 use crate::cmp::wire::content::{CertStatus, ErrorMsgContent};
-use crate::cmp::wire::elements::elements;
 use crate::cmp::wire::refusal::{
     Failure, Refusal, encoding_failed, failure_names, legible, malformed,
 };
 use crate::cmp::wire::status::{ACCEPTED, GRANTED_WITH_MODS, PkiStatusInfo};
+use crate::request::elements::elements;
 
 impl Exchange<'_> {
     /// certConf: the peer accepts the certificate, or rejects it, whereupon it is revoked.

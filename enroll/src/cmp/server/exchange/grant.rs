@@ -14,7 +14,7 @@ use crate::cmp::server::service::context::Confirmation;
 use crate::cmp::server::service::stop::Stop;
 use crate::cmp::wire::names;
 use crate::cmp::wire::refusal::{Failure, Refusal};
-use crate::cmp::wire::request_template::RequestTemplate;
+use crate::request::template::RequestTemplate;
 
 /// A request for a certificate whose key is proven, and how it is answered.
 pub struct Grant {

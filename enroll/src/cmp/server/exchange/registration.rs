@@ -9,7 +9,7 @@ use super::Exchange;
 use crate::cmp::wire::crmf::CertReqMsg;
 use crate::cmp::wire::kind;
 use crate::cmp::wire::refusal::{Failure, Refusal, encoding_failed};
-use crate::cmp::wire::request_template::RequestTemplate;
+use crate::request::template::RequestTemplate;
 
 /// The account for which a sender acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,12 +12,12 @@ use crate::cmp::server::reply::answer::Answer;
 use crate::cmp::server::service::stop::Stop;
 use crate::cmp::wire::content::{NO_REQUEST_ID, cert_req_id};
 use crate::cmp::wire::crmf::CertReqMsg;
-use crate::cmp::wire::extensions::AltNames;
-use crate::cmp::wire::pkcs10::certification_request;
 use crate::cmp::wire::popo::ProofOfPossession;
 use crate::cmp::wire::refusal::{Failure, Refusal, encoding_failed};
-use crate::cmp::wire::request_template::RequestTemplate;
 use crate::cmp::wire::{kind, names, oid};
+use crate::request::extensions::AltNames;
+use crate::request::pkcs10::certification_request;
+use crate::request::template::RequestTemplate;
 
 impl Exchange<'_> {
     /// ir, cr and kur; `answer` is the kind of body that answers.
@@ -93,7 +93,7 @@ impl Exchange<'_> {
             true => AltNames::Repaired,
             false => AltNames::AsSent,
         };
-        let template = certification_request(&self.message.body, alt_names)?;
+        let template = certification_request(&self.message.body, alt_names)?.template;
         let on_behalf = self.on_behalf(&template)?;
         let id = cert_req_id(NO_REQUEST_ID).map_err(encoding_failed)?;
         self.grant_plainly(kind::CP, id, template, None, on_behalf)

@@ -15,11 +15,11 @@ use super::{CertificateId, Exchange};
 use crate::cmp::server::reply::answer::Answer;
 use crate::cmp::wire::content::{NO_REQUEST_ID, RevDetails, RevRepContent, cert_req_id};
 use crate::cmp::wire::crmf::CertId;
-use crate::cmp::wire::elements::elements;
 use crate::cmp::wire::refusal::{Failure, Refusal, encoding_failed, malformed};
 use crate::cmp::wire::status::PkiStatusInfo;
 use crate::cmp::wire::time::timestamp;
 use crate::cmp::wire::{kind, names};
+use crate::request::elements::elements;
 
 /// The values of the CRL entry extensions that an rr asks for. Without a reasonCode, the reason is `unspecified`.
 struct EntryDetails {

@@ -18,11 +18,11 @@ use crate::cmp::server::reply::protect::Reply;
 use crate::cmp::server::service::CmpService;
 use crate::cmp::server::service::route::{Route, Wrapping};
 use crate::cmp::server::service::stop::Stop;
-use crate::cmp::wire::elements::elements;
 use crate::cmp::wire::kind;
 use crate::cmp::wire::mac::MacParameters;
 use crate::cmp::wire::message::{Message, PkiHeader};
 use crate::cmp::wire::refusal::{Failure, Refusal, encoding_failed, malformed};
+use crate::request::elements::elements;
 use crate::transport::pool::Pool;
 
 /// The most nested messages that one message may be inside: a batch, and a message that adds protection.

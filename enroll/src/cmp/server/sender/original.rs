@@ -9,10 +9,10 @@ use x509_cert::ext::pkix::name::GeneralName;
 use crate::cmp::server::service::CmpService;
 use crate::cmp::server::service::route::Route;
 use crate::cmp::server::service::stop::Stop;
-use crate::cmp::wire::elements::elements;
 use crate::cmp::wire::message::Message;
 use crate::cmp::wire::refusal::{Failure, Refusal, encoding_failed, malformed};
 use crate::cmp::wire::{kind, names, oid};
+use crate::request::elements::elements;
 use crate::transport::pool::Pool;
 
 /// The message that a registration authority changed, as the end entity sent it.

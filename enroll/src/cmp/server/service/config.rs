@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::protections::Protections;
-use crate::cmp::wire::bounds::Bounds;
+use crate::ber::Bounds;
 use crate::cmp::wire::mac::MacLimits;
 
 /// The rules by which a message's header and form are judged (ADR 19).

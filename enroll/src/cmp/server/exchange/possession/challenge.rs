@@ -14,10 +14,10 @@ use crate::cmp::server::exchange::{CrmfRequest, Exchange};
 use crate::cmp::server::reply::answer::Answer;
 use crate::cmp::server::service::challenges::ChallengedRequest;
 use crate::cmp::server::service::stop::Stop;
-use crate::cmp::wire::elements::elements;
 use crate::cmp::wire::enveloped::{Envelope, EnvelopedData, ID_DATA, Recipient, encrypt_with};
 use crate::cmp::wire::kind;
 use crate::cmp::wire::refusal::{Failure, Refusal, encoding_failed, malformed};
+use crate::request::elements::elements;
 
 /// The longest CertRequest that is kept in memory while its challenge awaits the response, in octets.
 const MAX_REQUEST: usize = 16 * 1024;

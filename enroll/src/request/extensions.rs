@@ -1,13 +1,13 @@
 //! The extensions that a request asks for, and its subjectAltName among them.
 
-use countersign_ca::oid as ca;
+use countersign_ca::{Denial, Error, oid as ca};
 use der::asn1::OctetString;
 use der::{Decode, Encode};
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
-use super::refusal::{Failure, Refusal, malformed};
+use super::malformed;
 
 /// How the subjectAltName of a request is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,15 +30,15 @@ pub struct SeparateExtensions {
 /// Takes the subjectAltName out of the extensions of a request.
 ///
 /// # Errors
-/// `badCertTemplate` if an extension is there twice, `badDataFormat` for a subjectAltName that cannot be decoded.
-pub fn separate_alt_names(extensions: Vec<Extension>) -> Result<SeparateExtensions, Refusal> {
+/// `Denied` with [`Denial::Template`] if an extension is there twice, [`Error::Malformed`] for a subjectAltName that cannot be decoded.
+pub fn separate_alt_names(extensions: Vec<Extension>) -> Result<SeparateExtensions, Error> {
     let mut alt_names = Vec::new();
     let mut others: Vec<Extension> = Vec::new();
     let mut seen = Vec::new();
     for extension in extensions {
         if seen.contains(&extension.extn_id) {
-            return Err(Refusal::new(
-                Failure::BadCertTemplate,
+            return Err(Error::denied(
+                Denial::Template,
                 format!("the extension `{}` stands twice; leave one out", extension.extn_id),
             ));
         }
