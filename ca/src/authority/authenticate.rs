@@ -1,6 +1,7 @@
 //! Authenticates requesters, by a shared secret or by a certificate that this authority issued.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -113,6 +114,21 @@ impl Authority {
         facts: &Facts,
         verify: &mut dyn FnMut(&SubjectPublicKey) -> Result<()>,
     ) -> Result<Requester> {
+        self.authenticate_late(certificate, facts, Duration::ZERO, verify)
+    }
+
+    /// Like [`Self::authenticate_facts`], and a certificate that expired at most `grace` ago is accepted, too: a gateway that was off for a
+    /// while may renew.
+    ///
+    /// # Errors
+    /// As [`Self::authenticate_certificate`].
+    pub fn authenticate_late(
+        &self,
+        certificate: &[u8],
+        facts: &Facts,
+        grace: Duration,
+        verify: &mut dyn FnMut(&SubjectPublicKey) -> Result<()>,
+    ) -> Result<Requester> {
         let refused = |why: String| Error::denied(Denial::SignerNotTrusted, why);
         let record = self.own_certificate(certificate, facts)?.ok_or_else(|| {
             refused(format!("the signer's certificate of `{}` was not issued here", facts.subject))
@@ -127,7 +143,7 @@ impl Authority {
         }
         verify(&facts.key)?;
         let now = self.now();
-        if now < facts.not_before || now > facts.not_after {
+        if now < facts.not_before || now > facts.not_after.plus(grace) {
             return Err(refused(format!(
                 "the signer's certificate {} is valid from {} to {}, and it is {now}; enrol again with a secret",
                 record.serial, facts.not_before, facts.not_after

@@ -1,11 +1,12 @@
 //! Delegates of a CA: signers with keys and certificates of their own, so that the CA's key signs only certificates and
-//! CRLs. There is one for CMP responses and one for generated keys (RFC 9810 §4.5), and one for OCSP responses (RFC 6960
-//! §4.2.2.2).
+//! CRLs. There is one for CMP responses and one for generated keys (RFC 9810 §4.5), one for OCSP responses (RFC 6960
+//! §4.2.2.2), and one for the TLS of the EST server (RFC 7030 §3.3.1).
 
 use std::sync::Arc;
 
 use der::oid::ObjectIdentifier;
 use spki::AlgorithmIdentifierOwned;
+use x509_cert::ext::pkix::name::GeneralName;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -92,7 +93,7 @@ impl std::fmt::Debug for Delegate {
 }
 
 /// A role for which a CA certifies a delegate.
-pub(super) struct Role {
+pub(super) struct Role<'a> {
     /// The part of the delegate's file names behind the CA's name and a dot.
     pub(super) suffix: &'static str,
     /// The account under which the delegate's certificates are recorded.
@@ -103,9 +104,11 @@ pub(super) struct Role {
     pub(super) usage: &'static [ObjectIdentifier],
     /// Whether the delegate's certificates have id-pkix-ocsp-nocheck.
     pub(super) nocheck: bool,
+    /// The subjectAltName of the delegate's certificates. A TLS server has one; its key is then of a kind that signs in TLS 1.3.
+    pub(super) names: &'a [GeneralName],
 }
 
-impl Role {
+impl Role<'static> {
     /// The delegate that signs CMP responses. Its extended key usage is id-kp-cmcCA (RFC 6402 §2.10).
     pub const CMP: Self = Self {
         suffix: "cmp",
@@ -113,6 +116,7 @@ impl Role {
         title: "CMP",
         usage: &[oid::CMC_CA],
         nocheck: false,
+        names: &[],
     };
 
     /// The delegate that signs the private keys that the CA generates for peers. Its extended key usage is id-kp-cmKGA (RFC 9480 §2.2).
@@ -122,6 +126,17 @@ impl Role {
         title: "KGA",
         usage: &[oid::CM_KGA],
         nocheck: false,
+        names: &[],
+    };
+
+    /// The TLS certificate of the EST server, still without the server's names. Its extended key usage is id-kp-serverAuth (RFC 7030 §3.3.1).
+    pub const EST: Self = Self {
+        suffix: "est",
+        account: "_est",
+        title: "EST",
+        usage: &[oid::SERVER_AUTH],
+        nocheck: false,
+        names: &[],
     };
 
     /// The delegate that signs OCSP responses. Its extended key usage is id-kp-OCSPSigning. Its certificate tells clients not to ask for
@@ -132,6 +147,7 @@ impl Role {
         title: "OCSP",
         usage: &[oid::OCSP_SIGNING],
         nocheck: true,
+        names: &[],
     };
 }
 

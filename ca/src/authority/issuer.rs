@@ -83,6 +83,7 @@ pub struct Ca {
     pub(super) crls: Mutex<BTreeMap<CrlScope, Arc<CurrentCrl>>>,
     pub(super) responder: Mutex<Appointment>,
     pub(super) key_generator: Mutex<Appointment>,
+    pub(super) tls_server: Mutex<Appointment>,
 }
 
 impl Member for Ca {
@@ -143,6 +144,7 @@ impl Ca {
             crls: Mutex::default(),
             responder: Mutex::default(),
             key_generator: Mutex::default(),
+            tls_server: Mutex::default(),
         })
     }
 

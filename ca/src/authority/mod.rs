@@ -29,6 +29,7 @@ mod revoke;
 mod settings;
 mod state;
 mod succession;
+mod tls_server;
 mod vendor_crls;
 pub mod vendors;
 
