@@ -60,6 +60,11 @@ impl DataFolder {
         self.0.join("listen.ldap")
     }
 
+    /// The file with the HTTPS URL of a running EST server.
+    pub fn est_listen(&self) -> PathBuf {
+        self.0.join("listen.est")
+    }
+
     /// Whether an instance was founded here. The founding makes its audit key first.
     pub fn is_founded(&self) -> bool {
         self.keys().contains(countersign_ca::founding::AUDIT_KEY)

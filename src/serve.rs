@@ -1,6 +1,6 @@
 //! `countersign serve`: wires the authority to HTTP, LDAP, the authorizer, the admin socket and the threads that sign.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,11 +8,12 @@ use std::time::Duration;
 use actix_http::Request;
 use actix_service::{IntoServiceFactory, apply_fn_factory};
 use actix_web::App;
-use actix_web::web::Data;
+use actix_web::web::{self, Data};
 use countersign_ca::Authority;
 use countersign_ca::write_atomically;
 use countersign_enroll::cmp::CmpService;
 use countersign_enroll::cmp::Endpoint as CmpEndpoint;
+use countersign_enroll::est::{Endpoint as EstEndpoint, EstService};
 use countersign_enroll::scep::{Endpoint as ScepEndpoint, ScepService};
 use countersign_ike_plugin::gateway::{Feature, limits};
 use countersign_ldap_bridge::ocsp::OcspService;
@@ -22,12 +23,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::admin::socket;
 use crate::authorizer::Running;
 use crate::bridge::Bridge;
-use crate::config::Config;
+use crate::config::{Config, EstListener};
 use crate::descriptors;
 use crate::exit::Failure;
+use crate::http::front::{self, Front, Protocol};
 use crate::http::metrics::Metrics;
 use crate::http::state::ServerState;
-use crate::http::{self, front, ocsp};
+use crate::http::tls::Tls;
+use crate::http::{self, ocsp};
 use crate::instance::Instance;
 use crate::logging::LogControl;
 use crate::tasks::{JournalCheck, SigningThreads, sign_if_due, signing_cas};
@@ -36,12 +39,16 @@ use crate::threads::Threads;
 /// The pause between two looks for connections whose client never finishes a request.
 const IDLE_LOOK: Duration = Duration::from_secs(1);
 
+/// The pause between two looks whether the EST server's certificate has to be renewed.
+const TLS_LOOK: Duration = Duration::from_secs(60);
+
 /// The parts of the server behind its HTTP front, and the panics of its threads.
 struct Parts {
     authority: Arc<Authority>,
     responder: Arc<OcspService>,
     bridge: Arc<Bridge>,
     authorizer: Option<Arc<Running>>,
+    tls: Option<Arc<Tls>>,
     threads: Threads,
 }
 
@@ -73,16 +80,20 @@ pub fn run(
         true => Some(Arc::new(Running::start(&instance.config.authorizer, Some(&authority))?)),
         false => None,
     };
+    let tls = match &instance.config.est.listener {
+        Some(listener) => Some(Arc::new(Tls::open(&authority, &listener.certificate)?)),
+        None => None,
+    };
     let threads = Threads::default();
     let signing = SigningThreads::start(&threads, &instance, &authority, &responder)?;
-    let parts = Parts { authority, responder, bridge, authorizer, threads };
+    let parts = Parts { authority, responder, bridge, authorizer, tls, threads };
     let served =
         actix_web::rt::System::new().block_on(serve(&instance, &parts, listen, log, started));
     drop(parts);
     // Every acknowledged entry is durable already; the last signed tree head covers them all.
     signing.stop();
     let folder = &instance.location.folder;
-    for file in [folder.socket(), folder.listen(), folder.ldap_listen()] {
+    for file in [folder.socket(), folder.listen(), folder.ldap_listen(), folder.est_listen()] {
         let _ = std::fs::remove_file(file);
     }
     tracing::info!("stopped");
@@ -130,27 +141,46 @@ async fn serve(
     let failed = |e: std::io::Error| Failure::unavailable(format!("`{listen}`: {e}"));
     let listener = front::listen(listen).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let server = front::server(listener, &limits, &connections, ocsp.direct(), move || {
+    let est = match (&config.est.listener, &parts.tls) {
+        (Some(listener), Some(tls)) => {
+            Some(EstServer::listen(config, parts, &metrics, listener, tls)?)
+        }
+        _ => None,
+    };
+    let has_est = est.is_some();
+    let front = Front::new(&limits, &connections);
+    let front = front.serve("http", listener, Protocol::Plain(ocsp.direct()), move || {
         let application = App::new()
             .app_data(state.clone())
             .app_data(metrics.clone())
             .configure(|routes| cmp.configure(routes))
             .configure(|routes| scep.iter().for_each(|scep| scep.configure(routes)))
+            .configure(|routes| {
+                if has_est {
+                    http::refuse_plain_est(routes)
+                }
+            })
             .configure(http::configure);
         let application = IntoServiceFactory::<_, Request>::into_factory(application);
         let ocsp = Rc::new(ocsp.clone());
         apply_fn_factory(application, move |request: Request, application: &_| {
             ocsp.answer_or(request, application)
         })
-    })
-    .map_err(failed)?;
+    });
+    let mut front = front.map_err(failed)?;
+    let est_address = est.as_ref().map(|est| est.address);
+    if let Some(est) = est {
+        front = est.serve(front)?;
+    }
+    let server = front.run();
     let handle = server.handle();
     let admin =
         actix_web::rt::spawn(socket::serve(socket::listen(instance)?, Arc::clone(instance)));
-    write_addresses(instance, address, parts.bridge.address())?;
-    tracing::info!(%address, "listening");
+    write_addresses(instance, address, parts.bridge.address(), est_address)?;
+    tracing::info!(%address, est = est_address.map(tracing::field::display), "listening");
     started(address);
     let serving = actix_web::rt::spawn(server);
+    let renewing = parts.tls.clone().map(|tls| actix_web::rt::spawn(renew(tls)));
     let patience = limits.keep_alive.max(limits.request_timeout).saturating_add(IDLE_LOOK);
     let tidying = actix_web::rt::spawn(async move {
         loop {
@@ -162,6 +192,9 @@ async fn serve(
     tracing::info!("stopping");
     admin.abort();
     tidying.abort();
+    if let Some(renewing) = renewing {
+        renewing.abort();
+    }
     handle.stop(true).await;
     serving.await.map_err(|e| Failure::unavailable(e.to_string()))??;
     Ok(())
@@ -178,6 +211,57 @@ fn cmp_endpoint(config: &Config, parts: &Parts, metrics: &Data<Metrics>) -> CmpE
     .with_mac_slots(config.cmp.max_concurrent_macs)
     .with_large_bodies(config.cmp.max_large_bodies)
     .with_body_timeout(config.cmp.body_timeout)
+}
+
+/// The EST server before it runs: its socket, its certificate and its endpoint.
+struct EstServer {
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: Arc<Tls>,
+    endpoint: EstEndpoint,
+}
+
+impl EstServer {
+    /// Listens on the address of the configuration.
+    fn listen(
+        config: &Config,
+        parts: &Parts,
+        metrics: &Data<Metrics>,
+        listener: &EstListener,
+        tls: &Arc<Tls>,
+    ) -> Result<Self, Failure> {
+        let failed =
+            |e: std::io::Error| Failure::unavailable(format!("`{}`: {e}", listener.address));
+        let service = EstService::new(Arc::clone(&parts.authority), config.est.service.clone());
+        let metrics = metrics.clone();
+        let observer = Arc::new(move |outcome| metrics.count_est(outcome));
+        let endpoint = EstEndpoint::new(Arc::new(service), config.est.max_concurrent, observer)
+            .with_body_timeout(config.cmp.body_timeout);
+        let listener = front::listen(listener.address).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address, tls: Arc::clone(tls), endpoint })
+    }
+
+    /// Adds the server to the front.
+    fn serve(self, front: Front) -> Result<Front, Failure> {
+        let Self { listener, address, tls, endpoint } = self;
+        let served = front.serve("est", listener, Protocol::Tls(tls), move || {
+            App::new()
+                .configure(|routes| endpoint.configure(routes))
+                .default_service(web::to(http::no_such_est_path))
+        });
+        served.map_err(|e| Failure::unavailable(format!("`{address}`: {e}")))
+    }
+}
+
+/// Renews the EST server's certificate whenever that is due.
+async fn renew(tls: Arc<Tls>) {
+    loop {
+        tokio::time::sleep(TLS_LOOK).await;
+        let tls = Arc::clone(&tls);
+        // A panic is reported by the process's hook, and the next look comes.
+        let _ = web::block(move || tls.renew()).await;
+    }
 }
 
 fn ocsp_endpoint(config: &Config, parts: &Parts, metrics: &Data<Metrics>) -> ocsp::Endpoint {
@@ -223,18 +307,23 @@ const fn blocking_threads(config: &Config) -> usize {
     let scep = if config.scep.service.is_some() { config.scep.max_concurrent } else { 0 };
     cmp.max_concurrent
         .saturating_add(scep)
+        .saturating_add(config.est.max_concurrent)
         .saturating_add(cmp.max_concurrent_macs)
         .saturating_add(ocsp.max_concurrent)
         .saturating_add(32)
 }
 
-/// Writes the files by which scripts find the server's addresses: `listen` and `listen.ldap` in the data folder.
+/// Writes the files by which scripts find the server's addresses: `listen`, `listen.ldap` and `listen.est` in the data folder.
 fn write_addresses(
     instance: &Instance,
     http: SocketAddr,
     ldap: Option<SocketAddr>,
+    est: Option<SocketAddr>,
 ) -> Result<(), Failure> {
     let folder = &instance.location.folder;
+    if let Some(est) = est {
+        write_atomically(&folder.est_listen(), format!("https://{est}\n").as_bytes())?;
+    }
     if let Some(ldap) = ldap {
         write_atomically(&folder.ldap_listen(), format!("ldap://{ldap}\n").as_bytes())?;
     }
@@ -242,7 +331,7 @@ fn write_addresses(
 }
 
 /// Waits for SIGTERM or SIGINT. At each SIGHUP it reads again the configuration ([`reload`] has what takes effect at once), the LDAP
-/// directory's TLS certificate, and the authorizer's policy.
+/// directory's TLS certificate, that of the EST server, and the authorizer's policy.
 async fn until_stopped(
     instance: &Arc<Instance>,
     parts: &Parts,
@@ -258,6 +347,9 @@ async fn until_stopped(
             _ = hangup.recv() => {
                 reload(instance, &parts.authority, log);
                 parts.bridge.reload();
+                if let Some(tls) = parts.tls.clone() {
+                    let _ = web::block(move || tls.reload()).await;
+                }
                 if let Some(authorizer) = &parts.authorizer {
                     authorizer.reload();
                 }

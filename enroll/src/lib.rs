@@ -16,6 +16,7 @@
 pub mod ber;
 pub mod certs_only;
 pub mod cmp;
+pub mod est;
 pub(crate) mod legible;
 pub mod request;
 pub mod scep;

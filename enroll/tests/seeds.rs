@@ -96,6 +96,15 @@ fn no_seed_finds_a_fault_in_the_reader_of_scep() {
 }
 
 #[test]
+fn no_seed_finds_a_fault_in_the_reader_of_est() {
+    let seeds = seeds("est_request");
+    assert!(seeds.len() >= 10, "{} seeds", seeds.len());
+    for (_, octets) in seeds {
+        countersign_enroll::est::exercise::decode(&octets);
+    }
+}
+
+#[test]
 fn no_seed_finds_a_fault_in_the_handler() {
     let seeds = seeds("cmp_answer");
     assert!(seeds.len() >= 11, "{} seeds", seeds.len());

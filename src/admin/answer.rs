@@ -386,6 +386,10 @@ pub struct CaLine {
     pub waits: bool,
     /// The file of its certificate. The path is absolute: a client may have another working directory than the server.
     pub certificate: String,
+    /// For the CA that issues the EST server's certificate: the file of the root by which a client trusts that server. `None` for every
+    /// other CA, and without an EST server that has a certificate of the instance.
+    #[serde(default)]
+    pub est_trust_anchor: Option<String>,
 }
 
 /// The last CRL of a CA and scope. A CA without a CRL has one line, of nulls.

@@ -8,6 +8,7 @@ use countersign_ca::x509::Facts;
 
 use super::answer::CaLine;
 use super::recorded::record;
+use crate::config::EstCertificate;
 use crate::exit::Failure;
 use crate::instance::Instance;
 
@@ -17,9 +18,15 @@ pub fn list(instance: &Instance) -> Result<Vec<CaLine>, Failure> {
     let all = instance.store.cas()?;
     let default = instance.default_ca()?;
     let default = default.and_then(|name| issuing_now(all.iter(), &name)).map(|ca| ca.name.clone());
-    let lines = all.into_iter().map(|ca| {
+    let file = |name: &Label| -> Result<String, Failure> {
+        let path = std::path::absolute(keys.file(&format!("{name}.crt")))?;
+        Ok(path.display().to_string())
+    };
+    let issuer = default.as_ref().filter(|_| presents_own_certificate(instance));
+    let root = all.iter().find(|ca| Some(&ca.name) == issuer).and_then(|ca| ca.chain.last());
+    let root = all.iter().find(|ca| Some(&ca.certificate) == root).map(|root| root.name.clone());
+    let lines = all.iter().map(|ca| {
         let facts = Facts::of(&ca.certificate)?;
-        let certificate = std::path::absolute(keys.file(&format!("{}.crt", ca.name)))?;
         let succession = ca.succeeds.as_ref();
         Ok(CaLine {
             kind: if ca.is_root { "root" } else { "issuing" }.into(),
@@ -30,11 +37,21 @@ pub fn list(instance: &Instance) -> Result<Vec<CaLine>, Failure> {
             succeeds: succession.map(|succession| succession.predecessor.clone()),
             default: Some(&ca.name) == default.as_ref(),
             waits: succession.is_some_and(|succession| succession.waits),
-            certificate: certificate.display().to_string(),
-            name: ca.name,
+            certificate: file(&ca.name)?,
+            est_trust_anchor: match Some(&ca.name) == issuer {
+                true => root.as_ref().map(file).transpose()?,
+                false => None,
+            },
+            name: ca.name.clone(),
         })
     });
     lines.collect()
+}
+
+/// Whether there is an EST server whose certificate the instance issues.
+fn presents_own_certificate(instance: &Instance) -> bool {
+    let listener = instance.config.est.listener.as_ref();
+    listener.is_some_and(|listener| matches!(listener.certificate, EstCertificate::Issued(_)))
 }
 
 /// Gives a CA a duty: to issue for accounts that name no CA, or in place of the CA that it succeeds. A CA can issue in place of another

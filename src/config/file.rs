@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::authorizer::AuthorizerFile;
 use super::cmp::CmpFile;
 use super::crl::CrlFile;
+use super::est::EstFile;
 use super::gateways::Gateways;
 use super::http::HttpFile;
 use super::ldap::LdapFile;
@@ -38,6 +39,8 @@ pub struct ConfigFile {
     pub cmp: CmpFile,
     /// The section `[scep]`.
     pub scep: ScepFile,
+    /// The section `[est]`.
+    pub est: EstFile,
     /// The section `[authorizer]`.
     pub authorizer: AuthorizerFile,
     /// The sections `[gateways.NAME]`, by name.

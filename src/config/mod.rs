@@ -6,6 +6,7 @@
 mod authorizer;
 mod cmp;
 mod crl;
+mod est;
 mod file;
 mod gateways;
 mod http;
@@ -28,6 +29,7 @@ use crate::folder::DataFolder;
 
 pub use authorizer::{AuthorizerConfig, TrustSettings};
 pub use cmp::CmpConfig;
+pub use est::{EstCertificate, EstConfig, EstListener};
 pub use file::{ConfigFile, TEMPLATE};
 pub use gateways::GatewayFile;
 pub use http::HttpConfig;
@@ -58,6 +60,8 @@ pub struct Config {
     pub cmp: CmpConfig,
     /// The settings of the SCEP service.
     pub scep: ScepConfig,
+    /// The settings of the EST server.
+    pub est: EstConfig,
     /// The settings of the authorizer.
     pub authorizer: AuthorizerConfig,
     /// The URLs of CRL, OCSP and CA certificates in the certificates of CAs, with `{ca}` for the name of the issuer.
@@ -118,6 +122,7 @@ impl Config {
         let ldap = ldap::check(&file.ldap, layout)?;
         let cmp = cmp::check(&file.cmp)?;
         let scep = scep::check(&file.scep, cmp.service.approval_wait)?;
+        let est = est::check(&file.est, file.http.public_url.as_deref(), &cmp)?;
         gateways::check(&file.gateways)?;
         Ok(Self {
             profiles,
@@ -132,6 +137,7 @@ impl Config {
             ldap,
             cmp,
             scep,
+            est,
             authorizer: authorizer::check(&file.authorizer, folder)?,
             ca_urls: urls.of_cas(),
             file,
@@ -177,6 +183,12 @@ mod tests {
             ("[cmp]\npoll_after = \"0s\"", "cmp.poll_after"),
             ("[cmp]\napproval_wait = \"1s\"", "cmp.approval_wait"),
             ("[http]\nmax_connections = 0", "http.max_connections"),
+            ("[est]\nmax_bytes = 0", "est.max_bytes"),
+            ("[est]\nrepeat = \"1s\"", "est.repeat"),
+            ("[est]\nrenew_expired = \"10y\"", "est.renew_expired"),
+            ("[est]\nnames = [\"*\"]", "est.names"),
+            ("[est]\nlisten = \"0.0.0.0:8443\"", "est.names"),
+            ("[est]\nkey = \"x\"", "est.certificate"),
             ("[cmp]\nprotection_algorithms = [\"hmac\"]", "cmp.protection_algorithms"),
             ("[http]\npublic_url = \"https://x\"", "http.public_url"),
             ("[http]\npublic_url = \"http://u:hidden@x\"", "http://…@x"),

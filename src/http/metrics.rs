@@ -8,7 +8,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use countersign_ca::{Store, Timestamp};
 use countersign_enroll::cmp::Outcome;
-use countersign_enroll::scep;
+use countersign_enroll::{est, scep};
 use countersign_ike_plugin::decide::Counts;
 use countersign_ike_plugin::server::STEPS;
 use countersign_ldap_bridge::ocsp::Answer;
@@ -46,6 +46,7 @@ pub struct Metrics {
     registry: Mutex<Registry>,
     cmp: Family<CmpLabels, Counter>,
     scep: Family<CmpLabels, Counter>,
+    est: Family<EstLabels, Counter>,
     store: StoreMetrics,
     crl: CrlMetrics,
     ocsp: OcspMetrics,
@@ -62,6 +63,8 @@ impl Metrics {
         registry.register("cmp_messages", "CMP messages by body and outcome", cmp.clone());
         let scep = Family::default();
         registry.register("scep_messages", "SCEP messages by type and outcome", scep.clone());
+        let est = Family::default();
+        registry.register("est_requests", "EST requests by operation and outcome", est.clone());
         let store = StoreMetrics::registered(&mut registry);
         let crl = CrlMetrics::registered(&mut registry);
         let ocsp = OcspMetrics::registered(&mut registry);
@@ -75,6 +78,7 @@ impl Metrics {
             registry: Mutex::new(registry),
             cmp,
             scep,
+            est,
             store,
             crl,
             ocsp,
@@ -100,6 +104,13 @@ impl Metrics {
             outcome: if outcome.granted { "granted" } else { "refused" }.into(),
         };
         self.scep.get_or_create(&labels).inc();
+    }
+
+    /// Counts an answered EST request.
+    pub fn count_est(&self, outcome: est::Outcome) {
+        let labels =
+            EstLabels { operation: outcome.operation.name(), outcome: outcome.verdict.name() };
+        self.est.get_or_create(&labels).inc();
     }
 
     /// Counts an OCSP response.
@@ -416,6 +427,12 @@ impl HealthMetrics {
 struct CmpLabels {
     kind: String,
     outcome: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct EstLabels {
+    operation: &'static str,
+    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]

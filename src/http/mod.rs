@@ -8,11 +8,14 @@ pub mod repository;
 mod response;
 pub mod search;
 pub mod state;
+pub mod tls;
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 
 use response::plain;
+
+use crate::logging::REFUSED;
 
 /// Adds every route that needs the [`state::ServerState`]. OCSP has an endpoint of its own.
 pub fn configure(routes: &mut web::ServiceConfig) {
@@ -23,6 +26,31 @@ pub fn configure(routes: &mut web::ServiceConfig) {
         .route("/metrics", web::get().to(metrics::metrics));
     repository::configure(routes);
     search::configure(routes);
+}
+
+/// Refuses EST without TLS, on the paths of EST.
+pub fn refuse_plain_est(routes: &mut web::ServiceConfig) {
+    for path in ["/.well-known/est/{rest:.*}", "/{label}/.well-known/est/{rest:.*}"] {
+        routes.route(path, web::to(plain_est));
+    }
+}
+
+/// Answers a request for EST that came without TLS. Nothing is read from it: it may have a secret, which was sent in clear.
+async fn plain_est(request: HttpRequest) -> HttpResponse {
+    let client = request.peer_addr().map(|client| client.ip().to_canonical());
+    tracing::info!(target: REFUSED, client = client.map(display), "EST without TLS is refused; give the client an `https://` URL");
+    plain(
+        StatusCode::FORBIDDEN,
+        "EST is served over TLS alone: use an `https://` URL with the port of EST\n",
+    )
+}
+
+/// Answers a request for a path that the EST server does not have.
+pub async fn no_such_est_path() -> HttpResponse {
+    plain(
+        StatusCode::NOT_FOUND,
+        "expected /.well-known/est/OPERATION, or /.well-known/est/LABEL/OPERATION with the name of a profile or an issuing CA\n",
+    )
 }
 
 /// `/`: the paths of the server, for people.

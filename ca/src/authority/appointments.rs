@@ -43,7 +43,7 @@ impl Authority {
         &self,
         ca: &Ca,
         state: &mut Appointment,
-        role: &Role,
+        role: &Role<'_>,
         validity: Duration,
         now: Timestamp,
     ) {
@@ -80,7 +80,7 @@ impl Ca {
     }
 
     /// Whether the CA's delegate for this role ever had a certificate: whether the certificate's file exists.
-    pub(super) fn has_delegate(&self, foundation: &Foundation, role: &Role) -> bool {
+    pub(super) fn has_delegate(&self, foundation: &Foundation, role: &Role<'_>) -> bool {
         foundation.keys.file(&format!("{}.{}.crt", self.info().name, role.suffix)).exists()
     }
 
@@ -90,7 +90,7 @@ impl Ca {
     pub(super) fn retire_delegate_key(
         &self,
         foundation: &Foundation,
-        role: &Role,
+        role: &Role<'_>,
         revoked: &Serial,
     ) -> Result<()> {
         let name = format!("{}.{}", self.info().name, role.suffix);
@@ -105,16 +105,17 @@ impl Ca {
     pub(super) fn open_delegate(
         &self,
         foundation: &Foundation,
-        role: &Role,
+        role: &Role<'_>,
         validity: Duration,
         key: Option<Arc<FileKey>>,
     ) -> Result<Delegate> {
         let name = format!("{}.{}", self.info().name, role.suffix);
         let key = match key {
             Some(key) => key,
-            None => Arc::new(
-                foundation.key(&name, role.algorithm.unwrap_or(self.delegate_algorithm()))?,
-            ),
+            None => {
+                let algorithm = role.algorithm.unwrap_or_else(|| self.delegate_algorithm(role));
+                Arc::new(foundation.key(&name, algorithm)?)
+            }
         };
         let file = format!("{name}.crt");
         let now = foundation.clock.now();
@@ -122,6 +123,7 @@ impl Ca {
             Facts::of(der).is_ok_and(|facts| {
                 let life = facts.not_after.since(facts.not_before);
                 facts.key == *key.public()
+                    && facts.alt_names == role.names
                     && verify_signature(der, &self.facts().key).is_ok()
                     // A certificate of exactly this validity is a little longer, because notBefore is backdated and
                     // times are rounded.
@@ -146,9 +148,11 @@ impl Ca {
     }
 
     /// The kind of a new delegate's key. It is of the same family as the CA's key, so that a peer that verifies the CA's signatures can
-    /// verify the delegate's: P-384 for a CA with P-521, RSA with 3072 bits for every RSA key, and otherwise the CA's own kind.
-    const fn delegate_algorithm(&self) -> KeyAlgorithm {
+    /// verify the delegate's: P-384 for a CA with P-521, RSA with 3072 bits for every RSA key, and otherwise the CA's own kind. Below an RSA
+    /// CA, a TLS server has P-256: its clients verify both, and our RSA keys do not sign as TLS 1.3 demands (RFC 8446 §4.2.3).
+    const fn delegate_algorithm(&self, role: &Role<'_>) -> KeyAlgorithm {
         match self.facts().key.kind() {
+            KeyKind::Rsa(_) if !role.names.is_empty() => KeyAlgorithm::P256,
             KeyKind::P384 | KeyKind::P521 => KeyAlgorithm::P384,
             KeyKind::Ed25519 => KeyAlgorithm::Ed25519,
             KeyKind::Rsa(_) => KeyAlgorithm::Rsa3072,
@@ -161,7 +165,7 @@ impl Ca {
     fn issue_delegate(
         &self,
         foundation: &Foundation,
-        role: &Role,
+        role: &Role<'_>,
         validity: Duration,
         key: &FileKey,
     ) -> Result<Vec<u8>> {
@@ -194,7 +198,7 @@ impl Ca {
                 &format!("{} {}", self.info().name, role.title),
             )?,
             key: key.public(),
-            alt_names: Vec::new(),
+            alt_names: role.names.to_vec(),
             key_usage: KeyUsage(role.key_usage.into()),
             extended_key_usage: role.usage,
             policies: &[],
@@ -203,7 +207,10 @@ impl Ca {
             ca_issuers_urls: Vec::new(),
             ocsp_nocheck: role.nocheck,
         };
-        let gate = Gate::new(signer, Object::Certificate(Purpose::Infrastructure));
+        let mut gate = Gate::new(signer, Object::Certificate(Purpose::Infrastructure));
+        if !role.names.is_empty() {
+            gate = gate.below(self.handed_out(), now);
+        }
         let certificate = gate.sign_object(&entity.tbs()?)?;
         let own: Label = role.account.parse()?;
         foundation.store.record_issued(

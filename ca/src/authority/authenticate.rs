@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
@@ -145,6 +145,21 @@ impl Authority {
         facts: &Facts,
         verify: &mut dyn FnMut(&SubjectPublicKey) -> Result<()>,
     ) -> Result<Requester> {
+        self.authenticate_late(certificate, facts, Duration::ZERO, verify)
+    }
+
+    /// Like [`Self::authenticate_facts`], and a certificate that expired at most `grace` ago is accepted, too: a gateway that was off for a
+    /// while may renew.
+    ///
+    /// # Errors
+    /// As [`Self::authenticate_certificate`].
+    pub fn authenticate_late(
+        &self,
+        certificate: &[u8],
+        facts: &Facts,
+        grace: Duration,
+        verify: &mut dyn FnMut(&SubjectPublicKey) -> Result<()>,
+    ) -> Result<Requester> {
         let refused = |why: String| Error::denied(Denial::SignerNotTrusted, why);
         let known = self.known_record(certificate)?;
         let is_known = known.is_some();
@@ -165,7 +180,7 @@ impl Authority {
         }
         verify(&facts.key)?;
         let now = self.now();
-        if now < facts.not_before || now > facts.not_after {
+        if now < facts.not_before || now > facts.not_after.plus(grace) {
             return Err(refused(format!(
                 "the signer's certificate {} is valid from {} to {}, and it is {now}; enrol again with a secret",
                 record.serial, facts.not_before, facts.not_after

@@ -1,12 +1,13 @@
 //! Delegates of a CA: signers with keys and certificates of their own, so that the CA's key signs only certificates and
 //! CRLs. There is one for CMP responses and one for generated keys (RFC 9810 §4.5), one for OCSP responses (RFC 6960
-//! §4.2.2.2), and two for SCEP (RFC 8894 §2.1.2).
+//! §4.2.2.2), two for SCEP (RFC 8894 §2.1.2), and one for the TLS of the EST server (RFC 7030 §3.3.1).
 
 use std::sync::Arc;
 
 use der::oid::ObjectIdentifier;
 use spki::AlgorithmIdentifierOwned;
 use x509_cert::ext::pkix::KeyUsages;
+use x509_cert::ext::pkix::name::GeneralName;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -98,7 +99,7 @@ impl std::fmt::Debug for Delegate {
 }
 
 /// A role for which a CA certifies a delegate.
-pub(super) struct Role {
+pub(super) struct Role<'a> {
     /// The part of the delegate's file names behind the CA's name and a dot.
     pub(super) suffix: &'static str,
     /// The account under which the delegate's certificates are recorded.
@@ -113,9 +114,11 @@ pub(super) struct Role {
     pub(super) key_usage: KeyUsages,
     /// The kind of a new key; `None` for the family of the CA's key.
     pub(super) algorithm: Option<KeyAlgorithm>,
+    /// The subjectAltName of the delegate's certificates. A TLS server has one; its key is then of a kind that signs in TLS 1.3.
+    pub(super) names: &'a [GeneralName],
 }
 
-impl Role {
+impl Role<'static> {
     /// The delegate that signs CMP responses. Its extended key usage is id-kp-cmcCA (RFC 6402 §2.10).
     pub const CMP: Self = Self {
         suffix: "cmp",
@@ -125,6 +128,7 @@ impl Role {
         nocheck: false,
         key_usage: KeyUsages::DigitalSignature,
         algorithm: None,
+        names: &[],
     };
 
     /// The delegate that signs the private keys that the CA generates for peers. Its extended key usage is id-kp-cmKGA (RFC 9480 §2.2).
@@ -136,6 +140,19 @@ impl Role {
         nocheck: false,
         key_usage: KeyUsages::DigitalSignature,
         algorithm: None,
+        names: &[],
+    };
+
+    /// The TLS certificate of the EST server, still without the server's names. Its extended key usage is id-kp-serverAuth (RFC 7030 §3.3.1).
+    pub const EST: Self = Self {
+        suffix: "est",
+        account: "_est",
+        title: "EST",
+        usage: &[oid::SERVER_AUTH],
+        nocheck: false,
+        key_usage: KeyUsages::DigitalSignature,
+        algorithm: None,
+        names: &[],
     };
 
     /// The delegate that signs OCSP responses. Its extended key usage is id-kp-OCSPSigning. Its certificate tells clients not to ask for
@@ -148,6 +165,7 @@ impl Role {
         nocheck: true,
         key_usage: KeyUsages::DigitalSignature,
         algorithm: None,
+        names: &[],
     };
 
     /// The delegate for which SCEP's clients encrypt. Its key is RSA below every CA, because they know no other key transport.
@@ -159,6 +177,7 @@ impl Role {
         nocheck: false,
         key_usage: KeyUsages::KeyEncipherment,
         algorithm: Some(KeyAlgorithm::Rsa3072),
+        names: &[],
     };
 
     /// The delegate that signs SCEP's answers. Its key is RSA below every CA, because most clients verify no other signatures.
@@ -170,6 +189,7 @@ impl Role {
         nocheck: false,
         key_usage: KeyUsages::DigitalSignature,
         algorithm: Some(KeyAlgorithm::Rsa3072),
+        names: &[],
     };
 }
 

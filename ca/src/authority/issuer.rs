@@ -84,6 +84,7 @@ pub struct Ca {
     pub(super) responder: RwLock<Appointment>,
     pub(super) key_generator: Mutex<Appointment>,
     pub(super) scep: Mutex<ScepAppointments>,
+    pub(super) tls_server: Mutex<Appointment>,
 }
 
 impl Member for Ca {
@@ -145,6 +146,7 @@ impl Ca {
             responder: RwLock::default(),
             key_generator: Mutex::default(),
             scep: Mutex::default(),
+            tls_server: Mutex::default(),
         })
     }
 

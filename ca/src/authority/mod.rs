@@ -33,6 +33,7 @@ mod settings;
 mod signers;
 mod state;
 mod succession;
+mod tls_server;
 mod vendor_crls;
 pub mod vendors;
 

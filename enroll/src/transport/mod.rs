@@ -4,6 +4,7 @@
 //! A protocol decides on a `Pool`, hands its request and its work to `Runner::run`, and calls
 //! `Pool::require_blocking` before each step that may block.
 
+pub(crate) mod account_slots;
 pub(crate) mod body;
 pub(crate) mod lock;
 pub(crate) mod pool;

@@ -25,6 +25,9 @@ const PART: usize = 32 << 10;
 /// Paths that take only POST, as do all paths that begin with them.
 const POSTED: [&str; 2] = ["/.well-known/cmp", "/pkix"];
 
+/// The beginning of the paths of EST, before which there may be a label.
+const EST: &str = "/.well-known/est/";
+
 /// Serves a request once the answers to the earlier requests of its connection have left.
 ///
 /// # Errors
@@ -85,7 +88,12 @@ fn framing(request: &Request) -> Framing {
 
 /// The methods of a path, for `Allow`.
 fn allowed(path: &str) -> &'static str {
-    if POSTED.iter().any(|posted| path.starts_with(posted)) {
+    if path.contains(EST) {
+        match path.rsplit('/').next() {
+            Some("cacerts" | "csrattrs") => "GET, HEAD, OPTIONS",
+            _ => "OPTIONS, POST",
+        }
+    } else if POSTED.iter().any(|posted| path.starts_with(posted)) {
         "OPTIONS, POST"
     } else if matches!(path, "/ocsp" | "/ocsp/") {
         "GET, HEAD, OPTIONS, POST"

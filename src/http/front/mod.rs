@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use actix_http::error::DispatchError;
 use actix_http::{Extensions, HttpService, Request};
-use actix_server::Server;
+use actix_server::{Server, ServerBuilder};
 use actix_service::{
     IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, fn_factory, fn_service,
 };
@@ -32,8 +32,9 @@ use tokio::sync::Semaphore;
 use answer::in_turn;
 use direct::DateField;
 pub use direct::{Answer, Direct, Post};
-use stream::Stream;
+use stream::{Stream, Transport};
 
+use super::tls::{self, Tls};
 use crate::logging::REFUSED;
 
 /// How many connections over the bound may be accepted at once, only to be refused.
@@ -87,101 +88,148 @@ pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     Ok(listener)
 }
 
-/// A server for the application that `factory` makes for each event loop. `direct` is asked first for an answer to POSTs of the simplest
-/// form. `connections` has the slots; a client without a slot is refused by a 503.
-///
-/// # Errors
-/// The operating system refuses the address or the socket.
-pub fn server<F, I, S, B>(
-    listener: TcpListener,
-    limits: &Limits,
-    connections: &Arc<ConnectionSlots>,
-    direct: Direct,
-    factory: F,
-) -> std::io::Result<Server>
-where
-    F: Fn() -> I + Send + Clone + 'static,
-    I: IntoServiceFactory<S, Request>,
-    S: ServiceFactory<Request, Config = AppConfig> + 'static,
-    S::Error: Into<Error> + 'static,
-    S::InitError: Debug,
-    S::Response: Into<Response<B>> + 'static,
-    <S::Service as Service<Request>>::Future: 'static,
-    S::Service: 'static,
-    B: MessageBody + 'static,
-{
-    let address = listener.local_addr()?;
-    // The library counts connections in each worker.
-    let accepted = limits.max_connections.saturating_add(REFUSED_AT_ONCE).div_ceil(limits.workers);
-    let builder = Server::build()
-        .workers(limits.workers)
-        .max_concurrent_connections(accepted)
-        .worker_max_blocking_threads(limits.blocking_threads)
-        .shutdown_timeout(limits.shutdown_timeout.as_secs())
-        .disable_signals();
-    let stopping = builder.graceful_shutdown_signal();
-    let (limits, connections) = (limits.clone(), Arc::clone(connections));
-    let make = move || {
-        let stopping = stopping.clone();
-        let (connections, limits) = (Arc::clone(&connections), limits.clone());
-        // Half of a worker's share of the refused connections may linger. The others are closed at once, so that new connections do not wait
-        // for them to be accepted.
-        let leaving = Semaphore::new(REFUSED_AT_ONCE.div_ceil(limits.workers.saturating_mul(2)));
-        let leaving = Arc::new(leaving);
-        let write_timeout = limits.write_timeout;
-        let (direct, date) = (Arc::clone(&direct), Rc::new(DateField::default()));
-        let ending = stopping.clone();
-        let application = factory().into_factory().map_err(|e| e.into().error_response());
-        let application = fn_factory(move || {
-            let made = application.new_service(AppConfig::default());
-            async move {
-                let application = Rc::new(made.await?);
-                let serve =
-                    move |request: Request| in_turn::<_, B>(request, Rc::clone(&application));
-                Ok::<_, S::InitError>(fn_service::<_, _, _, _, _, ()>(serve))
-            }
-        });
-        let http = HttpService::build()
-            .graceful_shutdown_signal(move || {
-                let stopping = stopping.clone();
-                async move { stopping.notified().await }
-            })
-            .keep_alive(limits.keep_alive)
-            .client_request_timeout(limits.request_timeout)
-            .client_disconnect_timeout(DISCONNECT)
-            .local_addr(address)
-            .on_connect_ext(|stream: &Stream, data: &mut Extensions| {
-                data.insert(stream.turn());
-            })
-            .h1(application);
-        fn_service(move |socket: TcpStream| {
-            let (connections, patience) = (Arc::clone(&connections), limits.request_timeout);
-            let leaving = Arc::clone(&leaving);
-            let (direct, date, ending) = (Arc::clone(&direct), Rc::clone(&date), ending.clone());
-            async move {
-                let opened = async {
-                    let slot = take_slot(&socket, &connections, &leaving, patience).await?;
-                    let (stream, client) = open(socket, slot, write_timeout)?;
-                    match direct::serve(stream, &direct, &date, &ending).await? {
-                        Some(stream) => Ok::<_, std::io::Error>((stream, client)),
-                        None => Err(std::io::ErrorKind::UnexpectedEof.into()),
+/// What the clients of a listener speak.
+#[derive(Clone)]
+pub enum Protocol {
+    /// HTTP alone. The function is asked first for an answer to POSTs of the simplest form.
+    Plain(Direct),
+    /// HTTP over TLS.
+    Tls(Arc<Tls>),
+}
+
+/// The front of a server, to which each listener is added.
+pub struct Front {
+    builder: ServerBuilder,
+    limits: Limits,
+    connections: Arc<ConnectionSlots>,
+}
+
+impl Front {
+    /// A front without a listener. `connections` has the slots of all its listeners; a client without a slot is refused by a 503.
+    pub fn new(limits: &Limits, connections: &Arc<ConnectionSlots>) -> Self {
+        // The library counts connections in each worker.
+        let accepted =
+            limits.max_connections.saturating_add(REFUSED_AT_ONCE).div_ceil(limits.workers);
+        let builder = Server::build()
+            .workers(limits.workers)
+            .max_concurrent_connections(accepted)
+            .worker_max_blocking_threads(limits.blocking_threads)
+            .shutdown_timeout(limits.shutdown_timeout.as_secs())
+            .disable_signals();
+        Self { builder, limits: limits.clone(), connections: Arc::clone(connections) }
+    }
+
+    /// Adds a listener for the application that `factory` makes for each event loop.
+    ///
+    /// # Errors
+    /// The operating system refuses the address or the socket.
+    pub fn serve<F, I, S, B>(
+        self,
+        name: &str,
+        listener: TcpListener,
+        protocol: Protocol,
+        factory: F,
+    ) -> std::io::Result<Self>
+    where
+        F: Fn() -> I + Send + Clone + 'static,
+        I: IntoServiceFactory<S, Request>,
+        S: ServiceFactory<Request, Config = AppConfig> + 'static,
+        S::Error: Into<Error> + 'static,
+        S::InitError: Debug,
+        S::Response: Into<Response<B>> + 'static,
+        <S::Service as Service<Request>>::Future: 'static,
+        S::Service: 'static,
+        B: MessageBody + 'static,
+    {
+        let address = listener.local_addr()?;
+        let Self { builder, limits, connections } = self;
+        let stopping = builder.graceful_shutdown_signal();
+        let (own_limits, slots) = (limits.clone(), Arc::clone(&connections));
+        let make = move || {
+            let stopping = stopping.clone();
+            let (connections, limits) = (Arc::clone(&slots), own_limits.clone());
+            // Half of a worker's share of the refused connections may linger. The others are closed at once, so that new connections do not
+            // wait for them to be accepted.
+            let leaving =
+                Semaphore::new(REFUSED_AT_ONCE.div_ceil(limits.workers.saturating_mul(2)));
+            let leaving = Arc::new(leaving);
+            let (protocol, date) = (protocol.clone(), Rc::new(DateField::default()));
+            let ending = stopping.clone();
+            let application = factory().into_factory().map_err(|e| e.into().error_response());
+            let application = fn_factory(move || {
+                let made = application.new_service(AppConfig::default());
+                async move {
+                    let application = Rc::new(made.await?);
+                    let serve =
+                        move |request: Request| in_turn::<_, B>(request, Rc::clone(&application));
+                    Ok::<_, S::InitError>(fn_service::<_, _, _, _, _, ()>(serve))
+                }
+            });
+            let http = HttpService::build()
+                .graceful_shutdown_signal(move || {
+                    let stopping = stopping.clone();
+                    async move { stopping.notified().await }
+                })
+                .keep_alive(limits.keep_alive)
+                .client_request_timeout(limits.request_timeout)
+                .client_disconnect_timeout(DISCONNECT)
+                .local_addr(address)
+                .on_connect_ext(|stream: &Stream, data: &mut Extensions| {
+                    data.insert(stream.turn());
+                    if let Transport::Tls(tls) = stream.transport() {
+                        data.insert(tls::facts(tls.get_ref().1));
                     }
-                };
-                opened.await.map_err(DispatchError::Io)
-            }
-        })
-        .and_then(http)
-    };
-    Ok(builder.listen("http", listener, make)?.run())
+                })
+                .h1(application);
+            fn_service(move |socket: TcpStream| {
+                let (connections, limits) = (Arc::clone(&connections), limits.clone());
+                let (leaving, protocol) = (Arc::clone(&leaving), protocol.clone());
+                let (date, ending) = (Rc::clone(&date), ending.clone());
+                async move {
+                    let opened = async {
+                        // A client of TLS would take a plain answer for garbage.
+                        let (refusal, tls) = match &protocol {
+                            Protocol::Plain(_) => (NO_SLOT, None),
+                            Protocol::Tls(tls) => (&[][..], Some(Arc::clone(tls))),
+                        };
+                        let patience = limits.request_timeout;
+                        let slot =
+                            take_slot(&socket, &connections, &leaving, patience, refusal).await?;
+                        let (stream, client) = open(socket, slot, tls, &limits).await?;
+                        let left = match &protocol {
+                            Protocol::Plain(direct) => {
+                                direct::serve(stream, direct, &date, &ending).await?
+                            }
+                            Protocol::Tls(_) => Some(stream),
+                        };
+                        match left {
+                            Some(stream) => Ok::<_, std::io::Error>((stream, client)),
+                            None => Err(std::io::ErrorKind::UnexpectedEof.into()),
+                        }
+                    };
+                    opened.await.map_err(DispatchError::Io)
+                }
+            })
+            .and_then(http)
+        };
+        let builder = builder.listen(name, listener, make)?;
+        Ok(Self { builder, limits, connections })
+    }
+
+    /// The server, which runs when it is polled.
+    pub fn run(self) -> Server {
+        self.builder.run()
+    }
 }
 
 /// Takes a slot for a connection. If all slots are taken, it waits for one, for at most `patience`. Without a slot by then, or if the
-/// client's address has its share already, the client is refused by a 503. `leaving` bounds the refused connections that may linger.
+/// client's address has its share already, the client is refused by `answer`. `leaving` bounds the refused connections that may linger.
 async fn take_slot(
     socket: &TcpStream,
     connections: &Arc<ConnectionSlots>,
     leaving: &Semaphore,
     patience: Duration,
+    answer: &[u8],
 ) -> std::io::Result<ConnectionSlot> {
     let client = socket.peer_addr()?.ip().to_canonical();
     let until = Instant::now().checked_add(patience);
@@ -196,7 +244,7 @@ async fn take_slot(
             Err(Full::Address) => "this address",
         };
         tracing::warn!(target: REFUSED, %client, "too many connections of {whose}");
-        if let Ok(Ok(())) = tokio::time::timeout(DISCONNECT, refuse(socket)).await {
+        if let Ok(Ok(())) = tokio::time::timeout(DISCONNECT, refuse(socket, answer)).await {
             let leaves = leaving.try_acquire();
             // Even without a wait, octets that have arrived already are read.
             let wait = if leaves.is_ok() { LINGER } else { Duration::ZERO };
@@ -206,11 +254,13 @@ async fn take_slot(
     }
 }
 
-/// Sends the response to a refused client, and shuts down the sending half of the connection.
-async fn refuse(socket: &TcpStream) -> std::io::Result<()> {
+/// Sends this response to a refused client, and shuts down the sending half of the connection.
+async fn refuse(socket: &TcpStream, answer: &[u8]) -> std::io::Result<()> {
     // tokio does not know yet that a fresh socket is writable.
     socket.writable().await?;
-    socket.try_write(NO_SLOT)?;
+    if !answer.is_empty() {
+        socket.try_write(answer)?;
+    }
     Ok(rustix::net::shutdown(socket, Shutdown::Write)?)
 }
 
@@ -230,17 +280,25 @@ async fn drain(socket: &TcpStream) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Makes the stream of a connection. The kernel ends the connection when the client acknowledges nothing for `write_timeout`
-/// (TCP_USER_TIMEOUT, RFC 5482).
-fn open(
+/// Makes the stream of a connection; with `tls`, after its handshake. The kernel ends the connection when the client acknowledges nothing
+/// for the time of a write (TCP_USER_TIMEOUT, RFC 5482).
+async fn open(
     socket: TcpStream,
     slot: ConnectionSlot,
-    write_timeout: Duration,
+    tls: Option<Arc<Tls>>,
+    limits: &Limits,
 ) -> std::io::Result<(Stream, Option<SocketAddr>)> {
     let client = socket.peer_addr()?;
-    let timeout = u32::try_from(write_timeout.as_millis()).unwrap_or(u32::MAX);
+    let timeout = u32::try_from(limits.write_timeout.as_millis()).unwrap_or(u32::MAX);
     set_tcp_user_timeout(&socket, timeout)?;
-    Ok((Stream::new(socket, slot), Some(client)))
+    let transport = match tls {
+        None => Transport::Plain(socket),
+        Some(tls) => {
+            let stream = tls::accept(&tls, socket, &slot, limits.request_timeout).await?;
+            Transport::Tls(Box::new(stream))
+        }
+    };
+    Ok((Stream::new(transport, slot), Some(client)))
 }
 
 #[cfg(test)]
@@ -256,7 +314,7 @@ mod tests {
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (socket, _) = listener.accept().await.unwrap();
         let told = actix_web::rt::spawn(async move {
-            refuse(&socket).await.unwrap();
+            refuse(&socket, NO_SLOT).await.unwrap();
             drain(&socket).await
         });
         let mut answer = Vec::new();

@@ -10,12 +10,49 @@ use actix_web::web::Bytes;
 use countersign_ldap_bridge::slots::{Activity, ConnectionSlot};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 use super::turn::Turn;
 
+/// The transport of a connection.
+pub enum Transport {
+    /// TCP alone.
+    Plain(TcpStream),
+    /// TLS over TCP, after the handshake.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Transport {
+    /// The TCP connection.
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(tls) => tls.get_ref().0,
+        }
+    }
+
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(socket) => Pin::new(socket).poll_read(context, buffer),
+            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_read(context, buffer),
+        }
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(socket) => Pin::new(socket).poll_write(context, octets),
+            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write(context, octets),
+        }
+    }
+}
+
 /// A client's connection, as a stream of octets for the HTTP service.
 pub struct Stream {
-    socket: TcpStream,
+    transport: Transport,
     turn: Rc<Turn>,
     /// Octets that were read and that the service does not have yet.
     input: Bytes,
@@ -23,8 +60,13 @@ pub struct Stream {
 
 impl Stream {
     /// The stream of an accepted connection, which has this slot.
-    pub fn new(socket: TcpStream, slot: ConnectionSlot) -> Self {
-        Self { socket, turn: Turn::new(slot), input: Bytes::new() }
+    pub fn new(transport: Transport, slot: ConnectionSlot) -> Self {
+        Self { transport, turn: Turn::new(slot), input: Bytes::new() }
+    }
+
+    /// The connection's transport.
+    pub const fn transport(&self) -> &Transport {
+        &self.transport
     }
 
     /// The state of the connection: whether the client may send or the server is answering. The connection's requests share it.
@@ -41,7 +83,7 @@ impl Stream {
         if self.turn.is_ended(context) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        Pin::new(&mut self.socket).poll_read(context, buffer)
+        self.transport.poll_read(context, buffer)
     }
 
     /// Writes to the socket, whoever's turn it is. An error if others need the connection's slot.
@@ -53,7 +95,7 @@ impl Stream {
         if self.turn.is_ended(context) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        Pin::new(&mut self.socket).poll_write(context, octets)
+        self.transport.poll_write(context, octets)
     }
 
     /// Has the service read these octets first, which were read from the socket already.
@@ -66,10 +108,11 @@ impl Stream {
         self.turn.note(activity);
     }
 
-    /// Polls for the end of the connection, and reads nothing: octets after a request stay in the socket.
+    /// Polls for the end of the connection, and reads nothing: octets after a request stay in the socket. Under TLS, those octets may be the
+    /// client's farewell, which is noticed when it is read.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut octet = [0; 1];
-        match self.socket.poll_peek(context, &mut ReadBuf::new(&mut octet)) {
+        match self.transport.socket().poll_peek(context, &mut ReadBuf::new(&mut octet)) {
             Poll::Ready(Ok(0)) if self.input.is_empty() => Poll::Ready(Ok(())),
             Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
             Poll::Ready(Ok(_)) => {
@@ -100,7 +143,7 @@ impl AsyncRead for Stream {
         }
         if self.input.is_empty() {
             let before = buffer.filled().len();
-            ready!(Pin::new(&mut self.socket).poll_read(context, buffer))?;
+            ready!(self.transport.poll_read(context, buffer))?;
             let read = buffer.filled().get(before..).unwrap_or_default();
             let most = self.turn.hand_on(read);
             if let Some(later) = read.get(most..).filter(|later| !later.is_empty()) {
@@ -128,13 +171,19 @@ impl AsyncWrite for Stream {
         Poll::Ready(Ok(written))
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The service flushes only after it has written everything, and a socket has no buffer of its own to flush.
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The service flushes only after it has written everything. A socket has no buffer of its own to flush; TLS has records.
+        if let Transport::Tls(tls) = &mut self.transport {
+            ready!(Pin::new(tls.as_mut()).poll_flush(context))?;
+        }
         self.turn.has_left();
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(context)
+        match &mut self.transport {
+            Transport::Plain(socket) => Pin::new(socket).poll_shutdown(context),
+            Transport::Tls(tls) => Pin::new(tls.as_mut()).poll_shutdown(context),
+        }
     }
 }

@@ -14,13 +14,13 @@ use super::sender::authenticate::Authenticated;
 use super::sender::device::TOO_MANY;
 use super::sender::nested::{Inner, Opened};
 use super::service::CmpService;
-use super::service::account_slots::AccountSlot;
 use super::service::route::{Answered, Outcome, Route, Wrapping};
 use super::service::stop::Stop;
 use crate::cmp::wire::mac::is_mac;
 use crate::cmp::wire::message::{Message, PkiHeader};
 use crate::cmp::wire::refusal::{Failure, Refusal};
 use crate::cmp::wire::{bounds, kind};
+use crate::transport::account_slots::AccountSlot;
 use crate::transport::pool::{Attempt, NeedsBlockingThread, Pool};
 
 /// How many octets of a transactionID are logged; no accepted transactionID has more.

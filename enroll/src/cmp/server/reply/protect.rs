@@ -10,7 +10,6 @@ use x509_cert::ext::pkix::name::GeneralName;
 use super::answer::{Answer, Peer};
 use super::echo::Echo;
 use crate::cmp::server::service::CmpService;
-use crate::cmp::server::service::account_slots::AccountSlot;
 use crate::cmp::server::service::context::{Confirmation, Protection};
 use crate::cmp::server::service::route::Route;
 use crate::cmp::wire::mac::{MacKey, MacParameters};
@@ -19,6 +18,7 @@ use crate::cmp::wire::message::{
 };
 use crate::cmp::wire::oid;
 use crate::cmp::wire::time::generalized_time;
+use crate::transport::account_slots::AccountSlot;
 
 /// The protection of an answer.
 pub enum Protector {

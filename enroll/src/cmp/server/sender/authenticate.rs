@@ -13,7 +13,6 @@ use x509_cert::ext::pkix::name::GeneralName;
 use super::device;
 use crate::cmp::server::reply::protect::{MacProtection, Protector};
 use crate::cmp::server::service::CmpService;
-use crate::cmp::server::service::account_slots::AccountSlot;
 use crate::cmp::server::service::config::Rules;
 use crate::cmp::server::service::context::{Context, credential_hash, secret_name};
 use crate::cmp::server::service::route::Route;
@@ -24,6 +23,7 @@ use crate::cmp::wire::message::{Message, PkiHeader};
 use crate::cmp::wire::popo::{AuthInfo, PkMacValue, ProofOfPossession};
 use crate::cmp::wire::refusal::{Failure, Refusal};
 use crate::cmp::wire::{kind, names};
+use crate::transport::account_slots::AccountSlot;
 use crate::transport::pool::Pool;
 use crate::transport::share::Rank;
 

@@ -5,10 +5,10 @@ use countersign_ca::{Denial, Error, Requester, SubjectPublicKey};
 use x509_cert::name::Name;
 
 use crate::cmp::server::service::CmpService;
-use crate::cmp::server::service::account_slots::AccountSlot;
 use crate::cmp::server::service::stop::Stop;
 use crate::cmp::wire::message::Message;
 use crate::cmp::wire::{kind, names};
+use crate::transport::account_slots::AccountSlot;
 
 /// The reason, for the log, why a message is not worked on: all slots of its account are taken.
 pub const TOO_MANY: &str = "too many requests of the account are worked on; try again";

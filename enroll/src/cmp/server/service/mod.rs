@@ -1,6 +1,5 @@
 //! The state of a CMP server: its authority, its configuration, its limits, and what it remembers between messages.
 
-pub mod account_slots;
 pub mod challenges;
 pub mod config;
 pub mod context;
@@ -13,8 +12,8 @@ use std::sync::Arc;
 
 use countersign_ca::{Authority, Error};
 
+use crate::transport::account_slots::AccountSlots;
 use crate::transport::share::FairSemaphore;
-use account_slots::AccountSlots;
 use challenges::Challenges;
 use config::CmpConfig;
 use poll_nonces::PollNonces;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use countersign_ca::record::Label;
 
-use crate::transport::lock::locked;
+use super::lock::locked;
 
 /// Slots for messages that are worked on: a message takes one, and each account has the same number of them.
 #[derive(Debug)]

@@ -1,0 +1,49 @@
+//! The TLS certificate of the EST server: a delegate of the default CA (RFC 7030 §3.3.1).
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use super::delegate::{Appointment, Delegate, Role};
+use super::responder::CertificateStatus;
+use super::state::Authority;
+use crate::error::{Error, Result};
+use crate::name::Identity;
+use crate::record::Serial;
+
+/// The validity of the server's certificate. It is renewed at half of it.
+const VALIDITY: Duration = Duration::from_secs(90 * 86_400);
+
+impl Authority {
+    /// The delegate whose certificate a TLS server of these names presents. The newest active key of the default CA issues it. It is made
+    /// at the first call, and renewed when half of its life has passed. If an administrator revoked it, it gets another key.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if there is no name, or one that stands in no subjectAltName; [`Error::Unavailable`] if there is no issuing
+    /// CA, it has ended, or a new certificate cannot be recorded and the old one has ended; `Denied` with
+    /// [`Denial::Template`](crate::Denial::Template) if the CA may not certify such a name.
+    pub fn tls_server(&self, names: &[Identity]) -> Result<Arc<Delegate>> {
+        let names: Vec<_> = names
+            .iter()
+            .filter_map(|name| name.general_name().transpose())
+            .collect::<Result<_>>()?;
+        if names.is_empty() {
+            return Err(Error::malformed("a TLS server has a DNS name or an address"));
+        }
+        let ca = self.issuing_ca(None)?;
+        let role = Role { names: &names, ..Role::EST };
+        let now = self.now();
+        let mut state = ca.tls_server.lock().unwrap_or_else(PoisonError::into_inner);
+        self.renew(ca, &mut state, &role, VALIDITY, now);
+        let current = state.at(now, &ca.info().name)?;
+        let serial = Serial::from_integer(current.serial());
+        let status = serial.map(|serial| self.certificate_status(&ca.info().name, &serial));
+        if !matches!(status.transpose()?, Some(CertificateStatus::Revoked(_))) {
+            return Ok(current);
+        }
+        tracing::warn!(ca = %ca.info().name, ?serial, "the EST server's certificate was revoked; it gets another key");
+        ca.retire_delegate_key(&self.foundation, &role)?;
+        *state = Appointment::default();
+        self.renew(ca, &mut state, &role, VALIDITY, now);
+        state.at(now, &ca.info().name)
+    }
+}

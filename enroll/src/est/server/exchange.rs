@@ -1,0 +1,315 @@
+//! What happens to one request, from its octets to the answer.
+
+use std::net::IpAddr;
+
+use countersign_ca::authority::{Authorized, IssuedCertificate, TransactionDraft};
+use countersign_ca::record::approval::{Verdict as Decided, WaitingRequest};
+use countersign_ca::record::{CertificateRecord, Label, Reason};
+use countersign_ca::{Error, Recording, Requester};
+use tracing::Span;
+
+use super::binding;
+use super::outcome::Verdict;
+use super::refusal::{Failure, Refusal, Stop};
+use super::request;
+use super::sender::{Authenticated, Proofs};
+use super::service::EstService;
+use super::transaction::{draft, identifier};
+use crate::est::connection::Connection;
+use crate::est::wire::base64;
+use crate::est::wire::basic::Credentials;
+use crate::est::wire::operation::Operation;
+use crate::request::pkcs10::CertificationRequest;
+use crate::transport::account_slots::AccountSlot;
+use crate::transport::body::Body;
+use crate::transport::pool::{Attempt, NeedsBlockingThread, Pool};
+
+/// The path of a request, and the address from which it came.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The operation.
+    pub operation: Operation,
+    /// The profile that the label names.
+    pub profile: Option<Label>,
+    /// The CA that the label names.
+    pub ca: Option<Label>,
+    /// The client's address.
+    pub client: Option<IpAddr>,
+}
+
+/// A request for a certificate that has arrived whole.
+pub struct Received {
+    /// Its path.
+    pub route: Route,
+    /// Its body.
+    pub body: Body,
+    /// The credentials in its header; `None` without any that can be read.
+    pub credentials: Option<Credentials>,
+    /// The facts about its connection.
+    pub connection: Connection,
+}
+
+/// The answer to a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// The certificate, DER.
+    Certificate(Vec<u8>),
+    /// The request waits for approval; the client shall ask again.
+    Waiting(String),
+    /// The request is refused.
+    Refused(Refusal),
+    /// Too many requests are worked on; the client shall ask again.
+    Busy,
+}
+
+impl Reply {
+    /// What became of the request; `None` if nothing did.
+    pub const fn verdict(&self) -> Option<Verdict> {
+        match self {
+            Self::Certificate(_) => Some(Verdict::Granted),
+            Self::Waiting(_) => Some(Verdict::Waiting),
+            Self::Refused(_) => Some(Verdict::Refused),
+            Self::Busy => None,
+        }
+    }
+}
+
+/// An answer: ready to send, or held back until its record in the journal is durable.
+pub enum Begun {
+    /// It may be sent.
+    Ready(Reply),
+    /// It may be sent when its record is durable.
+    Recording(Box<Unrecorded>),
+}
+
+/// An answer that must not be sent before its record is durable.
+pub struct Unrecorded {
+    recording: Recording<IssuedCertificate>,
+    transaction: Vec<u8>,
+    account: Label,
+    span: Span,
+    _slot: AccountSlot,
+}
+
+impl Begun {
+    /// Waits, without blocking the thread, until the answer may be sent.
+    pub async fn settled(self, service: &EstService) -> Reply {
+        match self {
+            Self::Ready(reply) => reply,
+            Self::Recording(unrecorded) => {
+                let Unrecorded { recording, transaction, account, span, _slot } = *unrecorded;
+                let recorded = recording.settled().await;
+                let _entered = span.enter();
+                match recorded {
+                    Ok(issued) => {
+                        log_changes(&account, &issued.changes);
+                        tracing::info!(%account, "answered");
+                        Reply::Certificate(issued.certificate)
+                    }
+                    // The same request came twice at once, and the other one was recorded first.
+                    Err(error) => match service.issued_before(&transaction, &account) {
+                        Ok(Some(reply)) => reply,
+                        _ => refused(error.into()),
+                    },
+                }
+            }
+        }
+    }
+}
+
+/// A request, with the transaction that it is.
+struct Exchange<'a> {
+    service: &'a EstService,
+    received: &'a Received,
+    sender: Authenticated,
+    transaction: Vec<u8>,
+    pool: Pool,
+}
+
+impl EstService {
+    /// Makes the answer to a request for a certificate on a thread of this kind. The caller waits for the disk, by [`Begun::settled`].
+    ///
+    /// If the request needs a blocking thread and `pool` is another, the result is [`NeedsBlockingThread`]. Nothing was recorded then, and
+    /// the caller calls this once more on a blocking thread.
+    pub(super) fn begin(&self, pool: Pool, received: &Received) -> Attempt<Begun> {
+        let Route { operation, client, .. } = &received.route;
+        let span =
+            tracing::info_span!("est", client = client.map(display), operation = operation.name());
+        let entered = span.clone().entered();
+        let begun = match self.decide(pool, received, &span) {
+            Ok(begun) => Ok(begun),
+            Err(Stop::NeedsBlockingThread) => Err(NeedsBlockingThread),
+            Err(Stop::Busy(why)) => {
+                tracing::warn!(target: countersign_ca::REFUSED, "{why}");
+                Ok(Begun::Ready(Reply::Busy))
+            }
+            Err(Stop::Refused(refusal)) => Ok(Begun::Ready(refused(refusal))),
+        };
+        drop(entered);
+        begun
+    }
+
+    fn decide(&self, pool: Pool, received: &Received, span: &Span) -> Result<Begun, Stop> {
+        // 1. The body is base64.
+        let octets = base64::decode(&received.body.octets)?;
+        // 2. The sender is authenticated.
+        let proofs = Proofs {
+            credentials: received.credentials.as_ref(),
+            certificate: received.connection.certificate.as_ref(),
+            client: received.route.client,
+            request: &octets,
+        };
+        let sender = self.authenticate(received.route.operation, &proofs, pool)?;
+        tracing::debug!(account = %sender.requester.account().name, "authenticated");
+        // 3. It has the key, and it means this connection.
+        let content = request::read(&octets, self.config())?;
+        let password = content.challenge_password.as_ref().map(|text| text.as_str());
+        binding::check(password, &received.connection.bindings, self.config().channel_binding)?;
+        let transaction = identifier(&sender.requester, sender.renews.as_ref(), &octets);
+        let exchange = Exchange { service: self, received, sender, transaction, pool };
+        // 4. A request that came before goes on where it was; any other one is decided.
+        match exchange.again()? {
+            Some(reply) => Ok(Begun::Ready(reply)),
+            None => exchange.ask(content, span),
+        }
+    }
+
+    /// The answer to a request that was granted before, within the time in which it is repeated; `None` if it was not.
+    fn issued_before(&self, transaction: &[u8], account: &Label) -> Result<Option<Reply>, Error> {
+        let authority = self.authority();
+        let Some(record) = authority.issued_in(transaction)? else { return Ok(None) };
+        let CertificateRecord { certificate, serial, revocation, .. } = record;
+        if record.account != *account {
+            return Ok(None);
+        }
+        match revocation.filter(|found| found.reason != Reason::CertificateHold) {
+            Some(found) => Ok(Some(refused(Refusal::new(
+                Failure::Forbidden,
+                format!(
+                    "the certificate {serial} of this request was revoked on {} ({}); make a new request with a new key",
+                    found.at, found.reason
+                ),
+            )))),
+            None => {
+                tracing::info!(%account, %serial, "answered again");
+                Ok(Some(Reply::Certificate(certificate)))
+            }
+        }
+    }
+}
+
+impl Exchange<'_> {
+    /// The sender.
+    const fn requester(&self) -> &Requester {
+        &self.sender.requester
+    }
+
+    /// Goes on with a request that came before: one that awaits or awaited approval, or one whose answer was lost. `None` if there is
+    /// none.
+    fn again(&self) -> Result<Option<Reply>, Stop> {
+        let authority = self.service.authority();
+        let known = authority.transaction(&self.transaction)?;
+        let account = &self.requester().account().name;
+        if known.is_none_or(|known| known.account != *account) {
+            return Ok(None);
+        }
+        if let Some(waiting) = authority.waiting(&self.transaction)? {
+            return self.decided(&waiting).map(Some);
+        }
+        Ok(self.service.issued_before(&self.transaction, account)?)
+    }
+
+    /// The answer to a request that an administrator decides.
+    fn decided(&self, waiting: &WaitingRequest) -> Result<Reply, Stop> {
+        let authority = self.service.authority();
+        match &waiting.decision {
+            None => Ok(self.waits(waiting.id.to_string())),
+            Some((_, decision)) if decision.verdict == Decided::Approved => {
+                // INVARIANT: nothing was recorded yet.
+                self.pool.require_blocking()?;
+                let until = authority.now().plus(self.service.config().repeat);
+                let draft = draft(self.transaction.clone(), until, self.received.route.client);
+                let issued = authority.issue_approved(self.requester(), waiting, draft)?;
+                log_changes(&self.requester().account().name, &issued.changes);
+                Ok(Reply::Certificate(issued.certificate))
+            }
+            Some((_, decision)) => {
+                let reason = decision.words.as_deref().unwrap_or("no reason is given");
+                let text = format!("an administrator rejected the request: {reason}");
+                Err(Refusal::new(Failure::Forbidden, text).into())
+            }
+        }
+    }
+
+    /// Has the authority decide on a request, and issue its certificate or keep it for approval.
+    fn ask(self, content: CertificationRequest, span: &Span) -> Result<Begun, Stop> {
+        let authority = self.service.authority();
+        let Route { profile, ca, client, .. } = &self.received.route;
+        let request =
+            content.template.into_request(profile.clone(), ca.clone(), self.sender.renews);
+        let mut authorized = authority.authorize(self.requester(), request)?;
+        if authorized.needs_approval() {
+            // The record of a request that needs approval is waited for at once.
+            // INVARIANT: nothing was recorded yet.
+            self.pool.require_blocking()?;
+            return self.hold(authorized).map(Begun::Ready);
+        }
+        // A serial number that is recorded as reserved before anything is signed with it. If none is left, more are recorded.
+        if !authority.take_serial(&mut authorized)? {
+            // INVARIANT: nothing was recorded yet.
+            self.pool.require_blocking()?;
+        }
+        let until = authority.now().plus(self.service.config().repeat);
+        let draft = draft(self.transaction.clone(), until, *client);
+        let recording = authority.begin_issue(authorized, Some(draft))?;
+        let account = self.requester().account().name.clone();
+        let Self { transaction, sender: Authenticated { _slot, .. }, .. } = self;
+        let span = span.clone();
+        Ok(Begun::Recording(Box::new(Unrecorded { recording, transaction, account, span, _slot })))
+    }
+
+    /// Records a request that needs approval. A request for the same that waits already, perhaps made anew by a client that was restarted,
+    /// is joined; if that was approved meanwhile, its certificate is issued at once.
+    fn hold(&self, authorized: Authorized) -> Result<Reply, Stop> {
+        let authority = self.service.authority();
+        let wait = authority.now().plus(self.service.config().approval_wait);
+        let draft = draft(self.transaction.clone(), wait, self.received.route.client);
+        match authority.waiting_alike(&authorized, None)? {
+            Some(waiting) => {
+                let expires = waiting.pending.transaction.expires;
+                authority.join(&waiting, TransactionDraft { expires, ..draft })?;
+                self.decided(&waiting)
+            }
+            None => {
+                let request = authority.submit(authorized, draft)?;
+                Ok(self.waits(request.to_string()))
+            }
+        }
+    }
+
+    /// The answer that a request waits for approval.
+    fn waits(&self, request: String) -> Reply {
+        let account = &self.requester().account().name;
+        tracing::info!(%account, %request, "answered: waits for approval");
+        Reply::Waiting(format!(
+            "the request waits for the approval of an administrator, as request {request}; ask again with the same request"
+        ))
+    }
+}
+
+/// Logs how the certificate differs from the request: EST's answer has no place for it.
+fn log_changes(account: &Label, changes: &[String]) {
+    for change in changes {
+        tracing::info!(%account, "not as asked: {change}");
+    }
+}
+
+/// The answer that refuses a request. It is logged with what the client must change.
+fn refused(refusal: Refusal) -> Reply {
+    if refusal.failure == Failure::Challenge {
+        tracing::debug!("asked who it is");
+        return Reply::Refused(refusal);
+    }
+    tracing::info!(target: countersign_ca::REFUSED, failure = ?refusal.failure, "refused: {}", refusal.text);
+    Reply::Refused(refusal)
+}

@@ -1,0 +1,38 @@
+//! The state of an EST server: its authority, its configuration and its limits. What it must remember between requests is in the journal.
+
+use std::sync::Arc;
+
+use countersign_ca::Authority;
+
+use super::config::EstConfig;
+use crate::transport::account_slots::AccountSlots;
+
+/// The EST server of one authority.
+#[derive(Debug)]
+pub struct EstService {
+    authority: Arc<Authority>,
+    config: EstConfig,
+    account_slots: AccountSlots,
+}
+
+impl EstService {
+    /// Makes a server for this authority.
+    pub fn new(authority: Arc<Authority>, config: EstConfig) -> Self {
+        Self { authority, account_slots: AccountSlots::new(config.max_per_account), config }
+    }
+
+    /// The authority that issues the certificates.
+    pub const fn authority(&self) -> &Arc<Authority> {
+        &self.authority
+    }
+
+    /// The configuration of the server.
+    pub const fn config(&self) -> &EstConfig {
+        &self.config
+    }
+
+    /// Slots for the requests of each account.
+    pub(super) const fn account_slots(&self) -> &AccountSlots {
+        &self.account_slots
+    }
+}

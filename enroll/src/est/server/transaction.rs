@@ -1,0 +1,51 @@
+//! The transaction of a request. EST has no transactionID, so the request itself names its transaction: a client that asks again with the
+//! same octets and the same credential goes on where it was, also after a restart of the server.
+
+use std::net::IpAddr;
+
+use countersign_ca::authority::TransactionDraft;
+use countersign_ca::record::Serial;
+use countersign_ca::{Credential, Requester, Timestamp};
+use ring::digest::{Context, SHA256};
+
+/// The beginning of every transaction's identifier. Those of CMP are the client's choice, and mostly of 16 octets.
+const PREFIX: &[u8] = b"est ";
+
+/// The context of every transaction: nothing but the protocol, as the next request says everything anew.
+const CONTEXT: &[u8] = b"EST";
+
+/// The identifier of the transaction of a request by this requester. A new secret, a renewed certificate and a later account of the same
+/// name begin another one. `renews` is the serial number of the certificate that is renewed.
+pub fn identifier(requester: &Requester, renews: Option<&Serial>, request: &[u8]) -> Vec<u8> {
+    let account = requester.account();
+    let incarnation = account.incarnation.offset().to_be_bytes();
+    let credential = match requester.credential() {
+        Credential::Secret => {
+            account.secret.as_ref().map(|secret| secret.sealed.clone()).unwrap_or_default()
+        }
+        Credential::Certificate(record) | Credential::Registrar(record) => {
+            record.certificate.clone()
+        }
+        Credential::Vendor(vendor) => vendor.certificate.to_vec(),
+    };
+    let renews = renews.map(ToString::to_string).unwrap_or_default();
+    let mut hash = Context::new(&SHA256);
+    let name = account.name.as_str().as_bytes();
+    for part in [name, &incarnation, &credential, renews.as_bytes(), request] {
+        hash.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(part);
+    }
+    [PREFIX, hash.finish().as_ref()].concat()
+}
+
+/// The draft of a transaction that expires at this time.
+pub fn draft(id: Vec<u8>, expires: Timestamp, client: Option<IpAddr>) -> TransactionDraft {
+    TransactionDraft {
+        id,
+        expires,
+        context: CONTEXT.to_vec(),
+        confirm_until: None,
+        registrar: None,
+        client,
+    }
+}
