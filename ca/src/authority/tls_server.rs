@@ -36,12 +36,13 @@ impl Authority {
         self.renew(ca, &mut state, &role, VALIDITY, now);
         let current = state.at(now, &ca.info().name)?;
         let serial = Serial::from_integer(current.serial());
-        let status = serial.map(|serial| self.certificate_status(&ca.info().name, &serial));
-        if !matches!(status.transpose()?, Some(CertificateStatus::Revoked(_))) {
+        let Some(serial) = serial else { return Ok(current) };
+        let status = self.certificate_status(&ca.info().name, &serial)?;
+        if !matches!(status, CertificateStatus::Revoked(_)) {
             return Ok(current);
         }
-        tracing::warn!(ca = %ca.info().name, ?serial, "the EST server's certificate was revoked; it gets another key");
-        ca.retire_delegate_key(&self.foundation, &role)?;
+        tracing::warn!(ca = %ca.info().name, %serial, "the EST server's certificate was revoked; it gets another key");
+        ca.retire_delegate_key(&self.foundation, &role, &serial)?;
         *state = Appointment::default();
         self.renew(ca, &mut state, &role, VALIDITY, now);
         state.at(now, &ca.info().name)
