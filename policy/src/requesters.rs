@@ -1,5 +1,7 @@
 //! The requesters of a question (RFC 2704 §5.1.1).
 
+use std::borrow::Cow;
+
 use zeroize::Zeroizing;
 
 use crate::principal::{Principal, PrincipalError};
@@ -27,8 +29,9 @@ pub enum RequesterError {
 /// The principals that request the action. Each has the value `_MAX_TRUST`.
 #[derive(Clone)]
 pub struct Requesters {
-    principals: Vec<Principal>,
-    joined: Zeroizing<Vec<u8>>,
+    principals: Box<[Principal]>,
+    /// The spellings, separated by commas; `None` if all of them are the canonical ones, which the principals have already.
+    spelled: Option<Zeroizing<Vec<u8>>>,
 }
 
 impl Requesters {
@@ -37,22 +40,41 @@ impl Requesters {
     /// # Errors
     /// There is no requester, there are more than [`MAX_REQUESTERS`], one is `POLICY`, or one is a malformed key of a known algorithm.
     pub fn new<T: AsRef<[u8]>>(texts: impl IntoIterator<Item = T>) -> Result<Self, RequesterError> {
-        let mut requesters = Self { principals: Vec::new(), joined: Zeroizing::new(Vec::new()) };
+        let mut principals = Vec::new();
+        let mut spelled = Zeroizing::new(Vec::new());
         for text in texts {
-            if requesters.principals.len() == MAX_REQUESTERS {
+            if principals.len() == MAX_REQUESTERS {
                 return Err(RequesterError::TooMany);
             }
             let principal = Principal::parse(text.as_ref())?;
             if principal.is_policy() {
                 return Err(RequesterError::Policy);
             }
-            if !requesters.principals.is_empty() {
-                requesters.joined.push(b',');
+            if !principals.is_empty() {
+                spelled.push(b',');
             }
-            requesters.joined.extend_from_slice(text.as_ref());
-            requesters.principals.push(principal);
+            spelled.extend_from_slice(text.as_ref());
+            principals.push(principal);
         }
-        if requesters.principals.is_empty() { Err(RequesterError::None) } else { Ok(requesters) }
+        if principals.is_empty() {
+            return Err(RequesterError::None);
+        }
+        Ok(Self { principals: principals.into(), spelled: Some(spelled) })
+    }
+
+    /// Makes requesters of principals, whose spellings are the canonical ones. It takes less memory than [`Self::new`], and parses no key.
+    ///
+    /// # Errors
+    /// There is no requester, there are more than [`MAX_REQUESTERS`], or one is `POLICY`.
+    pub fn of(principals: impl IntoIterator<Item = Principal>) -> Result<Self, RequesterError> {
+        let principals: Box<[Principal]> =
+            principals.into_iter().take(MAX_REQUESTERS + 1).collect();
+        match principals.len() {
+            0 => Err(RequesterError::None),
+            _ if principals.iter().any(Principal::is_policy) => Err(RequesterError::Policy),
+            1..=MAX_REQUESTERS => Ok(Self { principals, spelled: None }),
+            _ => Err(RequesterError::TooMany),
+        }
     }
 
     /// The requesters, in the order in which they were given.
@@ -61,8 +83,14 @@ impl Requesters {
     }
 
     /// `_ACTION_AUTHORIZERS`: the requesters as they were spelled, separated by commas.
-    pub fn joined(&self) -> &[u8] {
-        &self.joined
+    pub fn joined(&self) -> Cow<'_, [u8]> {
+        match &self.spelled {
+            Some(spelled) => Cow::Borrowed(spelled),
+            None => {
+                let texts: Vec<_> = self.principals.iter().map(Principal::text).collect();
+                Cow::Owned(texts.join(&b","[..]))
+            }
+        }
     }
 }
 
@@ -82,6 +110,21 @@ mod tests {
         assert!(matches!(Requesters::new(["a", "POLICY"]), Err(RequesterError::Policy)));
         assert!(matches!(Requesters::new(["rsa-hex:zz"]), Err(RequesterError::Principal(_))));
         assert!(matches!(Requesters::new(vec!["a"; 1025]), Err(RequesterError::TooMany)));
-        assert_eq!(Requesters::new(["b", "a"]).unwrap().joined(), b"b,a");
+        assert_eq!(&*Requesters::new(["b", "a"]).unwrap().joined(), b"b,a");
+    }
+
+    #[test]
+    fn principals_ask_as_their_spellings_do() {
+        let key = format!("ed25519-hex:{}", "01".repeat(32));
+        let texts = [key.as_str(), "DN:/CN=gw7"];
+        let principals = texts.map(|text| Principal::parse(text.as_bytes()).unwrap());
+        let by_text = Requesters::new(texts).unwrap();
+        let by_principal = Requesters::of(principals).unwrap();
+        assert_eq!(by_principal.principals(), by_text.principals());
+        assert_eq!(by_principal.joined(), by_text.joined());
+        assert!(matches!(Requesters::of([]), Err(RequesterError::None)));
+        assert!(matches!(Requesters::of([Principal::policy()]), Err(RequesterError::Policy)));
+        let many = vec![Principal::opaque(b"a"); MAX_REQUESTERS + 1];
+        assert!(matches!(Requesters::of(many), Err(RequesterError::TooMany)));
     }
 }

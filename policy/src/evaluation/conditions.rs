@@ -8,6 +8,7 @@ use super::fault::{Fault, MAX_TEXT};
 use super::number::Arithmetic;
 use crate::attributes::{AttributeSet, hash, is_name};
 use crate::regex::Regex;
+use crate::requesters::Requesters;
 use crate::syntax::tree::{
     Clause, Name, Number, Owner, Pattern, SLOTS, Test, TestKind, Text, TextKind, Then,
 };
@@ -37,8 +38,8 @@ pub(crate) struct Evaluation<'q, O> {
     pub attributes: &'q AttributeSet,
     /// The compliance values of the question.
     pub values: &'q ComplianceValues,
-    /// `_ACTION_AUTHORIZERS`: the requesters as they were spelled, separated by commas.
-    pub authorizers: &'q [u8],
+    /// The requesters, of which `_ACTION_AUTHORIZERS` is made; `None` if nobody asks.
+    pub requesters: Option<&'q Requesters>,
     /// The local constants, of the assertion that is being evaluated, that computed names may refer to. All other names of constants were
     /// replaced when it was loaded. `None` counts as no constants.
     pub constants: Option<&'q Constants>,
@@ -60,14 +61,14 @@ impl<'q, O: Observer> Evaluation<'q, O> {
     pub const fn new(
         attributes: &'q AttributeSet,
         values: &'q ComplianceValues,
-        authorizers: &'q [u8],
+        requesters: Option<&'q Requesters>,
         work: usize,
         observer: O,
     ) -> Self {
         Self {
             attributes,
             values,
-            authorizers,
+            requesters,
             constants: None,
             work,
             observer,
@@ -276,8 +277,12 @@ impl<'q, O: Observer> Evaluation<'q, O> {
             Owner::MinTrust => Some(self.values.name(0)),
             Owner::MaxTrust => Some(self.values.name(self.values.max())),
             Owner::Values => Some(self.values.joined()),
-            Owner::ActionAuthorizers => Some(self.authorizers),
             Owner::Undefined => None,
+            Owner::ActionAuthorizers => {
+                let joined = self.requesters.map(Requesters::joined).unwrap_or_default();
+                self.observer.attribute(&name.text, Some(&joined));
+                return joined;
+            }
             Owner::Group(number) => {
                 let group =
                     self.groups.as_ref().and_then(|groups| groups.get(number as usize)).cloned();

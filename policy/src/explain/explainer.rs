@@ -9,7 +9,7 @@ use crate::evaluation::{Constants, Evaluation, Observer, bind, bind_and_compile}
 use crate::principal::Principal;
 use crate::set::{AssertionId, Loaded, Outcome, PolicySet, PrincipalId, Question};
 use crate::syntax::Assertion;
-use crate::syntax::tree::{Licensees, Principals, Text};
+use crate::syntax::tree::{Licensees, Principals, Text, Tree};
 use crate::values::ComplianceValues;
 
 /// The most assertions that a trace shows, the most dropped ones, and the most parts of each licensees expression.
@@ -49,6 +49,22 @@ impl PolicySet {
     }
 }
 
+/// An assertion, read again from its text. The set shares equal conditions and keeps no names that the graph has, and the spans to show are those of
+/// this assertion's own text.
+struct Bound {
+    tree: Tree,
+    constants: Constants,
+}
+
+impl Bound {
+    fn read(loaded: &Loaded) -> Option<Self> {
+        let bind_again = if loaded.trusted { bind_and_compile } else { bind };
+        let assertion = Assertion::parse(&loaded.source, loaded.span).ok()?;
+        let (tree, constants) = bind_again(assertion.into_tree());
+        Some(Self { tree, constants })
+    }
+}
+
 struct Explainer<'q> {
     set: &'q PolicySet,
     question: Question<'q>,
@@ -60,14 +76,9 @@ struct Explainer<'q> {
 impl<'q> Explainer<'q> {
     fn new(set: &'q PolicySet, question: Question<'q>, outcome: &'q Outcome) -> Self {
         let mut explainer = Self { set, question, outcome, made: HashMap::new() };
-        for (id, assertion) in (0..).zip(&set.assertions) {
+        for (id, _) in (0..).zip(&set.assertions) {
             let computed = outcome.added.authorizers.get(&id).copied();
-            let authorizer = match (assertion.authorizer.literal(), computed) {
-                (_, Some(computed)) => computed,
-                (Some(text), None) => explainer.id(text),
-                (None, None) => None,
-            };
-            if let Some(authorizer) = authorizer {
+            if let Some(authorizer) = computed.unwrap_or_else(|| set.authorizer(id)) {
                 explainer.made.entry(authorizer).or_default().push(id);
             }
         }
@@ -99,8 +110,9 @@ impl<'q> Explainer<'q> {
                     omitted += 1;
                     continue;
                 }
-                shown.push(self.assertion(loaded));
-                let licensees = self.licensee_ids(loaded);
+                let Some(bound) = Bound::read(loaded) else { continue };
+                shown.push(self.assertion(loaded, &bound));
+                let licensees = self.licensee_ids(&bound);
                 next.extend(licensees.into_iter().filter(|licensee| seen.insert(*licensee)));
             }
         }
@@ -127,28 +139,28 @@ impl<'q> Explainer<'q> {
         (made.into_iter().take(keep).map(|(_, id)| id).collect(), omitted)
     }
 
-    fn licensee_ids(&self, loaded: &Loaded) -> Vec<PrincipalId> {
-        match &loaded.licensees {
+    fn licensee_ids(&self, bound: &Bound) -> Vec<PrincipalId> {
+        match &bound.tree.licensees {
             Some(Licensees::Principals(principals)) => principals
                 .texts()
                 .into_iter()
-                .filter_map(|text| self.id(&self.text(loaded, text)?))
+                .filter_map(|text| self.id(&self.text(bound, text)?))
                 .collect(),
             _ => Vec::new(),
         }
     }
 
-    fn assertion(&self, loaded: &Loaded) -> AssertionTrace {
-        let (conditions, clauses) = self.conditions(loaded);
-        let (licensees_value, licensees) = match &loaded.licensees {
+    fn assertion(&self, loaded: &Loaded, bound: &Bound) -> AssertionTrace {
+        let (conditions, clauses) = self.conditions(loaded, bound);
+        let (licensees_value, licensees) = match &bound.tree.licensees {
             None => (
                 self.values().max(),
                 self.leaf("everybody", self.values().max(), "the field is missing"),
             ),
             Some(Licensees::Empty) => (0, self.leaf("nobody", 0, "the field is empty")),
-            Some(Licensees::Principals(principals)) => self.licensees(loaded, principals),
+            Some(Licensees::Principals(principals)) => self.licensees(bound, principals),
         };
-        let authorizer = self.text(loaded, &loaded.authorizer).unwrap_or_default();
+        let authorizer = self.text(bound, &bound.tree.authorizer).unwrap_or_default();
         AssertionTrace {
             place: place(&loaded.source, loaded.span.start()),
             trusted: loaded.trusted,
@@ -160,19 +172,11 @@ impl<'q> Explainer<'q> {
         }
     }
 
-    fn conditions(&self, loaded: &Loaded) -> (usize, Option<Vec<ClauseTrace>>) {
-        if loaded.conditions.is_none() {
-            return (self.values().max(), None);
-        }
-        // The set shares equal conditions, but the spans to show are those of this assertion's own text.
-        let bind_again = if loaded.trusted { bind_and_compile } else { bind };
-        let assertion = Assertion::parse(&loaded.source, loaded.span).ok();
-        let Some((tree, constants)) = assertion.map(|assertion| bind_again(assertion.into_tree()))
-        else {
-            return (0, None);
-        };
-        let mut evaluation = self.evaluation(&constants, Recorder::new(loaded, self.question));
-        let value = evaluation.program(tree.conditions.as_deref().unwrap_or_default());
+    fn conditions(&self, loaded: &Loaded, bound: &Bound) -> (usize, Option<Vec<ClauseTrace>>) {
+        let Some(program) = &bound.tree.conditions else { return (self.values().max(), None) };
+        let recorder = Recorder::new(loaded, self.question);
+        let mut evaluation = self.evaluation(&bound.constants, recorder);
+        let value = evaluation.program(program);
         (value, Some(evaluation.observer.into_clauses()))
     }
 
@@ -182,29 +186,28 @@ impl<'q> Explainer<'q> {
         observer: O,
     ) -> Evaluation<'e, O> {
         let Question { attributes, requesters, values } = self.question;
-        let mut evaluation =
-            Evaluation::new(attributes, values, requesters.joined(), WORK, observer);
+        let mut evaluation = Evaluation::new(attributes, values, Some(requesters), WORK, observer);
         evaluation.constants = Some(constants);
         evaluation
     }
 
     /// The trace of a licensees expression.
-    fn licensees(&self, loaded: &Loaded, principals: &Principals) -> (usize, LicenseesTrace) {
+    fn licensees(&self, bound: &Bound, principals: &Principals) -> (usize, LicenseesTrace) {
         match principals {
-            Principals::One(text) => self.licensee(loaded, text),
+            Principals::One(text) => self.licensee(bound, text),
             Principals::All(parts) => {
-                self.junction("all of", parts.len(), self.parts(loaded, parts))
+                self.junction("all of", parts.len(), self.parts(bound, parts))
             }
-            Principals::Any(parts) => self.junction("any of", 1, self.parts(loaded, parts)),
+            Principals::Any(parts) => self.junction("any of", 1, self.parts(bound, parts)),
             Principals::Threshold { k, of, .. } => {
-                let parts = of.iter().map(|text| self.licensee(loaded, text)).collect();
+                let parts = of.iter().map(|text| self.licensee(bound, text)).collect();
                 self.junction(&format!("{k} of"), *k as usize, parts)
             }
         }
     }
 
-    fn parts(&self, loaded: &Loaded, parts: &[Principals]) -> Vec<(usize, LicenseesTrace)> {
-        parts.iter().map(|part| self.licensees(loaded, part)).collect()
+    fn parts(&self, bound: &Bound, parts: &[Principals]) -> Vec<(usize, LicenseesTrace)> {
+        parts.iter().map(|part| self.licensees(bound, part)).collect()
     }
 
     /// The trace of `&&`, `||` or a threshold, whose value is the k-th highest of the parts. At most [`MAX_SHOWN`] of them are shown, the
@@ -234,8 +237,8 @@ impl<'q> Explainer<'q> {
         (value, trace)
     }
 
-    fn licensee(&self, loaded: &Loaded, text: &Text) -> (usize, LicenseesTrace) {
-        let Some(name) = self.text(loaded, text) else {
+    fn licensee(&self, bound: &Bound, text: &Text) -> (usize, LicenseesTrace) {
+        let Some(name) = self.text(bound, text) else {
             return (0, self.leaf("principal", 0, "it cannot be computed"));
         };
         let id = self.id(&name);
@@ -267,8 +270,8 @@ impl<'q> Explainer<'q> {
         }
     }
 
-    fn text(&self, loaded: &'q Loaded, text: &'q Text) -> Option<Vec<u8>> {
-        self.evaluation(&loaded.constants, ()).text(text).ok().map(std::borrow::Cow::into_owned)
+    fn text(&self, bound: &Bound, text: &Text) -> Option<Vec<u8>> {
+        self.evaluation(&bound.constants, ()).text(text).ok().map(std::borrow::Cow::into_owned)
     }
 
     const fn values(&self) -> &'q ComplianceValues {

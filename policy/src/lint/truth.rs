@@ -9,7 +9,7 @@ use crate::values::ComplianceValues;
 pub(super) fn known(test: &Test) -> Option<bool> {
     if !mentions_attributes(test) {
         let (attributes, values) = (AttributeSet::new(), ComplianceValues::boolean());
-        let mut evaluation = Evaluation::new(&attributes, &values, &[], 1 << 24, ());
+        let mut evaluation = Evaluation::new(&attributes, &values, None, 1 << 24, ());
         return Some(evaluation.test(test).unwrap_or(false));
     }
     match &test.kind {

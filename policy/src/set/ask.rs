@@ -9,10 +9,11 @@ use std::collections::{BinaryHeap, HashMap};
 use foldhash::fast::FixedState;
 
 use super::graph::{POLICY, Target};
-use super::loaded::{AssertionId, PrincipalId};
+use super::loaded::{AssertionId, Naming, PrincipalId};
 use super::policy_set::PolicySet;
 use crate::attributes::AttributeSet;
 use crate::evaluation::{Evaluation, Observer};
+use crate::ipsec::Delegation;
 use crate::principal::Principal;
 use crate::requesters::Requesters;
 use crate::values::ComplianceValues;
@@ -53,10 +54,23 @@ impl PolicySet {
     /// Answers a question with this set and another, the extension, as if they were one set: for instance the policy for all peers, and the
     /// credentials of one peer. Build both with [`PolicySetBuilder::extensible`](crate::PolicySetBuilder::extensible).
     pub fn ask_with<'q>(&self, extension: &Self, question: Question<'q>) -> Answer<'q> {
-        let position = ask_both(
-            Propagation::new(self, question, ()),
-            Propagation::new(extension, question, ()),
-        );
+        self.ask_with_delegations(Some(extension), [], question)
+    }
+
+    /// Answers a question with this set, an extension as in [`Self::ask_with`] if there is one, and the assertions of certificates, as if
+    /// they were one set. The caller has validated the certificates.
+    pub fn ask_with_delegations<'q, 'd>(
+        &self,
+        extension: Option<&Self>,
+        delegations: impl IntoIterator<Item = &'d Delegation>,
+        question: Question<'q>,
+    ) -> Answer<'q> {
+        let links = Links::new(delegations, question);
+        let base = Propagation::new(self, question, ());
+        let position = match extension {
+            None => ask_all(&mut [base], links),
+            Some(set) => ask_all(&mut [base, Propagation::new(set, question, ())], links),
+        };
         Answer { position, value: question.values.name(position) }
     }
 
@@ -99,29 +113,89 @@ pub(crate) struct AddedPrincipals {
     targets: HashMap<PrincipalId, Vec<Target>>,
 }
 
-/// Asks two sets as one, and returns the position of the value of `POLICY`. The highest waiting value of both is settled next, and a
-/// principal that is settled in one set is then settled in the other too.
-fn ask_both<'q>(mut left: Propagation<'q, ()>, mut right: Propagation<'q, ()>) -> usize {
-    left.begin();
-    right.begin();
+/// Asks sets and the links of certificates as one set, and returns the position of the value of `POLICY`. The highest waiting value of all is
+/// settled next, and a principal that is settled in one of them is then settled in the others too.
+fn ask_all(sets: &mut [Propagation<'_, ()>], mut links: Links<'_>) -> usize {
+    sets.iter_mut().for_each(Propagation::begin);
     loop {
-        let from_left = match (left.waiting.peek(), right.waiting.peek()) {
+        let heads = sets.iter().enumerate();
+        let heads = heads.filter_map(|(at, set)| Some((set.waiting.peek()?.0, at)));
+        let (settled, value, by) = match (heads.max(), links.highest()) {
             (None, None) => return 0,
-            (Some((left, _)), Some((right, _))) => left >= right,
-            (left, _) => left.is_some(),
+            (Some((value, at)), link) if link.is_none_or(|link| value >= link) => {
+                let Some(set) = sets.get_mut(at) else { return 0 };
+                let Some((value, id)) = set.waiting.pop() else { return 0 };
+                if !set.settle(id, value) {
+                    continue;
+                }
+                if id == POLICY {
+                    return value;
+                }
+                let Some(principal) = set.principal(id).cloned() else { continue };
+                links.arrive(&principal, value);
+                (principal, value, Some(at))
+            }
+            _ => match links.settle() {
+                Some((principal, value)) => (principal.clone(), value, None),
+                None => continue,
+            },
         };
-        let (run, other) =
-            if from_left { (&mut left, &mut right) } else { (&mut right, &mut left) };
-        let Some((value, id)) = run.waiting.pop() else { return 0 };
-        if !run.settle(id, value) {
-            continue;
+        for (at, set) in sets.iter_mut().enumerate() {
+            if by != Some(at)
+                && let Some(id) = set.id(&settled)
+            {
+                set.waiting.push((value, id));
+            }
         }
-        if id == POLICY {
-            return value;
+    }
+}
+
+/// The delegations of certificates. They are few, so that each step looks at all of them.
+struct Links<'d> {
+    /// Pairs of subject and issuer, of the delegations whose conditions are true.
+    links: Vec<(&'d Principal, &'d Principal)>,
+    /// The values that principals would get.
+    waiting: Vec<(usize, &'d Principal)>,
+    settled: Vec<&'d Principal>,
+}
+
+impl<'d> Links<'d> {
+    fn new(delegations: impl IntoIterator<Item = &'d Delegation>, question: Question<'_>) -> Self {
+        let Question { attributes, requesters, values } = question;
+        let in_force = delegations.into_iter().filter(|of| of.is_in_force(attributes));
+        let links = in_force.flat_map(Delegation::links).collect();
+        let mut new = Self { links, waiting: Vec::new(), settled: Vec::new() };
+        for requester in requesters.principals() {
+            new.arrive(requester, values.max());
         }
-        if let Some(same) = run.principal(id).and_then(|principal| other.id(principal)) {
-            other.waiting.push((value, same));
+        new
+    }
+
+    /// The highest waiting value.
+    fn highest(&self) -> Option<usize> {
+        self.waiting.iter().map(|(value, _)| *value).max()
+    }
+
+    /// Takes a value for a principal, if it is a subject.
+    fn arrive(&mut self, principal: &Principal, value: usize) {
+        let subject = self.links.iter().map(|(subject, _)| *subject).find(|of| *of == principal);
+        if let (Some(subject), 1..) = (subject, value) {
+            self.waiting.push((value, subject));
         }
+    }
+
+    /// Gives the principal that waits for the highest value this value, unless it already has one, and passes the value on to the issuers.
+    fn settle(&mut self) -> Option<(&'d Principal, usize)> {
+        let waiting = self.waiting.iter().enumerate();
+        let (at, _) = waiting.max_by_key(|(_, (value, _))| *value)?;
+        let (value, principal) = self.waiting.swap_remove(at);
+        if self.settled.contains(&principal) {
+            return None;
+        }
+        self.settled.push(principal);
+        let issuers = self.links.iter().filter(|(subject, _)| *subject == principal);
+        self.waiting.extend(issuers.map(|(_, issuer)| (value, *issuer)));
+        Some((principal, value))
     }
 }
 
@@ -149,7 +223,7 @@ impl<'q, O: Observer> Propagation<'q, O> {
         Self {
             set,
             question,
-            evaluation: Evaluation::new(attributes, values, requesters.joined(), WORK, observer),
+            evaluation: Evaluation::new(attributes, values, Some(requesters), WORK, observer),
             added: AddedPrincipals::default(),
             waiting: BinaryHeap::new(),
             settled: Map::with_hasher(FixedState::with_seed(0)),
@@ -242,7 +316,7 @@ impl<'q, O: Observer> Propagation<'q, O> {
     /// Takes `value` as that of the whole licensees field of an assertion. The authorizer then waits for the lower one of this value and
     /// that of the conditions.
     fn supported(&mut self, assertion: AssertionId, value: usize) {
-        let known = self.set.graph.authorizers.get(assertion as usize).copied().flatten();
+        let known = self.set.authorizer(assertion);
         let authorizer =
             known.or_else(|| self.added.authorizers.get(&assertion).copied().flatten());
         let Some(authorizer) = authorizer else { return };
@@ -279,7 +353,7 @@ impl<'q, O: Observer> Propagation<'q, O> {
         {
             return *value;
         }
-        self.evaluation.constants = Some(&conditions.constants);
+        self.evaluation.constants = conditions.constants.as_deref();
         let value = self.evaluation.program(&conditions.program);
         if conditions.shared {
             self.programs.insert(id, value);
@@ -293,18 +367,16 @@ impl<'q, O: Observer> Propagation<'q, O> {
             self.ensure(requester);
         }
         for assertion in &self.set.graph.computed_authorizers {
-            let Some(loaded) = self.set.assertions.get(*assertion as usize) else { continue };
-            self.evaluation.constants = Some(&loaded.constants);
-            let authorizer = self.evaluation.text(&loaded.authorizer).ok();
+            let Some(naming) = self.naming(*assertion) else { continue };
+            self.evaluation.constants = Some(&naming.constants);
+            let authorizer = self.evaluation.text(&naming.authorizer).ok();
             let authorizer = authorizer.and_then(|text| Principal::parse(&text).ok());
             let authorizer = authorizer.map(|principal| self.ensure(&principal));
             self.added.authorizers.insert(*assertion, authorizer);
         }
         for computed in &self.set.graph.computed_licensees {
-            let Some(loaded) = self.set.assertions.get(computed.assertion as usize) else {
-                continue;
-            };
-            self.evaluation.constants = Some(&loaded.constants);
+            let Some(naming) = self.naming(computed.assertion) else { continue };
+            self.evaluation.constants = Some(&naming.constants);
             let licensee = self.evaluation.text(&computed.text).ok();
             match licensee.and_then(|text| Principal::parse(&text).ok()) {
                 Some(principal) => {
@@ -318,6 +390,11 @@ impl<'q, O: Observer> Propagation<'q, O> {
         }
     }
 
+    /// The fields of an assertion with computed principals.
+    fn naming(&self, assertion: AssertionId) -> Option<&'q Naming> {
+        self.set.assertions.get(assertion as usize)?.computed.as_deref()
+    }
+
     fn ensure(&mut self, principal: &Principal) -> PrincipalId {
         if let Some(id) = self.id(principal) {
             return id;
@@ -326,5 +403,109 @@ impl<'q, O: Observer> Propagation<'q, O> {
             .unwrap_or(u32::MAX);
         self.added.principals.insert(principal.clone(), id);
         id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ipsec::Party;
+    use crate::source::Source;
+
+    /// The first is a key.
+    fn principal(number: usize) -> Principal {
+        match number {
+            0 => Principal::parse(format!("ed25519-hex:{}", "0a".repeat(32)).as_bytes()).unwrap(),
+            number => Principal::opaque(format!("p{number}").as_bytes()),
+        }
+    }
+
+    const PRINCIPALS: usize = 6;
+    const TIMES: [&str; 5] = ["", "2025", "20260101000000", "20260601000000", "20270101000000"];
+    const MOMENTS: [[u8; 14]; 3] = [*b"20260101000000", *b"20260601000000", *b"20270101000000"];
+
+    fn delegation() -> impl Strategy<Value = Delegation> {
+        let party = || {
+            (0..PRINCIPALS, 0..PRINCIPALS)
+                .prop_map(|(key, name)| Party { key: principal(key), name: principal(name) })
+        };
+        (party(), party(), 0..2_usize, 1..3_usize).prop_map(|(issuer, subject, begin, end)| {
+            Delegation::between(issuer, subject, [MOMENTS[begin], MOMENTS[end]])
+        })
+    }
+
+    /// An authorizer (`POLICY` if it is none), licensees in one of three forms, and the value of the conditions.
+    type Drawn = (Option<usize>, Vec<usize>, usize, usize);
+
+    fn assertion() -> impl Strategy<Value = Drawn> {
+        let licensees = prop::collection::vec(0..PRINCIPALS, 1..4);
+        (prop::option::of(0..PRINCIPALS), licensees, 0..3_usize, 0..4_usize)
+    }
+
+    fn text((authorizer, licensees, form, value): &Drawn) -> Vec<u8> {
+        let name = |of: &usize| String::from_utf8(principal(*of).text().into_owned()).unwrap();
+        let quoted: Vec<String> = licensees.iter().map(|of| format!("\"{}\"", name(of))).collect();
+        let licensees = match form {
+            0 => quoted.join(" && "),
+            1 => quoted.join(" || "),
+            _ => format!("{}-of({})", 1 + licensees.len() / 2, quoted.join(", ")),
+        };
+        let authorizer = authorizer.as_ref().map_or("POLICY".to_owned(), name);
+        let mut text = format!("Authorizer: \"{authorizer}\"\nLicensees: {licensees}\n");
+        let value = ["no", "low", "mid", "yes"][*value];
+        let _ = writeln!(text, "Conditions: true -> \"{value}\";");
+        text.into_bytes()
+    }
+
+    fn set(drawn: &[Drawn], delegations: &[Delegation]) -> PolicySet {
+        let mut builder = PolicySet::builder();
+        builder.extensible();
+        for drawn in drawn {
+            builder.assertion(&Source::new("drawn", text(drawn)));
+        }
+        for assertion in delegations.iter().flat_map(Delegation::assertions) {
+            builder.trusted(assertion);
+        }
+        let set = builder.build();
+        assert!(set.dropped().is_empty(), "{:?}", set.dropped());
+        set
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 4096,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        /// Certificates as delegations answer as the same certificates as assertions, whatever is beside them.
+        #[test]
+        fn delegations_answer_as_their_assertions_do(
+            policy in prop::collection::vec(assertion(), 1..6),
+            credentials in prop::collection::vec(assertion(), 0..4),
+            delegations in prop::collection::vec(delegation(), 0..5),
+            asking in prop::collection::vec(0..PRINCIPALS, 1..3),
+            time in prop::sample::select(&TIMES[..]),
+            domain in prop::sample::select(&["IPsec policy", "IPsec policy", "mail", ""][..]),
+        ) {
+            let mut attributes = AttributeSet::new();
+            attributes.set("app_domain", domain).unwrap();
+            if !time.is_empty() {
+                attributes.set("GMTTimeOfDay", time).unwrap();
+            }
+            let values = ComplianceValues::new(["no", "low", "mid", "yes"]).unwrap();
+            let requesters = Requesters::of(asking.into_iter().map(principal)).unwrap();
+            let question = Question { attributes: &attributes, requesters: &requesters, values: &values };
+            let base = set(&policy, &[]);
+            let wanted = base.ask_with(&set(&credentials, &delegations), question);
+            let extension = set(&credentials, &[]);
+            let extension = (!credentials.is_empty()).then_some(&extension);
+            let answer = base.ask_with_delegations(extension, &delegations, question);
+            prop_assert_eq!(answer, wanted, "{:?} {:?} {:?}", policy, credentials, delegations);
+        }
     }
 }

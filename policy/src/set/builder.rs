@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use std::num::NonZero;
 
 use super::dropped::{DropReason, Dropped, MAX_CREDENTIAL};
-use super::graph::{Graph, Unreached};
-use super::loaded::{Conditions, Loaded};
+use super::graph::{Connector, Unreached};
+use super::loaded::{Conditions, Loaded, Naming};
 use super::policy_set::PolicySet;
 use crate::evaluation::{bind, bind_and_compile, number_names};
 use crate::principal::Principal;
 use crate::signature::{LegacySignatures, Signature};
 use crate::source::{Finding, Source, Span, discreet};
-use crate::syntax::tree::{Licensees, NO_SLOT, SLOTS, Text, Tree};
+use crate::syntax::tree::{NO_SLOT, SLOTS, Text, Tree};
 use crate::syntax::{Assertion, parse_file, split};
 
 /// With fewer credentials, one thread verifies all of them.
@@ -21,11 +21,21 @@ const FEW: usize = 16;
 /// Collects assertions for a [`PolicySet`].
 #[derive(Debug, Default)]
 pub struct PolicySetBuilder {
-    trusted: Vec<Assertion>,
+    trusted: Vec<Trusted>,
     credentials: Vec<(Source, Span)>,
     legacy: LegacySignatures,
     dropped: Vec<Dropped>,
     extensible: bool,
+}
+
+/// A trusted assertion.
+#[derive(Debug)]
+enum Trusted {
+    /// One that is made, or came alone.
+    Parsed(Box<Assertion>),
+    /// One of a file. It is parsed again when the set is built, because all of a large policy in parsed form would take several times the
+    /// memory of the set.
+    Part(Source, Span),
 }
 
 impl PolicySet {
@@ -55,19 +65,27 @@ impl PolicySetBuilder {
     /// Its syntax errors, or else the malformed keys that its assertions name. None of its assertions is added then, because half a policy
     /// may allow more than the whole.
     pub fn policy(&mut self, source: &Source) -> Result<&mut Self, Vec<Finding>> {
-        let assertions = parse_file(source)?;
+        self.parsed_policy(parse_file(source)?)
+    }
+
+    /// Adds a policy file that [`parse_file`] has parsed, as [`Self::policy`] does.
+    ///
+    /// # Errors
+    /// The malformed keys that its assertions name. None of them is added then.
+    pub fn parsed_policy(&mut self, assertions: Vec<Assertion>) -> Result<&mut Self, Vec<Finding>> {
         let findings: Vec<Finding> = assertions.iter().flat_map(malformed_keys).collect();
         if !findings.is_empty() {
             return Err(findings);
         }
-        self.trusted.extend(assertions);
+        let part = |of: Assertion| Trusted::Part(of.source().clone(), of.span());
+        self.trusted.extend(assertions.into_iter().map(part));
         Ok(self)
     }
 
     /// Adds one trusted assertion. If it is malformed, only this one is dropped ([`PolicySet::dropped`]).
     pub fn assertion(&mut self, source: &Source) -> &mut Self {
         match Assertion::from_source(source) {
-            Ok(assertion) => self.trusted.push(assertion),
+            Ok(assertion) => self.trusted.push(Trusted::Parsed(Box::new(assertion))),
             Err(findings) => self.dropped.push(Dropped {
                 source: source.clone(),
                 span: Span::new(0, source.text().len()),
@@ -79,7 +97,7 @@ impl PolicySetBuilder {
 
     /// Adds a trusted assertion that is already parsed.
     pub fn trusted(&mut self, assertion: Assertion) -> &mut Self {
-        self.trusted.push(assertion);
+        self.trusted.push(Trusted::Parsed(Box::new(assertion)));
         self
     }
 
@@ -101,19 +119,34 @@ impl PolicySetBuilder {
     pub fn build(self) -> PolicySet {
         let Self { trusted, credentials, legacy, mut dropped, extensible } = self;
         let mut assertions = Vec::with_capacity(trusted.len() + credentials.len());
-        let mut programs = Programs::default();
-        let trusted = trusted.into_iter().map(|assertion| {
-            let (source, span) = (assertion.source().clone(), assertion.span());
-            load(assertion, Origin::Policy).map_err(|reason| Dropped { source, span, reason })
+        let (mut programs, mut connector) = (Programs::default(), Connector::new());
+        let trusted = trusted.into_iter().map(|trusted| {
+            let (source, span, parsed) = match trusted {
+                Trusted::Parsed(of) => (of.source().clone(), of.span(), Ok(*of)),
+                // INVARIANT: it was parsed before, from the same text.
+                Trusted::Part(source, span) => {
+                    let parsed = Assertion::parse(&source, span);
+                    (source, span, parsed.map_err(DropReason::Malformed))
+                }
+            };
+            let loaded = parsed.and_then(|assertion| load(assertion, Origin::Policy));
+            loaded.map_err(|reason| Dropped { source, span, reason })
         });
         for result in trusted.chain(verify_all(&credentials, legacy)) {
             match result {
-                Ok(candidate) => assertions.push(programs.take(candidate)),
+                Ok(Candidate { mut loaded, naming, conditions }) => {
+                    connector.assertion(narrow(assertions.len()), &naming);
+                    loaded.computed = naming.is_computed().then(|| Box::new(naming));
+                    loaded.conditions = conditions.map(|conditions| programs.take(conditions));
+                    assertions.push(loaded);
+                }
                 Err(drop) => dropped.push(drop),
             }
         }
         let unreached = if extensible { Unreached::Keep } else { Unreached::Omit };
-        let (graph, principals, ids) = Graph::connect(&assertions, unreached);
+        let (graph, principals, ids) = connector.finish(unreached);
+        assertions.shrink_to_fit();
+        programs.all.shrink_to_fit();
         PolicySet { assertions, principals, ids, programs: programs.all, graph, dropped }
     }
 }
@@ -121,8 +154,15 @@ impl PolicySetBuilder {
 /// An accepted assertion, before equal conditions are shared.
 struct Candidate {
     loaded: Loaded,
-    /// The conditions, and their printed text with the constants, by which equal conditions are found. `None` without a conditions field.
-    conditions: Option<(String, Conditions)>,
+    naming: Naming,
+    /// `None` without a conditions field.
+    conditions: Option<Printed>,
+}
+
+/// Conditions, and their printed text with the constants, by which equal conditions are found.
+struct Printed {
+    text: String,
+    conditions: Conditions,
 }
 
 /// The conditions that differ from each other, and the slots of their attributes.
@@ -134,22 +174,25 @@ struct Programs {
 }
 
 impl Programs {
-    fn take(&mut self, candidate: Candidate) -> Loaded {
-        let Candidate { mut loaded, conditions } = candidate;
-        let Some((text, mut conditions)) = conditions else { return loaded };
-        let known = self.by_text.get(&text).copied();
-        if let Some(program) = known.and_then(|id| self.all.get_mut(id as usize)) {
-            program.shared = true;
-            loaded.conditions = known;
-            return loaded;
+    /// The index of these conditions, or of equal ones.
+    fn take(&mut self, Printed { text, mut conditions }: Printed) -> u32 {
+        if let Some(id) = self.by_text.get(&text).copied() {
+            if let Some(program) = self.all.get_mut(id as usize) {
+                program.shared = true;
+            }
+            return id;
         }
         number_names(&mut conditions.program, &mut |name| slot(&mut self.slots, name));
-        let id = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
+        let id = narrow(self.all.len());
         self.all.push(conditions);
         self.by_text.insert(text, id);
-        loaded.conditions = Some(id);
-        loaded
+        id
     }
+}
+
+/// Narrows a count of assertions. INVARIANT: 2^32 of them do not fit into memory.
+fn narrow(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// The slot of a name: each of the first [`SLOTS`] names gets its own, all others [`NO_SLOT`]. The number is limited, because credentials
@@ -247,36 +290,29 @@ fn load(assertion: Assertion, origin: Origin) -> Result<Candidate, DropReason> {
     let trusted = origin == Origin::Policy;
     let bind = if trusted { bind_and_compile } else { bind };
     let (tree, constants) = bind(assertion.into_tree());
-    for text in named(&tree).into_iter().filter_map(Text::literal) {
-        known(text)?;
-    }
-    let conditions = tree.conditions.map(|program| {
+    let Tree { authorizer, licensees, conditions, .. } = tree;
+    let conditions = conditions.map(|program| {
         let mut text: String = program.iter().map(|clause| format!("{clause};")).collect();
         let mut computed: Vec<_> = constants.iter().collect();
         computed.sort_unstable();
         computed.iter().for_each(|constant| text.push_str(&format!("{constant:?}")));
-        (text, Conditions { program, constants: constants.clone(), shared: false })
+        let constants = (!constants.is_empty()).then(|| Box::new(constants.clone()));
+        Printed { text, conditions: Conditions { program, constants, shared: false } }
     });
-    let Tree { authorizer, licensees, .. } = tree;
-    let loaded =
-        Loaded { source, span, trusted, authorizer, licensees, conditions: None, constants };
-    Ok(Candidate { loaded, conditions })
-}
-
-/// The expressions of an assertion that name principals: the licensees, then the authorizer.
-fn named(tree: &Tree) -> Vec<&Text> {
-    let mut named = match &tree.licensees {
-        Some(Licensees::Principals(principals)) => principals.texts(),
-        _ => Vec::new(),
-    };
-    named.push(&tree.authorizer);
-    named
+    let naming = Naming { authorizer, licensees, constants };
+    for text in naming.texts().into_iter().filter_map(Text::literal) {
+        known(text)?;
+    }
+    let loaded = Loaded { source, span, trusted, conditions: None, computed: None };
+    Ok(Candidate { loaded, naming, conditions })
 }
 
 fn malformed_keys(assertion: &Assertion) -> Vec<Finding> {
-    let (tree, _) = bind(assertion.tree().clone());
+    let (Tree { authorizer, licensees, .. }, constants) = bind(assertion.tree().clone());
+    let naming = Naming { authorizer, licensees, constants };
     let faulty = |text: &Text| Some((text.span, Principal::parse(text.literal()?).err()?));
-    named(&tree)
+    naming
+        .texts()
         .into_iter()
         .filter_map(faulty)
         .map(|(span, error)| Finding::error(span, error.to_string()))

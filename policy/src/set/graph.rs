@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::loaded::{AssertionId, Loaded, PrincipalId};
+use super::loaded::{AssertionId, Naming, PrincipalId};
 use crate::principal::Principal;
 use crate::syntax::tree::{Licensees, Principals, Text};
 
@@ -68,22 +68,6 @@ pub(super) struct Graph {
 }
 
 impl Graph {
-    /// Connects assertions. Returns the graph, its principals by id, and the ids by principal.
-    pub fn connect(
-        assertions: &[Loaded],
-        unreached: Unreached,
-    ) -> (Self, Vec<Principal>, HashMap<Principal, PrincipalId>) {
-        let mut connector = Connector::default();
-        connector.principal(&Principal::policy());
-        for (id, assertion) in (0..).zip(assertions) {
-            connector.assertion(id, assertion);
-        }
-        if unreached == Unreached::Omit {
-            connector.prune();
-        }
-        connector.finish()
-    }
-
     /// The places where the value of a principal counts.
     pub fn targets(&self, principal: PrincipalId) -> &[Target] {
         let principal = principal as usize;
@@ -101,8 +85,9 @@ impl Graph {
     }
 }
 
+/// Connects assertions, one after the other.
 #[derive(Default)]
-struct Connector {
+pub(super) struct Connector {
     principals: Vec<Principal>,
     ids: HashMap<Principal, PrincipalId>,
     graph: Graph,
@@ -111,6 +96,13 @@ struct Connector {
 }
 
 impl Connector {
+    /// A graph without assertions.
+    pub fn new() -> Self {
+        let mut new = Self::default();
+        new.principal(&Principal::policy());
+        new
+    }
+
     fn principal(&mut self, principal: &Principal) -> PrincipalId {
         if let Some(id) = self.ids.get(principal) {
             return *id;
@@ -121,7 +113,8 @@ impl Connector {
         id
     }
 
-    fn assertion(&mut self, id: AssertionId, assertion: &Loaded) {
+    /// Adds the assertion with this index. They come in the order of their indices.
+    pub fn assertion(&mut self, id: AssertionId, assertion: &Naming) {
         // INVARIANT: the builder has dropped every assertion that names a malformed key.
         let known = assertion.authorizer.literal().and_then(|text| Principal::parse(text).ok());
         let authorizer = known.map(|principal| self.principal(&principal));
@@ -176,7 +169,14 @@ impl Connector {
         }
     }
 
-    fn finish(mut self) -> (Graph, Vec<Principal>, HashMap<Principal, PrincipalId>) {
+    /// Returns the graph, its principals by id, and the ids by principal.
+    pub fn finish(
+        mut self,
+        unreached: Unreached,
+    ) -> (Graph, Vec<Principal>, HashMap<Principal, PrincipalId>) {
+        if unreached == Unreached::Omit {
+            self.prune();
+        }
         // A stable counting sort by principal.
         let mut starts = vec![0_u32; self.principals.len() + 1];
         for (principal, ..) in &self.named {
@@ -192,6 +192,8 @@ impl Connector {
         self.named.sort_by_key(|(principal, ..)| *principal);
         self.graph.targets = self.named.iter().map(|(_, target, _)| *target).collect();
         self.graph.starts = starts;
+        self.graph.authorizers.shrink_to_fit();
+        self.principals.shrink_to_fit();
         (self.graph, self.principals, self.ids)
     }
 

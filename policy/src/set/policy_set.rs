@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::dropped::Dropped;
 use super::graph::Graph;
-use super::loaded::{Conditions, Loaded, PrincipalId};
+use super::loaded::{AssertionId, Conditions, Loaded, PrincipalId};
 use crate::principal::Principal;
 
 /// The policy, and the credentials whose signatures are valid.
@@ -31,6 +31,11 @@ impl PolicySet {
     /// Whether there are no assertions; every answer is then `_MIN_TRUST`.
     pub fn is_empty(&self) -> bool {
         self.assertions.is_empty()
+    }
+
+    /// The authorizer of an assertion; `None` if it is computed from attributes.
+    pub(crate) fn authorizer(&self, assertion: AssertionId) -> Option<PrincipalId> {
+        self.graph.authorizers.get(assertion as usize).copied().flatten()
     }
 
     /// The assertions that were given to the builder but are not part of the set, with the reasons.
