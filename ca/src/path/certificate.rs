@@ -1,6 +1,7 @@
 //! A certificate, parsed once for all checks.
 
 use std::collections::HashSet;
+use std::sync::OnceLock;
 
 use der::asn1::{AnyRef, BitString, BitStringRef, ObjectIdentifier};
 use der::oid::AssociatedOid;
@@ -83,6 +84,8 @@ struct Validity {
 pub struct Certificate {
     der: Vec<u8>,
     fingerprint: [u8; 32],
+    /// The fingerprint of a certificate whose key signed this one, once that was verified. A CA's certificate is on many paths.
+    signed_by: OnceLock<[u8; 32]>,
     pub(super) signed: Vec<u8>,
     pub(super) algorithm: AlgorithmIdentifierOwned,
     pub(super) signature: Vec<u8>,
@@ -154,6 +157,7 @@ impl Certificate {
         let mut read = Self {
             der: der.to_vec(),
             fingerprint: Sha256::digest(der).into(),
+            signed_by: OnceLock::new(),
             signed: signed.to_vec(),
             signature,
             subject,
@@ -371,7 +375,14 @@ impl Certificate {
 
     /// Whether the key of `issuer` signed this certificate. Names and extensions are not compared.
     pub fn is_signed_by(&self, issuer: &Self) -> bool {
-        issuer.verify(&self.algorithm, &self.signed, &self.signature).is_ok()
+        if self.signed_by.get() == Some(issuer.fingerprint()) {
+            return true;
+        }
+        let is_signed = issuer.verify(&self.algorithm, &self.signed, &self.signature).is_ok();
+        if is_signed {
+            let _ = self.signed_by.set(*issuer.fingerprint());
+        }
+        is_signed
     }
 
     /// Verifies a signature with this certificate's key.

@@ -13,6 +13,7 @@ use countersign_ca::{Authority, Timestamp};
 use der::Encode;
 
 use super::certificate_store::CertificateStore;
+use super::known_cas::KnownCas;
 use crate::identity::PeerId;
 use crate::status::{Lack, Mode, Status, StatusChecker};
 use countersign_ca::path::{Certificate, PathSettings, ValidPath, validate};
@@ -62,6 +63,7 @@ pub struct ConfiguredTrust {
     recorded: Mutex<Recorded>,
     /// The store in which certificates are looked up if there is no authority.
     certificates: Option<CertificateStore>,
+    cas: KnownCas,
 }
 
 /// How far the history of the authority's store was read (`None` without an authority), and how many statuses have changed from the start
@@ -87,7 +89,8 @@ impl ConfiguredTrust {
         }
         let mark = authority.as_ref().map(|authority| authority.store().mark());
         let recorded = Mutex::new(Recorded { mark, changes: 0 });
-        Ok(Self { settings, checker, authority, own, recorded, certificates: None })
+        let cas = KnownCas::default();
+        Ok(Self { settings, checker, authority, own, recorded, certificates: None, cas })
     }
 
     /// Looks certificates up in this store if there is no authority.
@@ -180,12 +183,16 @@ impl ConfiguredTrust {
 
 impl Trust for ConfiguredTrust {
     fn path(&self, chain: &[Vec<u8>], at: Timestamp) -> Result<ValidPath, String> {
-        let read = |der: &Vec<u8>| Certificate::from_der(der.clone()).map(Arc::new);
-        let chain: Vec<_> =
-            chain.iter().map(read).collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+        let chain: Vec<_> = chain
+            .iter()
+            .map(|der| self.cas.read(der))
+            .collect::<Result<_, _>>()
+            .map_err(|e| e.to_string())?;
         let checker = &self.checker;
-        validate(&checker.anchors, &self.settings, &chain, &checker.others, at)
-            .map_err(|e| e.to_string())
+        let path = validate(&checker.anchors, &self.settings, &chain, &checker.others, at)
+            .map_err(|e| e.to_string())?;
+        self.cas.remember(&path);
+        Ok(path)
     }
 
     fn status(&self, path: &ValidPath, at: Timestamp, deadline: Instant) -> Status {

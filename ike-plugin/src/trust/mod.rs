@@ -3,5 +3,6 @@
 
 pub mod certificate_store;
 mod configured;
+mod known_cas;
 
 pub use configured::{ConfiguredTrust, Trust};
