@@ -13,15 +13,15 @@ use std::time::{Duration, Instant};
 
 use countersign_ca::Timestamp;
 use countersign_ca::clock::Clock;
-use data_encoding::HEXLOWER;
 use jiff::tz::TimeZone;
-use ring::rand::{SecureRandom, SystemRandom};
+use ring::rand::SystemRandom;
 
 use super::answer::{Denial, Judged, LastStep, answer, repeated_id};
 use super::counts::{Counts, Origin};
 use super::keys::Keys;
 use super::peer::{Asking, DENIAL, Discovery, Generation, Inquirer, Lifetime, PeerFacts};
 use super::recent::{Key, Recent};
+use super::trace::Trace;
 use crate::decision_log::{Decision, DecisionLog};
 use crate::identity::{Mapping, PeerId};
 use crate::policy::attributes::attributes;
@@ -75,6 +75,10 @@ struct Refusal {
 /// The facts about the peer of a question.
 struct Knowledge {
     known: Arc<PeerFacts>,
+    /// The identity used in the policy query. If a certificate contains it, the certificate's spelling is used.
+    peer: PeerId,
+    /// The policy in force. Its number is in the generation of the facts, so that it is the one by which they were judged.
+    policy: Arc<LoadedPolicy>,
     origin: Origin,
     /// Whether a question with more time would have the same result.
     is_thorough: bool,
@@ -137,14 +141,14 @@ impl Authorizer {
             return self.refuse_again(&refusal, &question, at);
         }
         // 3. Judge path, status and identity, unless they are cached. A fifth of the time is left for the policy.
-        let trace = self.trace();
+        let trace = Trace::draw(&self.random);
         let patience = deadline.saturating_duration_since(started);
         let wait = deadline.checked_sub(patience / 5).unwrap_or(deadline);
-        let knowledge = asking.map(|asking| self.knowledge(asking, &trace, at, wait));
+        let knowledge = asking.map(|asking| self.knowledge(asking, trace, at, wait));
         // 4. Ask the policy.
         let judged = knowledge.as_ref().map_err(Denial::clone).and_then(|of| {
             let requesting = of.known.found.as_ref().map_err(Denial::clone)?;
-            self.judge(&question, &of.known, requesting, at)
+            self.judge(&question, of, requesting, at)
         });
         let judged = judged.and_then(|last| in_time(deadline).map(|()| last));
         // 5. Answer. A denial is cached; every answer is counted and recorded.
@@ -154,7 +158,7 @@ impl Authorizer {
             Some(known) if known.by_certificate => Judged::Certificate(known.lack),
             _ => Judged::Nothing,
         };
-        let answer = answer(&question, judged, by, trace);
+        let answer = answer(&question, judged, by, trace.to_string());
         let origin = knowledge.as_ref().map_or(Origin::Verified, |of| of.origin);
         self.counts.count(&answer, origin);
         if let (Some(whole), Some(of)) = (whole, &knowledge)
@@ -162,16 +166,18 @@ impl Authorizer {
         {
             self.remember_refusal(&answer, whole, &of.known, at);
         }
+        let same_as =
+            known.filter(|_| origin == Origin::Cached).map(|known| known.trace.to_string());
         let requesting = known.and_then(|known| known.found.as_ref().ok());
         self.log.record(Decision {
             at,
             micros: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
             answer: answer.clone(),
             question,
-            same_as: known.filter(|_| origin == Origin::Cached).map(|known| known.trace.clone()),
+            same_as,
             certificate: known.and_then(|known| known.certificate.clone()),
-            requesters: requesting.map(|peer| Arc::clone(&peer.shown)),
-            policy: known.map(|known| Arc::clone(&known.policy)),
+            requesters: requesting.map(RequestingPeer::shown),
+            policy: knowledge.as_ref().map(|of| Arc::clone(&of.policy)),
             lack: known.and_then(|known| known.lack),
             path: knowledge.as_ref().and_then(|of| of.path.clone()),
         });
@@ -181,7 +187,7 @@ impl Authorizer {
     /// Denies something that is not a question, such as a malformed line or one connection too many, and records that. The answer's `id` is
     /// empty.
     pub fn refuse(&self, step: Step, reason: String) -> Answer {
-        let trace = self.trace();
+        let trace = Trace::draw(&self.random).to_string();
         let answer =
             Answer { v: VERSION, id: String::new(), decision: Verdict::Deny, step, reason, trace };
         self.counts.count(&answer, Origin::Verified);
@@ -282,7 +288,7 @@ impl Authorizer {
     fn knowledge(
         &self,
         asking: Asking<'_>,
-        trace: &str,
+        trace: Trace,
         at: Timestamp,
         deadline: Instant,
     ) -> Knowledge {
@@ -290,43 +296,48 @@ impl Authorizer {
         let is_live = |known: &PeerFacts| known.lifetime.is_live(generation, at);
         let cached = [&self.peers, &self.denied].into_iter();
         let cached = cached.filter_map(|cache| cache.value(&key)).find(|known| is_live(known));
-        if let Some(known) = cached {
-            return Knowledge { known, origin: Origin::Cached, is_thorough: true, path: None };
-        }
-        let inquirer = Inquirer { trust: &*self.trust, mapping: &self.mapping, at, deadline };
-        let Discovery { known, path } = inquirer.find_out(asking, trace);
-        let known = Arc::new(known);
-        // A peer that was denied when the time was up might be allowed with more time, whichever step denied it.
-        let is_thorough = known.found.is_ok() || Instant::now() < deadline;
-        if is_thorough {
-            let cache = if known.found.is_ok() { &self.peers } else { &self.denied };
-            cache.insert(key, Arc::clone(&known), is_live);
-        }
-        Knowledge { known, origin: Origin::Verified, is_thorough, path }
+        let (known, origin, is_thorough, path) = match cached {
+            Some(known) => (known, Origin::Cached, true, None),
+            None => {
+                let inquirer =
+                    Inquirer { trust: &*self.trust, mapping: &self.mapping, at, deadline };
+                let Discovery { known, path } = inquirer.find_out(&asking, trace);
+                // A peer that was denied when the time was up might be allowed with more time, whichever step denied it.
+                let is_thorough = known.found.is_ok() || Instant::now() < deadline;
+                let known = Arc::new(known);
+                if is_thorough {
+                    let cache = if known.found.is_ok() { &self.peers } else { &self.denied };
+                    cache.insert(key, Arc::clone(&known), is_live);
+                }
+                (known, Origin::Verified, is_thorough, path)
+            }
+        };
+        let peer = known.spelled.as_deref().cloned().unwrap_or(asking.peer);
+        Knowledge { known, peer, policy: asking.policy, origin, is_thorough, path }
     }
 
     /// Judges what depends on this question and is not cached: where the peer sends from, and the policy.
     fn judge(
         &self,
         question: &Question,
-        known: &PeerFacts,
+        of: &Knowledge,
         requesting: &RequestingPeer,
         at: Timestamp,
     ) -> Result<LastStep, Denial> {
-        if known.by_certificate && self.address_ids == AddressIds::Source {
+        if of.known.by_certificate && self.address_ids == AddressIds::Source {
             let source = question.remote.address;
-            known.peer.comes_from(source).map_err(Denial::by(Step::Identity))?;
+            of.peer.comes_from(source).map_err(Denial::by(Step::Identity))?;
         }
-        if question.child.is_none() && known.policy.is_for_phase_2_only() {
+        if question.child.is_none() && of.policy.is_for_phase_2_only() {
             return Ok(LastStep::Identity);
         }
-        self.ask_policy(question, known, requesting, at).map(|()| LastStep::Policy)
+        self.ask_policy(question, of, requesting, at).map(|()| LastStep::Policy)
     }
 
     fn ask_policy(
         &self,
         question: &Question,
-        known: &PeerFacts,
+        of: &Knowledge,
         requesting: &RequestingPeer,
         at: Timestamp,
     ) -> Result<(), Denial> {
@@ -335,8 +346,8 @@ impl Authorizer {
             reason: format!("the clock is wrong: it says {at}"),
         })?;
         let questions =
-            attributes(question, &known.peer, moment).map_err(Denial::by(Step::Question))?;
-        let policy = &known.policy;
+            attributes(question, &of.peer, moment).map_err(Denial::by(Step::Question))?;
+        let policy = &of.policy;
         self.counts.count_asked();
         if policy.allows(requesting, &questions) {
             return Ok(());
@@ -345,17 +356,9 @@ impl Authorizer {
         let digest = policy.digest().get(..12).unwrap_or_default();
         let reason = format!(
             "the policy {digest} does not allow {phase} in the name of {}",
-            requesting.shown.join(" or ")
+            requesting.shown().join(" or ")
         );
         Err(Denial { step: Step::Policy, reason })
-    }
-
-    /// A name for a decision: 64 random bits, in hexadecimal.
-    fn trace(&self) -> String {
-        let mut octets = [0; 8];
-        // Without random numbers decisions get the same name, which is a nuisance and not a danger.
-        let _ = self.random.fill(&mut octets);
-        HEXLOWER.encode(&octets)
     }
 }
 

@@ -6,6 +6,7 @@ mod counts;
 mod keys;
 mod peer;
 mod recent;
+mod trace;
 
 pub use authorizer::{AddressIds, Authorizer};
 pub use counts::Counts;

@@ -8,6 +8,7 @@ use countersign_ca::Timestamp;
 
 use super::answer::Denial;
 use super::recent::Key;
+use super::trace::Trace;
 use crate::decision_log::PeerCertificate;
 use crate::identity::{Mapping, Names, PeerId};
 use crate::policy::proof::Proof;
@@ -66,18 +67,17 @@ pub(super) struct Asking<'q> {
     pub key: Key,
 }
 
-/// The cached result for a peer. The path is left out, because certificates need more memory than all the rest.
+/// The cached result for a peer. It has facts and no certificates, which would need more memory than all the rest, and nothing that the
+/// question brings again: its key in the cache covers identity and proof, and its generation the policy.
 pub(super) struct PeerFacts {
     /// When the result counts.
     pub lifetime: Lifetime,
     /// The trace of the decision for which this was judged.
-    pub trace: String,
-    /// The policy that was in force then.
-    pub policy: Arc<LoadedPolicy>,
+    pub trace: Trace,
     /// The peer's certificate, for the decision log; `None` if there is none, or it cannot be read.
     pub certificate: Option<Arc<PeerCertificate>>,
-    /// The identity used in the policy query. If a certificate contains it, the certificate's spelling is used.
-    pub peer: PeerId,
+    /// The identity in the certificate's spelling, if that is another one than the peer's.
+    pub spelled: Option<Box<PeerId>>,
     /// Whether the peer has a certificate whose path, status and identity were accepted.
     pub by_certificate: bool,
     /// Why the status is not known, if it is not and the settings accept that.
@@ -97,6 +97,8 @@ pub(super) struct Discovery {
 /// A valid path whose status and identity were accepted.
 struct Trusted {
     path: ValidPath,
+    /// The identity in the certificate's spelling, if that is another one than the peer's.
+    spelled: Option<PeerId>,
     /// When the status or a certificate of the path or its anchor expires, whichever is first.
     until: Timestamp,
     /// Why the status is not known, if it is not and the settings accept that.
@@ -117,54 +119,52 @@ pub(super) struct Inquirer<'a> {
 
 impl Inquirer<'_> {
     /// Judges path, status and identity of a peer. `trace` is that of the present decision.
-    pub fn find_out(&self, asking: Asking<'_>, trace: &str) -> Discovery {
-        let Asking { proof, mut peer, policy, generation, .. } = asking;
+    pub fn find_out(&self, asking: &Asking<'_>, trace: Trace) -> Discovery {
+        let Asking { proof, peer, policy, generation, .. } = asking;
         let mut certificate = None;
         let mut until = Timestamp::from_millis(i64::MAX);
         // 1. Path, status and identity, if a certificate authenticated the peer.
         let judged = match proof {
             Proof::Chain(chain) => {
                 let chain: Vec<Vec<u8>> = chain.iter().map(|of| of.0.clone()).collect();
-                self.trusted(&chain, &peer, &mut certificate).map(Some)
+                self.trusted(&chain, peer, &mut certificate).map(Some)
             }
             Proof::UntoldCertificate => {
                 until = self.at.plus(LOOKED_UP);
-                self.looked_up(&peer, &mut certificate).map(Some)
+                self.looked_up(peer, &mut certificate).map(Some)
             }
             // The daemon has checked that the secret, key or user belongs to the identity. The policy must license the proof.
             Proof::Secret(_) | Proof::Key(_) | Proof::User(_) => Ok(None),
         };
         // 2. The principals in whose name the peer asks, with the identity in the certificate's spelling.
-        let (mut trusted, mut lack) = (None, None);
+        let (mut path, mut spelled, mut lack) = (None, None, None);
         let found = judged.and_then(|judged| {
-            if let Some(Trusted { path, until: good_until, lack: missing }) = judged {
-                until = until.min(good_until);
-                lack = missing;
-                let leaf = path.certificates.first();
-                if let Some(names) = leaf.and_then(|of| Names::of(of.der()).ok()) {
-                    peer = names.as_held(peer.clone());
-                }
-                trusted = Some(Arc::new(path));
+            if let Some(trusted) = judged {
+                until = until.min(trusted.until);
+                lack = trusted.lack;
+                spelled = trusted.spelled.map(Box::new);
+                path = Some(Arc::new(trusted.path));
             }
-            let id = peer.to_string();
-            policy
-                .requesting_peer(trusted.as_deref(), &proof, &id)
-                .map_err(Denial::by(Step::Policy))
+            let id = spelled.as_deref().unwrap_or(peer).to_string();
+            policy.requesting_peer(path.as_deref(), proof, &id).map_err(Denial::by(Step::Policy))
         });
         if found.is_err() {
             until = self.at.plus(DENIAL);
         }
+        let issuer = found.as_ref().ok().and_then(RequestingPeer::issuer);
+        if let (Some(certificate), Some(issuer)) = (&mut certificate, issuer) {
+            certificate.share_issuer(issuer);
+        }
         let known = PeerFacts {
-            lifetime: Lifetime { generation, from: self.at, until },
-            trace: trace.to_owned(),
-            policy,
+            lifetime: Lifetime { generation: *generation, from: self.at, until },
+            trace,
             certificate: certificate.map(Arc::new),
-            peer,
-            by_certificate: trusted.is_some(),
+            spelled,
+            by_certificate: path.is_some(),
             lack,
             found,
         };
-        Discovery { known, path: trusted }
+        Discovery { known, path }
     }
 
     /// Judges one chain: path, status, identity. `certificate` receives the log's description of the certificate, whether or not it is accepted.
@@ -187,34 +187,39 @@ impl Inquirer<'_> {
         let names =
             Names::of(leaf).map_err(|e| Denial { step: Step::Identity, reason: e.to_string() })?;
         names.check(peer, self.mapping).map_err(Denial::by(Step::Identity))?;
+        let spelled = Some(names.as_held(peer.clone())).filter(|spelled| spelled != peer);
         let until = path
             .pairs()
             .fold(good_until, |until, (of, issuer)| until.min(of.not_after).min(issuer.not_after));
-        Ok(Trusted { path, until, lack })
+        Ok(Trusted { path, spelled, until, lack })
     }
 
     /// Looks the peer's certificates up, and takes the first that is accepted. If none is, the first one's denial counts. `certificate`
-    /// receives the description of the one that was tried last.
+    /// receives the description of the accepted one, or else of the one that the denial is about.
     fn looked_up(
         &self,
         peer: &PeerId,
         certificate: &mut Option<PeerCertificate>,
     ) -> Result<Trusted, Denial> {
         let found = self.trust.look_up(peer, self.deadline).map_err(Denial::by(Step::Question))?;
-        let mut first = None;
+        let mut first: Option<(Denial, Option<PeerCertificate>)> = None;
         for chain in found.into_iter().take(MAX_FOUND) {
             match self.trusted(&chain, peer, certificate) {
                 Ok(path) => return Ok(path),
-                Err(denial) => first = first.or(Some(denial)),
+                Err(denial) => {
+                    first.get_or_insert_with(|| (denial, certificate.take()));
+                }
             }
         }
-        Err(first.unwrap_or_else(|| Denial {
-            step: Step::Question,
-            reason: format!(
+        let (denial, described) = first.unwrap_or_else(|| {
+            let reason = format!(
                 "expected a certificate of the {} `{}`, found none: the daemon told none, and none is on record",
                 peer.kind(),
                 peer.to_string().escape_debug()
-            ),
-        }))
+            );
+            (Denial { step: Step::Question, reason }, None)
+        });
+        *certificate = described;
+        Err(denial)
     }
 }

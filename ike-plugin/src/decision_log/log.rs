@@ -89,7 +89,7 @@ impl DecisionLog {
 
     /// Keeps a policy, so that decisions by it can be explained later.
     pub fn keep_policy(&self, policy: &LoadedPolicy) {
-        self.send(Line::Policy(policy.digest().to_string(), Arc::clone(policy.text())));
+        self.send(Line::Policy(policy.digest().to_string(), policy.text()));
     }
 
     /// Waits until everything recorded so far is written to the file, or could not be.

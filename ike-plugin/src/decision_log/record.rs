@@ -1,11 +1,12 @@
 //! One decision, and its JSON object.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use countersign_ca::Timestamp;
 use countersign_ca::x509::Facts;
 use data_encoding::HEXLOWER;
-use serde::{Deserialize, Serialize};
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -31,7 +32,7 @@ pub struct Decision {
     /// The peer's certificate; `None` if there is none, or it cannot be read.
     pub certificate: Option<Arc<PeerCertificate>>,
     /// The principals in whose name the policy was to be asked; `None` if the peer was denied before they were known.
-    pub requesters: Option<Arc<[String]>>,
+    pub requesters: Option<Vec<String>>,
     /// The policy in force; `None` if the question could not be read.
     pub policy: Option<Arc<LoadedPolicy>>,
     /// Why the status was not known, if it was not and the settings accept that.
@@ -40,21 +41,25 @@ pub struct Decision {
     pub path: Option<Arc<ValidPath>>,
 }
 
-/// A description of a peer's certificate for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A description of a peer's certificate for people. It is cached for each peer, so that it has numbers where people see text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PeerCertificate {
     /// The subject (RFC 4514).
-    pub subject: String,
+    subject: Box<str>,
     /// The subject alternative names, each with its kind, such as `dns:gw1.example.net`.
-    pub names: Vec<String>,
+    names: Box<[Box<str>]>,
     /// The issuer (RFC 4514).
-    pub issuer: String,
-    /// The serial number, hex.
-    pub serial: String,
+    #[serde(serialize_with = "displayed")]
+    issuer: Arc<str>,
+    /// The serial number, in hexadecimal.
+    #[serde(serialize_with = "hexadecimal")]
+    serial: Box<[u8]>,
     /// The end of its validity (RFC 3339).
-    pub not_after: String,
-    /// SHA-256 over the certificate, hex.
-    pub sha256: String,
+    #[serde(serialize_with = "displayed")]
+    not_after: Timestamp,
+    /// SHA-256 over the certificate, in hexadecimal.
+    #[serde(serialize_with = "hexadecimal")]
+    sha256: [u8; 32],
 }
 
 impl PeerCertificate {
@@ -62,14 +67,29 @@ impl PeerCertificate {
     pub fn of(der: &[u8]) -> Option<Self> {
         let facts = Facts::of(der).ok()?;
         Some(Self {
-            subject: facts.subject.to_string(),
-            names: facts.alt_names.iter().map(general_name).collect(),
-            issuer: facts.issuer.to_string(),
-            serial: HEXLOWER.encode(&facts.serial),
-            not_after: facts.not_after.to_string(),
-            sha256: HEXLOWER.encode(&Sha256::digest(der)),
+            subject: facts.subject.to_string().into(),
+            names: facts.alt_names.iter().map(|name| general_name(name).into()).collect(),
+            issuer: facts.issuer.to_string().into(),
+            serial: facts.serial.into(),
+            not_after: facts.not_after,
+            sha256: Sha256::digest(der).into(),
         })
     }
+
+    /// Puts `issuer` in the place of the issuer's name if they are equal, so that the certificates of one CA share one copy of it.
+    pub fn share_issuer(&mut self, issuer: &Arc<str>) {
+        if self.issuer == *issuer {
+            self.issuer = Arc::clone(issuer);
+        }
+    }
+}
+
+fn hexadecimal<S: Serializer>(octets: impl AsRef<[u8]>, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&HEXLOWER.encode(octets.as_ref()))
+}
+
+fn displayed<T: Display, S: Serializer>(of: &T, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(of)
 }
 
 /// The JSON object of a decision. docs/authorizer.md describes its members.

@@ -33,7 +33,7 @@ pub(super) enum Line {
     /// The trace of a denial, and how often it was given again.
     Repeat(String, Repeat),
     /// A policy to be kept: the SHA-256 over its text in hexadecimal, and the text.
-    Policy(String, Arc<[u8]>),
+    Policy(String, Vec<u8>),
     /// Is answered when everything before it is written.
     Flushed(SyncSender<()>),
 }

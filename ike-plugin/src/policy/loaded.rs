@@ -9,7 +9,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use countersign_policy::ipsec::{self, delegations};
+use countersign_policy::ipsec::{self, Delegation, Party};
 use countersign_policy::key::PublicKey;
 use countersign_policy::lint::errors;
 use countersign_policy::set::MAX_CREDENTIAL;
@@ -20,8 +20,8 @@ use countersign_policy::{
 };
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
-use zeroize::Zeroizing;
 
+use super::issuers::{IssuerTable, Issuers, delegation};
 use super::proof::Proof;
 use countersign_ca::path::ValidPath;
 
@@ -29,6 +29,8 @@ use countersign_ca::path::ValidPath;
 const MAX_POLICY: u64 = 256 << 20;
 /// The most credentials of a peer for which the log says why they were dropped.
 const MAX_SAID: usize = 16;
+/// What follows each file in the text of a policy.
+const BEHIND: &[u8] = b"\n\n";
 /// The name of the file with a peer's credentials, as in isakmpd.
 const CREDENTIALS: &str = "credentials";
 
@@ -57,9 +59,11 @@ pub struct LoadedPolicy {
     set: PolicySet,
     values: ComplianceValues,
     files: PolicyFiles,
-    text: Arc<[u8]>,
+    /// The files. The set refers to the same texts.
+    sources: Vec<Source>,
     digest: Arc<str>,
     number: u64,
+    issuers: IssuerTable,
 }
 
 impl Policy {
@@ -90,44 +94,70 @@ impl Policy {
     }
 }
 
-/// A peer as it asks the policy: the principals in whose name it asks, and the assertions that come with it.
+/// A peer as it asks the policy: the principals in whose name it asks, and the assertions that come with it. It is cached for each peer, so that
+/// it has facts and no parsed certificates, and shares what peers have in common.
 pub struct RequestingPeer {
-    extension: PolicySet,
     requesters: Requesters,
+    /// What the peer's own certificate says.
+    own: Option<Delegation>,
+    /// What the certificates above it say.
+    issuers: Option<Arc<Issuers>>,
+    /// The operator's credentials for the peer, if there are any that count.
+    credentials: Option<Box<PolicySet>>,
+    /// What logs show in place of the requesters of a peer without a certificate: never a pre-shared key.
+    shown: Option<Box<str>>,
+}
+
+impl RequestingPeer {
     /// The requesters as logs may show them: never a pre-shared key.
-    pub shown: Arc<[String]>,
+    pub fn shown(&self) -> Vec<String> {
+        match &self.shown {
+            Some(shown) => vec![shown.to_string()],
+            None => {
+                let all = self.requesters.principals().iter();
+                all.map(|of| String::from_utf8_lossy(&of.text()).into_owned()).collect()
+            }
+        }
+    }
+
+    /// The name of the issuer of the peer's certificate, in the copy that its peers share; `None` without a certificate.
+    pub fn issuer(&self) -> Option<&Arc<str>> {
+        self.issuers.as_ref().map(|of| &of.name)
+    }
 }
 
 impl LoadedPolicy {
     fn load(files: &PolicyFiles, number: u64) -> Result<Self, String> {
         let mut builder = PolicySet::builder();
         builder.extensible();
-        let (mut text, values) = (Vec::new(), ComplianceValues::boolean());
+        let (mut digest, values) = (Sha256::new(), ComplianceValues::boolean());
+        let mut sources = Vec::new();
         for path in &files.policies {
-            let octets = read(path, MAX_POLICY)?;
-            let source = Source::new(path.display().to_string(), octets.as_slice());
+            let source = Source::new(path.display().to_string(), read(path, MAX_POLICY)?);
             let refused = |findings: Vec<Finding>| {
                 findings.iter().map(|finding| source.render(finding)).collect::<Vec<_>>().join("\n")
             };
             // Lint errors, such as an invalid regular expression, make an assertion allow less than its author meant. A policy with one is
             // not used.
-            let wrong = parse_file(&source).map(|assertions| errors(&assertions, &values));
-            match wrong {
-                Ok(findings) if findings.is_empty() => {}
-                Ok(findings) | Err(findings) => return Err(refused(findings)),
+            let assertions = parse_file(&source).map_err(refused)?;
+            let wrong = errors(&assertions, &values);
+            if !wrong.is_empty() {
+                return Err(refused(wrong));
             }
-            builder.policy(&source).map_err(refused)?;
-            text.extend_from_slice(&octets);
-            text.extend_from_slice(b"\n\n");
+            builder.parsed_policy(assertions).map_err(refused)?;
+            digest.update(source.text());
+            digest.update(BEHIND);
+            sources.push(source);
         }
-        let digest = HEXLOWER.encode(&Sha256::digest(&text)).into();
+        let digest = HEXLOWER.encode(&digest.finalize()).into();
         Ok(Self {
             set: builder.build(),
             values,
             files: files.clone(),
-            text: text.into(),
+            sources,
             digest,
             number,
+            issuers: IssuerTable::default(),
         })
     }
 
@@ -137,8 +167,8 @@ impl LoadedPolicy {
     }
 
     /// The text of its files, one after the other, each followed by two line feeds.
-    pub fn text(&self) -> &Arc<[u8]> {
-        &self.text
+    pub fn text(&self) -> Vec<u8> {
+        self.sources.iter().flat_map(|source| [source.text(), BEHIND]).collect::<Vec<_>>().concat()
     }
 
     /// Whether the policy is asked about traffic (phase 2) only, and not about phase 1.
@@ -177,38 +207,36 @@ impl LoadedPolicy {
         proof: &Proof<'_>,
         id: &str,
     ) -> Result<RequestingPeer, String> {
+        let source = self.files.credentials.as_deref().and_then(|at| credentials(at, id));
+        let credentials = source.transpose()?.and_then(|source| self.verified(&source));
+        let refused = |e| format!("the policy cannot be asked in the name of this peer: {e}");
+        if let Some(requester) = proof.requester(id)? {
+            let requesters = Requesters::new(&requester.spellings).map_err(refused)?;
+            let shown = Some(requester.shown.into());
+            return Ok(RequestingPeer { requesters, own: None, issuers: None, credentials, shown });
+        }
+        let leaf = path.and_then(|path| path.pairs().next());
+        let mut own = leaf.and_then(|(leaf, issuer)| delegation(leaf.der(), issuer.spki()));
+        let issuers = path.map(|path| self.issuers.of(path, own.as_ref()));
+        if let (Some(own), Some(Issuers { issuer: Some(issuer), .. })) =
+            (&mut own, issuers.as_deref())
+        {
+            own.share_issuer(issuer);
+        }
+        let principals = principals(path, own.as_ref());
+        let requesters = Requesters::of(principals).map_err(refused)?;
+        Ok(RequestingPeer { requesters, own, issuers, credentials, shown: None })
+    }
+
+    /// The credentials that count, as a set; `None` if there are none. The log names the others.
+    fn verified(&self, source: &Source) -> Option<Box<PolicySet>> {
         let mut builder = PolicySet::builder();
-        builder.extensible();
+        builder.extensible().credentials(source);
         if self.files.legacy_signatures {
             builder.legacy_signatures(LegacySignatures::Accepted);
         }
-        if let Some(source) = self.files.credentials.as_deref().and_then(|at| credentials(at, id)) {
-            builder.credentials(&source?);
-        }
-        let mut requesters: Vec<Zeroizing<Vec<u8>>> = Vec::new();
-        let mut shown = Vec::new();
-        if let Some(path) = path {
-            for (certificate, issuer) in path.pairs() {
-                match delegations(certificate.der(), issuer.spki()) {
-                    Ok(assertions) => assertions.into_iter().for_each(|assertion| {
-                        builder.trusted(assertion);
-                    }),
-                    Err(e) => tracing::debug!("a certificate gives no assertion: {e}"),
-                }
-            }
-            for text in names(path) {
-                shown.push(String::from_utf8_lossy(&text).into_owned());
-                requesters.push(Zeroizing::new(text));
-            }
-        }
-        if let Some(requester) = proof.requester(id)? {
-            requesters.extend(requester.spellings);
-            shown.push(requester.shown);
-        }
-        let requesters = Requesters::new(&requesters)
-            .map_err(|e| format!("the policy cannot be asked in the name of this peer: {e}"))?;
-        let extension = builder.build();
-        for dropped in extension.dropped().iter().take(MAX_SAID) {
+        let set = builder.build();
+        for dropped in set.dropped().iter().take(MAX_SAID) {
             let line = dropped.source.position(dropped.span.start()).line;
             let name = dropped.source.name();
             tracing::warn!(
@@ -216,7 +244,7 @@ impl LoadedPolicy {
                 dropped.reason
             );
         }
-        Ok(RequestingPeer { extension, requesters, shown: shown.into() })
+        (!set.is_empty()).then(|| Box::new(set))
     }
 
     /// Whether the policy allows each of these attribute sets. It is false if there are none.
@@ -228,17 +256,27 @@ impl LoadedPolicy {
                     requesters: &requesting.requesters,
                     values: &self.values,
                 };
-                self.set.ask_with(&requesting.extension, question).position == self.values.max()
+                let above = requesting.issuers.iter().flat_map(|of| &of.delegations);
+                let answer = self.set.ask_with_delegations(
+                    requesting.credentials.as_deref(),
+                    above.chain(&requesting.own),
+                    question,
+                );
+                answer.position == self.values.max()
             })
     }
 }
 
 /// The principals of a certified peer: its key, if KeyNote has a name for its kind, and its distinguished name, if it has one.
-fn names(path: &ValidPath) -> Vec<Vec<u8>> {
-    let Some(leaf) = path.certificates.first() else { return Vec::new() };
-    let key = PublicKey::from_spki(leaf.spki()).ok();
-    let key = key.map(|key| Principal::of_key(key).text().into_owned());
-    key.into_iter().chain(ipsec::distinguished_name(leaf.subject()).ok()).collect()
+fn principals(path: Option<&ValidPath>, own: Option<&Delegation>) -> Vec<Principal> {
+    if let Some(own) = own {
+        let Party { key, name } = own.subject();
+        return vec![key.clone(), name.clone()];
+    }
+    let Some(leaf) = path.and_then(|path| path.certificates.first()) else { return Vec::new() };
+    let key = PublicKey::from_spki(leaf.spki()).ok().map(Principal::of_key);
+    let name = ipsec::distinguished_name(leaf.subject()).ok();
+    key.into_iter().chain(name.map(|name| Principal::opaque(&name))).collect()
 }
 
 /// Reads the credentials that the operator keeps for an identity; `None` if there are none, or the identity cannot be the name of a folder.
