@@ -244,7 +244,10 @@ impl Source for CrlSource {
         match taken {
             Ok((crl, verified)) => {
                 let is_new = !slot.value.crls().any(|old| old.is_same(&crl));
-                slot.succeeded(self.pause(&crl, location));
+                match self.pause(&crl, location) {
+                    None if !is_new => slot.unrenewed(self.settings.refresh),
+                    pause => slot.succeeded(pause.unwrap_or(MIN_REFRESH)),
+                }
                 if !is_new {
                     return Change::Same;
                 }
@@ -318,14 +321,16 @@ impl CrlSource {
     }
 
     /// The pause until the next fetch: half of the time until nextUpdate or the operator's limit, whichever is shorter, but at least
-    /// `MIN_REFRESH`. A CRL that has expired or has no nextUpdate is fetched again after `MIN_REFRESH`. Up to a tenth is taken off,
-    /// depending on the location, so that not all locations are fetched from at once.
-    fn pause(&self, crl: &Crl, location: &str) -> Duration {
-        let now = self.clock.now();
-        let left = crl.next_update.map_or(Duration::ZERO, |next| next.since(now)) / 2;
+    /// `MIN_REFRESH`. Up to a tenth is taken off, depending on the location, so that not all locations are fetched from at once. `None` for a CRL
+    /// that has expired or has no nextUpdate: its successor is awaited.
+    fn pause(&self, crl: &Crl, location: &str) -> Option<Duration> {
+        let left = crl.next_update?.since(self.clock.now());
+        if left.is_zero() {
+            return None;
+        }
         let spread = Sha256::digest(location).first().copied().unwrap_or_default();
-        let wait = left.min(self.settings.refresh).max(MIN_REFRESH);
-        wait - wait.mul_f64(f64::from(spread) / 2560.0)
+        let wait = (left / 2).min(self.settings.refresh).max(MIN_REFRESH);
+        Some(wait - wait.mul_f64(f64::from(spread) / 2560.0))
     }
 
     /// Writes the verified CRLs to the folder, one after the other in one file.
@@ -402,4 +407,60 @@ fn pem(text: &str) -> Option<Vec<u8>> {
     let (body, _) = rest.split_once("-----END X509 CRL-----")?;
     let base64: String = body.split_whitespace().collect();
     BASE64.decode(base64.as_bytes()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_ca::SystemClock;
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, Issuer,
+        KeyIdMethod, KeyPair, SerialNumber,
+    };
+
+    use super::*;
+
+    struct Nowhere;
+
+    impl Fetch for Nowhere {
+        fn fetch(&self, _: &str) -> Result<Vec<u8>, String> {
+            Err("nothing is here".into())
+        }
+    }
+
+    fn crl(number: u64, hours: i64) -> Crl {
+        let mut ca = CertificateParams::new(Vec::new()).unwrap();
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let now = time::OffsetDateTime::now_utc();
+        let params = CertificateRevocationListParams {
+            this_update: now - time::Duration::hours(2),
+            next_update: now + time::Duration::hours(hours),
+            crl_number: SerialNumber::from(number),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let key = KeyPair::generate().unwrap();
+        read(params.signed_by(&Issuer::from_params(&ca, &key)).unwrap().der()).unwrap()
+    }
+
+    /// Its successor may come at any time. A server that is late with it must not be asked every two seconds for hours.
+    #[test]
+    fn an_expired_crl_is_fetched_again_ever_later_but_within_a_minute() {
+        let settings = CacheSettings { folder: None, refresh: Duration::from_secs(3600) };
+        let source = CrlSource { fetch: Box::new(Nowhere), clock: Arc::new(SystemClock), settings };
+        let mut slot = Slot::new(CachedCrls::default());
+        let mut pause_after = |crl: &Crl| {
+            let crl = read(&crl.to_der().unwrap());
+            source.take(&"x".to_owned(), &mut slot, crl);
+            slot.pause().as_secs_f64().ceil() as u64
+        };
+        let expired = crl(1, -1);
+        let pauses: Vec<u64> = (0..9).map(|_| pause_after(&expired)).collect();
+        assert_eq!(pauses, [2, 2, 4, 8, 16, 32, 60, 60, 60]);
+        // Its successor has expired, too. The next one may be near.
+        assert_eq!(pause_after(&crl(2, -1)), 2);
+        // One that counts ends that.
+        let pause = pause_after(&crl(3, 1));
+        assert!((1600..=1800).contains(&pause), "{pause}");
+    }
 }

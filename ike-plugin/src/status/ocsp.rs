@@ -99,7 +99,7 @@ struct Request {
 ///     issuerKeyHash       OCTET STRING,
 ///     serialNumber        CertificateSerialNumber }
 /// ```
-#[derive(Sequence)]
+#[derive(Clone, Sequence)]
 struct CertId {
     hash_algorithm: AlgorithmIdentifierOwned,
     issuer_name_hash: OctetString,
@@ -107,15 +107,49 @@ struct CertId {
     serial_number: Any,
 }
 
+/// What is asked about a certificate: all that a request and the reading of its response need, without the certificate itself, which would
+/// need ten times the memory.
+pub struct OcspQuestion {
+    id: CertId,
+    issuer: Arc<Certificate>,
+}
+
+impl OcspQuestion {
+    /// The question about a certificate.
+    ///
+    /// # Errors
+    /// A part of the certificates cannot be encoded.
+    pub fn of(certificate: &Certificate, issuer: &Arc<Certificate>) -> Result<Self, String> {
+        let id = cert_id(certificate, issuer).map_err(|e| e.to_string())?;
+        Ok(Self { id, issuer: Arc::clone(issuer) })
+    }
+
+    /// The request, DER.
+    ///
+    /// # Errors
+    /// It cannot be encoded.
+    pub fn request(&self) -> Result<Vec<u8>, String> {
+        let list = vec![Request { req_cert: self.id.clone() }];
+        let request = OcspRequest { tbs_request: TbsRequest { request_list: list } };
+        request.to_der().map_err(|e| e.to_string())
+    }
+
+    /// Reads a response in DER, and gives its answer. The issuer must have signed the response, or a responder that the issuer certified for
+    /// OCSP. `at` is the present time.
+    ///
+    /// # Errors
+    /// The response gives no status of this certificate that can be accepted; the text gives the reason.
+    pub fn read(&self, octets: &[u8], at: Timestamp) -> Result<OcspAnswer, String> {
+        read_answer(octets, self, at)
+    }
+}
+
 /// Encodes the OCSP request about a certificate, in DER.
 ///
 /// # Errors
 /// A part of the certificates cannot be encoded.
-pub fn request(certificate: &Certificate, issuer: &Certificate) -> Result<Vec<u8>, String> {
-    let request = cert_id(certificate, issuer).map(|req_cert| OcspRequest {
-        tbs_request: TbsRequest { request_list: vec![Request { req_cert }] },
-    });
-    request.and_then(|request| request.to_der()).map_err(|e| e.to_string())
+pub fn request(certificate: &Certificate, issuer: &Arc<Certificate>) -> Result<Vec<u8>, String> {
+    OcspQuestion::of(certificate, issuer)?.request()
 }
 
 fn cert_id(certificate: &Certificate, issuer: &Certificate) -> der::Result<CertId> {
@@ -130,17 +164,20 @@ fn cert_id(certificate: &Certificate, issuer: &Certificate) -> der::Result<CertI
     })
 }
 
-/// Reads a response in DER, and gives its answer about a certificate. The issuer must have signed the response, or a responder that the
-/// issuer certified for OCSP. `at` is the present time.
+/// Reads a response in DER, and gives its answer about a certificate, as [`OcspQuestion::read`].
 ///
 /// # Errors
-/// The response gives no status of this certificate that can be accepted; the text gives the reason.
+/// As [`OcspQuestion::read`], or a part of the certificates cannot be encoded.
 pub fn read(
     octets: &[u8],
     certificate: &Certificate,
     issuer: &Arc<Certificate>,
     at: Timestamp,
 ) -> Result<OcspAnswer, String> {
+    OcspQuestion::of(certificate, issuer)?.read(octets, at)
+}
+
+fn read_answer(octets: &[u8], of: &OcspQuestion, at: Timestamp) -> Result<OcspAnswer, String> {
     let unreadable = |e: der::Error| format!("what came is no OCSP response: {e}");
     if !sets::are_small(octets) {
         return Err("what came is no OCSP response: a set in it has too many elements".into());
@@ -154,11 +191,10 @@ pub fn read(
         return Err(format!("expected a basic OCSP response, found `{}`", bytes.response_type));
     }
     let basic = Basic::read(bytes.response.as_bytes()).map_err(unreadable)?;
-    basic.verify(issuer, at)?;
+    basic.verify(&of.issuer, at)?;
     basic.check_extensions()?;
-    let asked = cert_id(certificate, issuer).map_err(|e| e.to_string())?;
     let mut answer: Option<Result<OcspAnswer, String>> = None;
-    for single in basic.singles(&asked).map_err(unreadable)? {
+    for single in basic.singles(&of.id).map_err(unreadable)? {
         let next = judge(single, at);
         // If a response has several answers about one certificate, the worst counts, because it is not known which one the responder meant.
         answer = Some(match answer {

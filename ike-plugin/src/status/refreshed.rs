@@ -19,6 +19,9 @@ const RETRY: Duration = Duration::from_secs(10);
 const MAX_RETRY: Duration = Duration::from_secs(600);
 /// The shortest pause after a fetch that succeeded, except that the cache of CRLs takes up to a tenth off.
 pub const MIN_REFRESH: Duration = Duration::from_secs(2);
+/// The longest pause after a fetch that brought a value which does not count any more, or has no end. The next one may come at any time, and
+/// decisions wait for it.
+const MAX_UNRENEWED: Duration = Duration::from_secs(60);
 /// How long a worker sleeps that has nothing to fetch; it is woken for a new slot.
 const NOTHING_DUE: Duration = Duration::from_secs(3600);
 
@@ -79,6 +82,8 @@ pub struct Slot<V> {
     pub asked: Instant,
     error: Option<String>,
     failures: u32,
+    /// How many fetches in succession brought the same value that is due for renewal.
+    unrenewed: u32,
     due: Instant,
     is_tried: bool,
     is_busy: bool,
@@ -93,6 +98,7 @@ impl<V> Slot<V> {
             asked: now,
             error: None,
             failures: 0,
+            unrenewed: 0,
             due: now,
             is_tried: false,
             is_busy: false,
@@ -116,8 +122,30 @@ impl<V> Slot<V> {
 
     /// Notes that a fetch succeeded, and has it repeated after `pause`.
     pub fn succeeded(&mut self, pause: Duration) {
-        (self.error, self.failures) = (None, 0);
+        (self.error, self.failures, self.unrenewed) = (None, 0, 0);
         self.due = Instant::now() + pause;
+    }
+
+    /// Notes that a fetch succeeded, but brought again a value that has no time left, so that the next one is awaited. The fetch is repeated
+    /// after 2 seconds, and after each further one in succession twice as late, but within a minute, and within `refresh`.
+    pub fn unrenewed(&mut self, refresh: Duration) {
+        let most = MAX_UNRENEWED.min(refresh).max(MIN_REFRESH);
+        let wait = MIN_REFRESH.saturating_mul(1 << self.unrenewed.min(6)).min(most);
+        (self.error, self.failures) = (None, 0);
+        self.unrenewed = self.unrenewed.saturating_add(1);
+        self.due = Instant::now() + wait;
+    }
+
+    /// Has it fetched at once, and waited for, as if it were new. The value stays.
+    pub fn renew(&mut self) {
+        (self.error, self.failures, self.unrenewed) = (None, 0, 0);
+        (self.due, self.is_tried) = (Instant::now(), false);
+    }
+
+    /// The time until the next fetch.
+    #[cfg(test)]
+    pub fn pause(&self) -> Duration {
+        self.due.saturating_duration_since(Instant::now())
     }
 
     /// Notes that a fetch failed, and has it repeated after 10 seconds, and after each further failure in succession twice as late, but
