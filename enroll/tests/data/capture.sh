@@ -41,3 +41,9 @@ request p10cr_pbm_ed25519.der -cmd p10cr $secret -csr "$work/gw1.csr"
 request rr_signed_p256.der -cmd rr -cert "$work/p256.crt" -key "$work/p256.key" \
     -oldcert "$work/p256.crt" -revreason 4
 request genm_pbm.der -cmd genm $secret -infotype caCerts -geninfo 1.2.3.4.5:int:42
+
+# The hashes of these two are pinned in src/cmp/client/certificate.rs.
+for hash in sha1:20 sha256:32; do
+    openssl req -x509 "-${hash%:*}" -newkey rsa:2048 -nodes -keyout /dev/null -subj /CN=pss -days 36500 -sigopt rsa_padding_mode:pss \
+        -sigopt "rsa_pss_saltlen:${hash#*:}" -outform DER -out "certificate_pss_${hash%:*}.der" 2>/dev/null
+done

@@ -20,7 +20,7 @@ use crate::cmp::wire::content::CertStatus;
 use crate::cmp::wire::elements::elements;
 use crate::cmp::wire::refusal::{Failure, Refusal, legible};
 use crate::cmp::wire::status::PkiStatusInfo;
-use crate::cmp::wire::{kind, names};
+use crate::cmp::wire::{kind, names, oid};
 
 /// The protection of the answer that grants a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -249,33 +249,53 @@ struct CertHash {
     hash_alg: Option<AlgorithmIdentifierOwned>,
 }
 
-/// The hash of a certificate, by the hash algorithm of its signature; by SHA-512 for Ed25519 (RFC 9481 §3.3). For a signature algorithm
-/// that is not known here, by SHA-256, which hashAlg then names; for RSASSA-PSS with neither SHA-384 nor SHA-512, by SHA-256 without
-/// hashAlg.
+/// The hash of a certificate, by the hash algorithm of its signature (RFC 9810 §5.3.18), which RSASSA-PSS names in its parameters; by SHA-512 for
+/// Ed25519 (RFC 9481 §3.3). For an algorithm that is not known here, by SHA-256, which hashAlg then names.
 fn cert_hash(certificate: &[u8]) -> Result<CertHash, ClientError> {
     let read = x509_cert::Certificate::from_der(certificate);
     let algorithm = read.map_err(ClientError::unreadable("a certificate"))?.signature_algorithm;
     let plain = |oid| Some(AlgorithmIdentifierOwned { oid, parameters: None });
-    let (hash, hash_alg) = match algorithm.oid {
-        ca::ECDSA_SHA256 | ca::RSA_SHA256 => (&digest::SHA256, None),
-        ca::ECDSA_SHA384 | ca::RSA_SHA384 => (&digest::SHA384, None),
-        ca::RSA_SHA512 | ca::ECDSA_SHA512 => (&digest::SHA512, None),
+    let named = match algorithm.oid {
+        ca::RSA_PSS => pss_hash(&algorithm).unwrap_or(algorithm.oid),
+        other => other,
+    };
+    let (hash, hash_alg) = match named {
+        oid::SHA1 => (&digest::SHA1_FOR_LEGACY_USE_ONLY, None),
+        ca::SHA256 | ca::ECDSA_SHA256 | ca::RSA_SHA256 => (&digest::SHA256, None),
+        ca::SHA384 | ca::ECDSA_SHA384 | ca::RSA_SHA384 => (&digest::SHA384, None),
+        ca::SHA512 | ca::RSA_SHA512 | ca::ECDSA_SHA512 => (&digest::SHA512, None),
         ca::ED25519 => (&digest::SHA512, plain(ca::SHA512)),
-        ca::RSA_PSS => match pss_hash(&algorithm) {
-            Some(ca::SHA384) => (&digest::SHA384, None),
-            Some(ca::SHA512) => (&digest::SHA512, None),
-            _ => (&digest::SHA256, None),
-        },
         _ => (&digest::SHA256, plain(ca::SHA256)),
     };
     Ok(CertHash { hash: digest::digest(hash, certificate).as_ref().to_vec(), hash_alg })
 }
 
-/// The hashAlgorithm in RSASSA-PSS-params (RFC 8017 §A.2.3); `None` if it is absent or cannot be read. Absent means SHA-1.
+/// The hashAlgorithm in RSASSA-PSS-params (RFC 8017 §A.2.3), SHA-1 if it is absent; `None` if the parameters cannot be read.
 fn pss_hash(algorithm: &AlgorithmIdentifierOwned) -> Option<ObjectIdentifier> {
     let parameters: &Any = algorithm.parameters.as_ref()?;
     let expected = Tag::ContextSpecific { constructed: true, number: TagNumber::N0 };
     let parts = elements(parameters).ok()?;
-    let hash = parts.into_iter().find(|part| part.tag() == expected)?;
-    Some(AlgorithmIdentifierOwned::from_der(hash.value()).ok()?.oid)
+    match parts.into_iter().find(|part| part.tag() == expected) {
+        Some(hash) => Some(AlgorithmIdentifierOwned::from_der(hash.value()).ok()?.oid),
+        None => Some(oid::SHA1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Certificates that OpenSSL signed, and their hashes by `openssl dgst`.
+    #[test]
+    fn cert_hash_is_by_the_hash_of_the_signature() {
+        let sha1 = "74b368bffa9c00cea2d6e8116f6b5532b8d73bb1";
+        let sha256 = "47ed05627e28110be8b3dbd91e436599fbf88e82e844bc5d0ed3a2f0d00371b5";
+        let default: &[u8] = include_bytes!("../../../tests/data/certificate_pss_sha1.der");
+        let named: &[u8] = include_bytes!("../../../tests/data/certificate_pss_sha256.der");
+        for (certificate, wanted) in [(default, sha1), (named, sha256)] {
+            let CertHash { hash, hash_alg } = cert_hash(certificate).unwrap();
+            assert_eq!(data_encoding::HEXLOWER.encode(&hash), wanted);
+            assert_eq!(hash_alg, None);
+        }
+    }
 }
