@@ -176,7 +176,7 @@ impl Authorizer {
             question,
             same_as,
             certificate: known.and_then(|known| known.certificate.clone()),
-            requesters: requesting.map(RequestingPeer::shown),
+            requesters: requesting.map(|peer| Arc::clone(&peer.shown)),
             policy: knowledge.as_ref().map(|of| Arc::clone(&of.policy)),
             lack: known.and_then(|known| known.lack),
             path: knowledge.as_ref().and_then(|of| of.path.clone()),
@@ -356,7 +356,7 @@ impl Authorizer {
         let digest = policy.digest().get(..12).unwrap_or_default();
         let reason = format!(
             "the policy {digest} does not allow {phase} in the name of {}",
-            requesting.shown().join(" or ")
+            requesting.shown.join(" or ")
         );
         Err(Denial { step: Step::Policy, reason })
     }

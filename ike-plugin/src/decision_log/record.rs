@@ -32,7 +32,7 @@ pub struct Decision {
     /// The peer's certificate; `None` if there is none, or it cannot be read.
     pub certificate: Option<Arc<PeerCertificate>>,
     /// The principals in whose name the policy was to be asked; `None` if the peer was denied before they were known.
-    pub requesters: Option<Vec<String>>,
+    pub requesters: Option<Arc<[String]>>,
     /// The policy in force; `None` if the question could not be read.
     pub policy: Option<Arc<LoadedPolicy>>,
     /// Why the status was not known, if it was not and the settings accept that.
@@ -41,7 +41,8 @@ pub struct Decision {
     pub path: Option<Arc<ValidPath>>,
 }
 
-/// A description of a peer's certificate for people. It is cached for each peer, so that it has numbers where people see text.
+/// A description of a peer's certificate for people. It is cached for each peer, so that it has octets where people see
+/// hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PeerCertificate {
     /// The subject (RFC 4514).
@@ -55,8 +56,7 @@ pub struct PeerCertificate {
     #[serde(serialize_with = "hexadecimal")]
     serial: Box<[u8]>,
     /// The end of its validity (RFC 3339).
-    #[serde(serialize_with = "displayed")]
-    not_after: Timestamp,
+    not_after: Box<str>,
     /// SHA-256 over the certificate, in hexadecimal.
     #[serde(serialize_with = "hexadecimal")]
     sha256: [u8; 32],
@@ -71,7 +71,7 @@ impl PeerCertificate {
             names: facts.alt_names.iter().map(|name| general_name(name).into()).collect(),
             issuer: facts.issuer.to_string().into(),
             serial: facts.serial.into(),
-            not_after: facts.not_after,
+            not_after: facts.not_after.to_string().into(),
             sha256: Sha256::digest(der).into(),
         })
     }

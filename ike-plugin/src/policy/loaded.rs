@@ -104,22 +104,11 @@ pub struct RequestingPeer {
     issuers: Option<Arc<Issuers>>,
     /// The operator's credentials for the peer, if there are any that count.
     credentials: Option<Box<PolicySet>>,
-    /// What logs show in place of the requesters of a peer without a certificate: never a pre-shared key.
-    shown: Option<Box<str>>,
+    /// The requesters as logs may show them: never a pre-shared key. Each decision shows them, so that they are kept as text.
+    pub shown: Arc<[String]>,
 }
 
 impl RequestingPeer {
-    /// The requesters as logs may show them: never a pre-shared key.
-    pub fn shown(&self) -> Vec<String> {
-        match &self.shown {
-            Some(shown) => vec![shown.to_string()],
-            None => {
-                let all = self.requesters.principals().iter();
-                all.map(|of| String::from_utf8_lossy(&of.text()).into_owned()).collect()
-            }
-        }
-    }
-
     /// The name of the issuer of the peer's certificate, in the copy that its peers share; `None` without a certificate.
     pub fn issuer(&self) -> Option<&Arc<str>> {
         self.issuers.as_ref().map(|of| &of.name)
@@ -212,7 +201,7 @@ impl LoadedPolicy {
         let refused = |e| format!("the policy cannot be asked in the name of this peer: {e}");
         if let Some(requester) = proof.requester(id)? {
             let requesters = Requesters::new(&requester.spellings).map_err(refused)?;
-            let shown = Some(requester.shown.into());
+            let shown = [requester.shown].into();
             return Ok(RequestingPeer { requesters, own: None, issuers: None, credentials, shown });
         }
         let leaf = path.and_then(|path| path.pairs().next());
@@ -224,8 +213,10 @@ impl LoadedPolicy {
             own.share_issuer(issuer);
         }
         let principals = principals(path, own.as_ref());
+        let shown = principals.iter().map(|of| String::from_utf8_lossy(&of.text()).into_owned());
+        let shown = shown.collect();
         let requesters = Requesters::of(principals).map_err(refused)?;
-        Ok(RequestingPeer { requesters, own, issuers, credentials, shown: None })
+        Ok(RequestingPeer { requesters, own, issuers, credentials, shown })
     }
 
     /// The credentials that count, as a set; `None` if there are none. The log names the others.
