@@ -196,6 +196,7 @@ impl Ca {
             ocsp_urls: Vec::new(),
             ca_issuers_urls: Vec::new(),
             ocsp_nocheck: role.nocheck,
+            says_no_ca: role.says_no_ca,
         };
         let gate = Gate::new(signer, Object::Certificate(Purpose::Infrastructure));
         let certificate = gate.sign_object(&entity.tbs()?)?;

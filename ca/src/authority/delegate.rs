@@ -104,6 +104,8 @@ pub(super) struct Role {
     pub(super) usage: &'static [ObjectIdentifier],
     /// Whether the delegate's certificates have id-pkix-ocsp-nocheck.
     pub(super) nocheck: bool,
+    /// Whether the delegate's certificates have basicConstraints that say they are no CA's. PyScep finds no other ones.
+    pub(super) says_no_ca: bool,
     /// The key usage of the delegate's certificates.
     pub(super) key_usage: KeyUsages,
     /// The kind of a new key; `None` for the family of the CA's key.
@@ -118,6 +120,7 @@ impl Role {
         title: "CMP",
         usage: &[oid::CMC_CA],
         nocheck: false,
+        says_no_ca: false,
         key_usage: KeyUsages::DigitalSignature,
         algorithm: None,
     };
@@ -129,6 +132,7 @@ impl Role {
         title: "KGA",
         usage: &[oid::CM_KGA],
         nocheck: false,
+        says_no_ca: false,
         key_usage: KeyUsages::DigitalSignature,
         algorithm: None,
     };
@@ -141,6 +145,7 @@ impl Role {
         title: "OCSP",
         usage: &[oid::OCSP_SIGNING],
         nocheck: true,
+        says_no_ca: false,
         key_usage: KeyUsages::DigitalSignature,
         algorithm: None,
     };
@@ -152,6 +157,7 @@ impl Role {
         title: "SCEP encryption",
         usage: &[],
         nocheck: false,
+        says_no_ca: true,
         key_usage: KeyUsages::KeyEncipherment,
         algorithm: Some(KeyAlgorithm::Rsa3072),
     };
@@ -163,6 +169,7 @@ impl Role {
         title: "SCEP signature",
         usage: &[],
         nocheck: false,
+        says_no_ca: true,
         key_usage: KeyUsages::DigitalSignature,
         algorithm: Some(KeyAlgorithm::Rsa3072),
     };
