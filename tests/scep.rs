@@ -29,6 +29,17 @@ fn site() -> Instance {
     instance
 }
 
+/// An instance whose CAs have RSA keys: some clients verify no other signatures, or encrypt for every key that they see.
+fn rsa_site() -> Instance {
+    let mut instance = Instance::init(&["--algorithm", "rsa3072", "--root-algorithm", "rsa3072"]);
+    let path = instance.data().join("countersign.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(path, text.replacen("[scep]\n", "[scep]\nenabled = true\n", 1)).unwrap();
+    instance.serve();
+    fetch_certificates(&instance, "/scep");
+    instance
+}
+
 /// The challengePassword that names its reference.
 fn challenge(peer: &Peer) -> String {
     format!("{}:{}", peer.reference, peer.secret)
@@ -473,13 +484,7 @@ fn certmonger_enrols_resubmits_and_rekeys() {
 
 #[test]
 fn pyscep_enrols_asks_for_a_crl_and_reads_refusals() {
-    let mut instance = Instance::init(&["--algorithm", "rsa3072"]);
-    let path = instance.data().join("countersign.toml");
-    let text =
-        fs::read_to_string(&path).unwrap().replacen("[scep]\n", "[scep]\nenabled = true\n", 1);
-    fs::write(path, text).unwrap();
-    instance.serve();
-    fetch_certificates(&instance, "/scep");
+    let instance = rsa_site();
     let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
     let script = format!(
         "from scep.Client.client import Client\n\
@@ -522,7 +527,7 @@ fn pyscep_enrols_asks_for_a_crl_and_reads_refusals() {
 
 #[test]
 fn micromdms_client_learns_that_its_algorithms_are_too_old() {
-    let instance = site();
+    let instance = rsa_site();
     let run = Command::new("scepclient")
         .args([
             "-server-url",

@@ -206,6 +206,7 @@ impl Ca {
             ocsp_urls: Vec::new(),
             ca_issuers_urls: Vec::new(),
             ocsp_nocheck: role.nocheck,
+            says_no_ca: role.says_no_ca,
         };
         let mut gate = Gate::new(signer, Object::Certificate(Purpose::Infrastructure));
         if !role.names.is_empty() {

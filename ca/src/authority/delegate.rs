@@ -110,6 +110,8 @@ pub(super) struct Role<'a> {
     pub(super) usage: &'static [ObjectIdentifier],
     /// Whether the delegate's certificates have id-pkix-ocsp-nocheck.
     pub(super) nocheck: bool,
+    /// Whether the delegate's certificates have basicConstraints that say they are no CA's. PyScep finds no other ones.
+    pub(super) says_no_ca: bool,
     /// The key usage of the delegate's certificates.
     pub(super) key_usage: KeyUsages,
     /// The kind of a new key; `None` for the family of the CA's key.
@@ -126,6 +128,7 @@ impl Role<'static> {
         title: "CMP",
         usage: &[oid::CMC_CA],
         nocheck: false,
+        says_no_ca: false,
         key_usage: KeyUsages::DigitalSignature,
         algorithm: None,
         names: &[],
@@ -138,6 +141,7 @@ impl Role<'static> {
         title: "KGA",
         usage: &[oid::CM_KGA],
         nocheck: false,
+        says_no_ca: false,
         key_usage: KeyUsages::DigitalSignature,
         algorithm: None,
         names: &[],
@@ -163,6 +167,7 @@ impl Role<'static> {
         title: "OCSP",
         usage: &[oid::OCSP_SIGNING],
         nocheck: true,
+        says_no_ca: false,
         key_usage: KeyUsages::DigitalSignature,
         algorithm: None,
         names: &[],
@@ -175,6 +180,7 @@ impl Role<'static> {
         title: "SCEP encryption",
         usage: &[],
         nocheck: false,
+        says_no_ca: true,
         key_usage: KeyUsages::KeyEncipherment,
         algorithm: Some(KeyAlgorithm::Rsa3072),
         names: &[],
@@ -187,6 +193,7 @@ impl Role<'static> {
         title: "SCEP signature",
         usage: &[],
         nocheck: false,
+        says_no_ca: true,
         key_usage: KeyUsages::DigitalSignature,
         algorithm: Some(KeyAlgorithm::Rsa3072),
         names: &[],
