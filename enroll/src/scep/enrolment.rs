@@ -228,7 +228,7 @@ impl ScepService {
                 Ok(Decision::Issued { certificate: issued.certificate, chain: issued.chain })
             }
             Some((_, decision)) => {
-                let words = decision.words.as_deref().unwrap_or("no reason is given");
+                let words = decision.comment.as_deref().unwrap_or("no reason is given");
                 Err(Refusal::bad_request(format!("an administrator rejected the request: {words}"))
                     .into())
             }

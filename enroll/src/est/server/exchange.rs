@@ -234,7 +234,7 @@ impl Exchange<'_> {
                 Ok(Reply::Certificate(issued.certificate))
             }
             Some((_, decision)) => {
-                let reason = decision.words.as_deref().unwrap_or("no reason is given");
+                let reason = decision.comment.as_deref().unwrap_or("no reason is given");
                 let text = format!("an administrator rejected the request: {reason}");
                 Err(Refusal::new(Failure::Forbidden, text).into())
             }
