@@ -156,6 +156,7 @@ impl Role<'static> {
         nocheck: false,
         key_usage: KeyUsages::DigitalSignature,
         algorithm: None,
+        says_no_ca: false,
         names: &[],
     };
 
