@@ -330,8 +330,8 @@ fn write_addresses(
     Ok(write_atomically(&folder.listen(), format!("http://{http}\n").as_bytes())?)
 }
 
-/// Waits for SIGTERM or SIGINT. At each SIGHUP it reads again the configuration ([`reload`] has what takes effect at once), the LDAP
-/// directory's TLS certificate, that of the EST server, and the authorizer's policy.
+/// Waits for SIGTERM or SIGINT. At each SIGHUP it reads these again: the configuration (see [`reload`] for the settings that take effect
+/// at once), the TLS certificates of the built-in LDAP directory and of the EST server, and the authorizer's policy.
 async fn until_stopped(
     instance: &Arc<Instance>,
     parts: &Parts,

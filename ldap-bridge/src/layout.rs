@@ -36,10 +36,10 @@ pub struct LayoutConfig {
 }
 
 impl Layout {
-    /// Checks the templates.
+    /// Parses the base DN and the templates of the entries' names, and checks them.
     ///
     /// # Errors
-    /// [`Error::Malformed`] that names the key, what was expected and what was found.
+    /// [`Error::Malformed`] if one is invalid. The text names the setting and the fault.
     pub fn new(config: &LayoutConfig) -> Result<Self> {
         let base: Dn = read("base", &config.base)?;
         let layout = Self {

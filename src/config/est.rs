@@ -106,7 +106,7 @@ pub struct EstListener {
 pub enum EstCertificate {
     /// The instance issues it to these names, and renews it.
     Issued(Vec<Identity>),
-    /// The operator's own, from these files.
+    /// The operator's own certificate, from these files.
     Files {
         /// The chain, PEM.
         certificate: PathBuf,

@@ -142,7 +142,8 @@ impl std::fmt::Debug for Opener {
     }
 }
 
-/// The constant nonce. INVARIANT: each key encrypts one box only.
+/// The nonce of every box (a sealed secret): all zeros. INVARIANT: each key encrypts one box only, so that no key is
+/// used twice with this nonce.
 fn nonce() -> Nonce {
     Nonce::assume_unique_for_key([0; NONCE_LEN])
 }

@@ -31,7 +31,8 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal with its reason, which is made safe to show.
+    /// A refusal with `text` as its reason. Characters in it that could mislead a reader or a terminal are escaped, and a long text is cut
+    /// off.
     pub fn new(failure: FailInfo, text: impl AsRef<str>) -> Self {
         Self { failure, text: legible(text.as_ref()), detail: String::new() }
     }

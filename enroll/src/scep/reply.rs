@@ -67,7 +67,8 @@ pub fn cert_rep(
     signed_data(signer, content, attributes, &[])
 }
 
-/// A SignedData around this content, with the certificate of the signer and `others` (RFC 5652 §5).
+/// A SignedData around this content (RFC 5652 §5). Its signed attributes are `attributes`, contentType and messageDigest.
+/// It has the certificate of the signer and those in `others`, which are DER.
 ///
 /// # Errors
 /// [`Error::Internal`] if it cannot be signed or encoded.

@@ -91,7 +91,7 @@ pub struct Program {
 /// A feature that a program does not support.
 #[derive(Debug, Clone, Copy)]
 pub struct Limit {
-    /// The feature.
+    /// What the program does not support.
     pub feature: Feature,
     /// The program.
     pub program: &'static Program,

@@ -109,7 +109,8 @@ pub struct RequestingPeer {
 }
 
 impl RequestingPeer {
-    /// The name of the issuer of the peer's certificate, in the copy that its peers share; `None` without a certificate.
+    /// The name of the issuer of the peer's certificate; `None` if the peer has no certificate. Peers whose paths have the same CA
+    /// certificates share one copy of the name.
     pub fn issuer(&self) -> Option<&Arc<str>> {
         self.issuers.as_ref().map(|of| &of.name)
     }

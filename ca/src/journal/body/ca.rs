@@ -35,7 +35,7 @@ pub struct CaBody<'a> {
     succeeds: Option<SuccessionBody<'a>>,
 }
 
-/// How a CA follows another one with an earlier key.
+/// How a CA succeeds its predecessor, which is the CA with the previous key of the same line.
 #[derive(Encode, Decode)]
 struct SuccessionBody<'a> {
     #[b(0)]

@@ -27,8 +27,8 @@ use crate::path::check::PathSettings;
 /// The revocation status of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CrlStatus {
-    /// No CRL lists the certificate, and CRLs cover all reasons. The time is the nextUpdate of the first of these CRLs
-    /// to end.
+    /// No CRL lists the certificate, and the CRLs that were consulted cover all revocation reasons together. The time is
+    /// the earliest nextUpdate of these CRLs.
     Good(Timestamp),
     /// A CRL lists the certificate as revoked or held.
     Revoked {

@@ -52,7 +52,7 @@ pub struct Request {
     pub asked: Instant,
     /// The entry.
     pub entry: Entry,
-    /// The entry's body. The caller encodes it, so that the writer, which works alone, need not.
+    /// The entry's encoded body. The caller's thread encodes it, to spare the only writer thread the work.
     pub body: Vec<u8>,
     /// What else the caller computes.
     pub prepared: Prepared,

@@ -28,7 +28,7 @@ pub enum Credential {
         secret: Zeroizing<String>,
         /// The kind of MAC.
         mac: MacKind,
-        /// The iterations of the key derivation for the peer's own messages.
+        /// The number of iterations by which the MAC key of the messages that this client sends is derived from the secret.
         iterations: u32,
     },
     /// A certificate with its private key.

@@ -8,7 +8,8 @@ use countersign_ca::record::Serial;
 use countersign_ca::{Credential, Requester, Timestamp};
 use ring::digest::{Context, SHA256};
 
-/// The beginning of every transaction's identifier. Those of CMP are the client's choice, and mostly of 16 octets.
+/// The first octets of the identifier of every EST transaction. The store files it beside the transactionIDs of CMP, which clients choose
+/// and most of which have 16 octets; this prefix makes it unlikely that two are equal.
 const PREFIX: &[u8] = b"est ";
 
 /// The context of every transaction: nothing but the protocol, as the next request says everything anew.

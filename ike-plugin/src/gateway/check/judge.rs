@@ -37,8 +37,9 @@ pub fn alone(
     Ok(findings.into_list())
 }
 
-/// The obstacles between two gateways, in both directions, without those that [`alone`] finds. `resolve` gives the addresses of hosts by name, to
-/// tell whether a CRL or an OCSP responder is behind the tunnel.
+/// The obstacles between two gateways: why the first does not connect to the second, or the second to the first, or not as they should. Those
+/// that [`alone`] finds are left out. `resolve` gives the addresses of a host by its name. They tell whether a CRL or an OCSP responder is in a
+/// network behind the tunnel.
 ///
 /// # Errors
 /// A certificate of a gateway or of a CA cannot be read.

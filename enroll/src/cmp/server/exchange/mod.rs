@@ -83,11 +83,11 @@ pub struct CertificateId {
 }
 
 impl Exchange<'_> {
-    /// The profile that the path or the header names (id-it-certProfile, RFC 9483 §3.1); `None` if neither names one.
+    /// The profile that the URL's path or the header names (id-it-certProfile, RFC 9483 §3.1); `None` if neither names one.
     ///
     /// # Errors
-    /// `badRequest` for an unknown profile, for none or more than one in certProfile, and where path and header disagree; `badDataFormat`
-    /// for a name that can be no profile's.
+    /// `badRequest` if the profile is unknown, if certProfile does not have exactly one name, or if path and header name different
+    /// profiles; `badDataFormat` if the name in the header has characters or a length that no profile's name can have.
     pub fn profile(&self) -> Result<Option<Label>, Refusal> {
         let bad = |why: String| Refusal::new(Failure::BadRequest, why);
         let infos = self.message.header.general_info.iter().flatten();

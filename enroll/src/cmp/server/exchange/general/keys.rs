@@ -24,7 +24,8 @@ impl Question<'_> {
         listed(oid::SIGN_KEY_PAIR_TYPES, &kinds)
     }
 
-    /// The kinds of key that the profile certifies for encryption or key agreement; without a value if there are none.
+    /// The element of the answer with the kinds of key that the profile certifies for encryption or key agreement. If there are none,
+    /// the element has no value.
     pub(super) fn encryption_keys(&self) -> Result<InfoTypeAndValue, Refusal> {
         let profile = self.profile()?;
         let encrypting = KeyUsages::KeyEncipherment | KeyUsages::KeyAgreement;

@@ -10,7 +10,8 @@ use crate::cmp::server::service::CmpService;
 use crate::cmp::wire::message::InfoTypeAndValue;
 use crate::cmp::wire::refusal::{Failure, Refusal, encoding_failed};
 
-/// A general message that is to be answered.
+/// What the answer to a general message (genm, RFC 9810 §5.3.19) depends on beside the message's own content: the server, the CA, and
+/// who asks.
 pub struct Question<'a> {
     /// The server.
     pub service: &'a CmpService,
