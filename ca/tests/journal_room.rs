@@ -21,6 +21,9 @@ use countersign_ca::store::{EmbeddedOptions, EmbeddedStore, Restore, audit, rest
 use countersign_ca::{Error, Result, Store};
 use journal_common::*;
 
+/// Octets in a frame before its payload: length, checksum, distance.
+const FRAME_HEADER: usize = 12;
+
 struct NoKey;
 
 impl HeadSigner for NoKey {
@@ -72,6 +75,20 @@ fn killed(with_index: bool) -> (tempfile::TempDir, usize) {
     (copy, length)
 }
 
+/// The offset and the length of the longest frame.
+fn longest_frame(journal: &[u8]) -> (usize, usize) {
+    let (mut at, mut longest) = (FILE_HEADER, (FILE_HEADER, 0));
+    while at < journal.len() {
+        let payload = u32::from_le_bytes(journal[at..at + 4].try_into().unwrap());
+        let frame_length = FRAME_HEADER + payload as usize;
+        if frame_length > longest.1 {
+            longest = (at, frame_length);
+        }
+        at += frame_length;
+    }
+    longest
+}
+
 #[test]
 fn room_is_no_entry_and_no_damage() {
     for with_index in [false, true] {
@@ -105,9 +122,11 @@ fn room_is_no_entry_and_no_damage() {
 fn a_group_that_was_torn_in_room_is_cut_off_and_kept_without_it() {
     let (folder, length) = killed(false);
     let whole = fs::read(journal_in(folder.path())).unwrap();
-    // Half of the first entry again, as the beginning of a group whose other half is still room; with a hole of room in
+    // The beginning of the longest entry again, as that of a group whose rest is still room; with a hole of room in
     // it, and with room at its beginning.
-    let frame = whole[FILE_HEADER..FILE_HEADER + 150].to_vec();
+    let (from, frame_length) = longest_frame(&whole[..length]);
+    assert!(frame_length > 200, "{frame_length}");
+    let frame = whole[from..from + 150].to_vec();
     let mut hole = frame.clone();
     hole[20..60].fill(0xff);
     let mut behind = frame.clone();

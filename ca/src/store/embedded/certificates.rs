@@ -14,8 +14,8 @@ use crate::store::values::{confirmation, revocation};
 
 /// The most certificates that one call returns.
 const MAX_PAGE: usize = 10_000;
-/// The certificates that a search looks at for each one that it may return, and beside them, as some share only the
-/// number of the key. This bounds the work for a peer that searches for many hidden certificates.
+/// The certificates that a search looks at for each one that it may return. This bounds the work for a peer that
+/// searches for many hidden certificates.
 const LOOKED_AT: usize = 32;
 
 /// Some certificates to look at, by their places in the order of issue.
@@ -143,8 +143,7 @@ impl EmbeddedStore {
     ) -> Result<Vec<CertificateRecord>> {
         let search = search_number(key.fingerprint());
         let spans = self.shared.position().certificates.div_ceil(SPAN);
-        let left = limit.saturating_mul(LOOKED_AT).saturating_add(LOOKED_AT);
-        let (mut found, mut left) = (Vec::new(), left);
+        let (mut found, mut left) = (Vec::new(), limit.saturating_mul(LOOKED_AT));
         for span in (0..spans).rev() {
             for ordinal in self.shared.index.with_search(span, search)?.into_iter().rev() {
                 if found.len() >= limit || left == 0 {
