@@ -162,7 +162,7 @@ impl Envelope {
         let mut parts = content_info(&definite, oid::ENVELOPED_DATA, "an EnvelopedData")?;
         parts.expect(INTEGER, "a version")?;
         parts.optional(CONTEXT_0);
-        let mut infos = parts.expect(SET, "recipientInfos")?.elements();
+        let infos = parts.expect(SET, "recipientInfos")?.elements();
         let mut content = parts.expect(SEQUENCE, "an encryptedContentInfo")?.elements();
         content.expect(OBJECT_IDENTIFIER, "a content type")?;
         let encryption = algorithm(content.expect(SEQUENCE, "a content encryption algorithm")?)?;
@@ -179,7 +179,7 @@ impl Envelope {
             .ok_or_else(|| Error::malformed("expected an encrypted content of octets"))?
             .into_owned();
         let mut recipients = Vec::new();
-        while let Some(info) = infos.next() {
+        for info in infos {
             // Other kinds of recipient are not for this server, and have a tag of their own.
             if info.tag == SEQUENCE
                 && let Some(recipient) = recipient(info.elements())?
