@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use x509_cert::ext::pkix::{KeyUsage, KeyUsages};
+use x509_cert::ext::pkix::KeyUsage;
 
 use super::delegate::{Appointment, Delegate, Role, is_due};
 use super::issuer::Ca;
@@ -106,7 +106,9 @@ impl Ca {
         let name = format!("{}.{}", self.info().name, role.suffix);
         let key = match key {
             Some(key) => key,
-            None => Arc::new(foundation.key(&name, self.delegate_algorithm())?),
+            None => Arc::new(
+                foundation.key(&name, role.algorithm.unwrap_or(self.delegate_algorithm()))?,
+            ),
         };
         let file = format!("{name}.crt");
         let now = foundation.clock.now();
@@ -187,13 +189,14 @@ impl Ca {
             )?,
             key: key.public(),
             alt_names: Vec::new(),
-            key_usage: KeyUsage(KeyUsages::DigitalSignature.into()),
+            key_usage: KeyUsage(role.key_usage.into()),
             extended_key_usage: role.usage,
             policies: &[],
             crl_urls: Vec::new(),
             ocsp_urls: Vec::new(),
             ca_issuers_urls: Vec::new(),
             ocsp_nocheck: role.nocheck,
+            says_no_ca: role.says_no_ca,
         };
         let gate = Gate::new(signer, Object::Certificate(Purpose::Infrastructure));
         let certificate = gate.sign_object(&entity.tbs()?)?;

@@ -1,15 +1,16 @@
 //! Delegates of a CA: signers with keys and certificates of their own, so that the CA's key signs only certificates and
-//! CRLs. There is one for CMP responses and one for generated keys (RFC 9810 §4.5), and one for OCSP responses (RFC 6960
-//! §4.2.2.2).
+//! CRLs. There is one for CMP responses and one for generated keys (RFC 9810 §4.5), one for OCSP responses (RFC 6960
+//! §4.2.2.2), and two for SCEP (RFC 8894 §2.1.2).
 
 use std::sync::Arc;
 
 use der::oid::ObjectIdentifier;
 use spki::AlgorithmIdentifierOwned;
+use x509_cert::ext::pkix::KeyUsages;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::key::FileKey;
+use crate::key::{DecryptionKey, FileKey, KeyAlgorithm};
 use crate::name::Name;
 use crate::oid;
 use crate::record::Label;
@@ -103,6 +104,12 @@ pub(super) struct Role {
     pub(super) usage: &'static [ObjectIdentifier],
     /// Whether the delegate's certificates have id-pkix-ocsp-nocheck.
     pub(super) nocheck: bool,
+    /// Whether the delegate's certificates have basicConstraints that say they are no CA's. PyScep finds no other ones.
+    pub(super) says_no_ca: bool,
+    /// The key usage of the delegate's certificates.
+    pub(super) key_usage: KeyUsages,
+    /// The kind of a new key; `None` for the family of the CA's key.
+    pub(super) algorithm: Option<KeyAlgorithm>,
 }
 
 impl Role {
@@ -113,6 +120,9 @@ impl Role {
         title: "CMP",
         usage: &[oid::CMC_CA],
         nocheck: false,
+        says_no_ca: false,
+        key_usage: KeyUsages::DigitalSignature,
+        algorithm: None,
     };
 
     /// The delegate that signs the private keys that the CA generates for peers. Its extended key usage is id-kp-cmKGA (RFC 9480 §2.2).
@@ -122,6 +132,9 @@ impl Role {
         title: "KGA",
         usage: &[oid::CM_KGA],
         nocheck: false,
+        says_no_ca: false,
+        key_usage: KeyUsages::DigitalSignature,
+        algorithm: None,
     };
 
     /// The delegate that signs OCSP responses. Its extended key usage is id-kp-OCSPSigning. Its certificate tells clients not to ask for
@@ -132,6 +145,33 @@ impl Role {
         title: "OCSP",
         usage: &[oid::OCSP_SIGNING],
         nocheck: true,
+        says_no_ca: false,
+        key_usage: KeyUsages::DigitalSignature,
+        algorithm: None,
+    };
+
+    /// The delegate for which SCEP's clients encrypt. Its key is RSA below every CA, because they know no other key transport.
+    pub const SCEP_ENCRYPTION: Self = Self {
+        suffix: "scep-enc",
+        account: "_scep",
+        title: "SCEP encryption",
+        usage: &[],
+        nocheck: false,
+        says_no_ca: true,
+        key_usage: KeyUsages::KeyEncipherment,
+        algorithm: Some(KeyAlgorithm::Rsa3072),
+    };
+
+    /// The delegate that signs SCEP's answers. Its key is RSA below every CA, because most clients verify no other signatures.
+    pub const SCEP_SIGNATURE: Self = Self {
+        suffix: "scep-sig",
+        account: "_scep",
+        title: "SCEP signature",
+        usage: &[],
+        nocheck: false,
+        says_no_ca: true,
+        key_usage: KeyUsages::DigitalSignature,
+        algorithm: Some(KeyAlgorithm::Rsa3072),
     };
 }
 
@@ -140,6 +180,15 @@ impl Role {
 pub(super) struct Appointment {
     pub(super) current: Option<Arc<Delegate>>,
     pub(super) failed: Option<(Timestamp, Error)>,
+}
+
+/// The two delegates for SCEP.
+#[derive(Default)]
+pub(super) struct ScepAppointments {
+    pub(super) encryption: Appointment,
+    pub(super) signature: Appointment,
+    /// The key of the delegate for encryption, opened for decryption.
+    pub(super) decryption: Option<Arc<DecryptionKey>>,
 }
 
 impl Appointment {

@@ -144,6 +144,7 @@ impl Authority {
             ocsp_urls: profile.ocsp_urls(&authorized.ca),
             ca_issuers_urls: profile.ca_issuers_urls(&authorized.ca),
             ocsp_nocheck: false,
+            says_no_ca: false,
         }
         .tbs()?;
         // 3. Lint them, check them against the CA's path, and sign the same octets.

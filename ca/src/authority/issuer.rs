@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use super::delegate::{Appointment, Delegate};
+use super::delegate::{Appointment, Delegate, ScepAppointments};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::founding::Foundation;
@@ -83,6 +83,7 @@ pub struct Ca {
     pub(super) crls: Mutex<BTreeMap<CrlScope, Arc<CurrentCrl>>>,
     pub(super) responder: Mutex<Appointment>,
     pub(super) key_generator: Mutex<Appointment>,
+    pub(super) scep: Mutex<ScepAppointments>,
 }
 
 impl Member for Ca {
@@ -143,6 +144,7 @@ impl Ca {
             crls: Mutex::default(),
             responder: Mutex::default(),
             key_generator: Mutex::default(),
+            scep: Mutex::default(),
         })
     }
 

@@ -243,11 +243,11 @@ impl Foundation {
         write_atomically(&self.keys.file(file), to_pem(label, der)?.as_bytes())
     }
 
-    /// Refuses the name of an existing CA, and names that begin with `_` or end in `.cmp`, `.kga` or `.ocsp`, because the key files of the instance
-    /// and of delegates have such names.
+    /// Refuses the name of an existing CA, and names that begin with `_` or end as the key files of delegates do, because the key files of the
+    /// instance and of delegates have such names.
     pub(crate) fn refuse_existing(&self, name: &Label) -> Result<()> {
-        let of_a_delegate =
-            [".cmp", ".kga", ".ocsp"].iter().any(|ending| name.as_str().ends_with(ending));
+        let endings = [".cmp", ".kga", ".ocsp", ".scep-enc", ".scep-sig"];
+        let of_a_delegate = endings.iter().any(|ending| name.as_str().ends_with(ending));
         if name.as_str().starts_with('_') || of_a_delegate {
             return Err(Error::malformed(format!(
                 "`{name}` is a name of the instance's own; choose another"

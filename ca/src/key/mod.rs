@@ -1,6 +1,7 @@
 //! Keys: public keys and how possession of the private half is proven; private keys in files, and private keys that are
 //! generated for peers.
 
+mod decryption;
 mod folder;
 mod generated;
 mod message_signer;
@@ -9,6 +10,7 @@ mod private;
 mod public;
 mod seal;
 
+pub use decryption::DecryptionKey;
 pub use folder::{KeyFolder, Passphrase, read_credential, read_private};
 pub(crate) use generated::RSA_SIZES;
 pub use generated::{GeneratedKey, KeyForm};

@@ -8,7 +8,9 @@ use der::oid::ObjectIdentifier;
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::ext::pkix::{CertificatePolicies, ExtendedKeyUsage, KeyUsage, SubjectKeyIdentifier};
+use x509_cert::ext::pkix::{
+    BasicConstraints, CertificatePolicies, ExtendedKeyUsage, KeyUsage, SubjectKeyIdentifier,
+};
 use x509_cert::name::Name;
 use x509_cert::serial_number::SerialNumber;
 use x509_cert::time::Validity;
@@ -61,6 +63,9 @@ pub struct EndEntity<'a> {
     /// Whether the certificate has id-pkix-ocsp-nocheck. It tells clients not to ask for the status of an OCSP
     /// responder's own certificate (RFC 6960 §4.2.2.2.1).
     pub ocsp_nocheck: bool,
+    /// Whether the certificate says that it is no CA's: basicConstraints with cA FALSE. Without the extension it says the same (RFC 5280
+    /// §4.2.1.9), and IKE peers need none (RFC 4945 §5.1.3.9).
+    pub says_no_ca: bool,
 }
 
 impl EndEntity<'_> {
@@ -95,6 +100,10 @@ impl EndEntity<'_> {
             extension(NonCritical, &SubjectKeyIdentifier(octets(&self.key.key_identifier())?))?,
             extension(Critical, &self.key_usage)?,
         ];
+        if self.says_no_ca {
+            let constraints = BasicConstraints { ca: false, path_len_constraint: None };
+            extensions.push(extension(NonCritical, &constraints)?);
+        }
         if !self.policies.is_empty() {
             let policies =
                 self.policies.iter().map(policy_information).collect::<Result<Vec<_>>>()?;

@@ -161,6 +161,7 @@ impl HandedOut {
             ocsp_urls: Vec::new(),
             ca_issuers_urls: Vec::new(),
             ocsp_nocheck: false,
+            says_no_ca: false,
         }
         .tbs()?;
         self.check_for(&tbs, &algorithm, now, settings)

@@ -1,0 +1,120 @@
+//! Decrypts content encryption keys that were encrypted for an RSA key with PKCS #1 v1.5 (RFC 8017 §7.2, RFC 5652 §6.2.1). SCEP's clients
+//! use nothing else (ADR 23).
+//!
+//! A peer that learns whether an encrypted key had a valid padding can decrypt messages of others (Bleichenbacher's attack). So there is
+//! no error for a wrong padding: the result is then another key, with which the content cannot be decrypted.
+
+use aws_lc_rs::rsa::{Pkcs1PrivateDecryptingKey, PrivateDecryptingKey};
+use ring::hmac;
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use zeroize::Zeroizing;
+
+use super::private::FileKey;
+use super::public::{KeyKind, SubjectPublicKey};
+use crate::entropy::Entropy;
+use crate::error::{Error, Result};
+
+/// The longest content encryption key, in octets: that of AES-256.
+const LONGEST: usize = 32;
+
+/// An RSA key that decrypts content encryption keys.
+pub struct DecryptionKey {
+    key: Pkcs1PrivateDecryptingKey,
+    public: SubjectPublicKey,
+    /// Makes the keys that stand for wrong ones. The same encrypted key always gives the same one, so that sending it again tells nothing.
+    decoys: hmac::Key,
+}
+
+impl DecryptionKey {
+    /// Opens an RSA key for decryption.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if it is no RSA key; [`Error::Unavailable`] without randomness.
+    pub fn new(key: &FileKey, entropy: &dyn Entropy) -> Result<Self> {
+        let KeyKind::Rsa(_) = key.public().kind() else {
+            return Err(Error::internal("only an RSA key decrypts by PKCS #1 v1.5"));
+        };
+        let unusable =
+            |e: &dyn std::fmt::Display| Error::internal(format!("the RSA key cannot decrypt: {e}"));
+        let opened = PrivateDecryptingKey::from_pkcs8(key.pkcs8()).map_err(|e| unusable(&e))?;
+        let opened = Pkcs1PrivateDecryptingKey::new(opened).map_err(|e| unusable(&e))?;
+        let mut secret = Zeroizing::new([0; 32]);
+        entropy.fill(secret.as_mut_slice())?;
+        let decoys = hmac::Key::new(hmac::HMAC_SHA256, secret.as_slice());
+        Ok(Self { key: opened, public: key.public().clone(), decoys })
+    }
+
+    /// The public half of the key.
+    pub const fn public(&self) -> &SubjectPublicKey {
+        &self.public
+    }
+
+    /// The content encryption key of `length` octets, at most 32, that was encrypted for this key. If there is none of this length, because
+    /// the padding is wrong or for any other reason, the result is a key that nobody knows.
+    pub fn content_key(&self, encrypted: &[u8], length: usize) -> Zeroizing<Vec<u8>> {
+        let decoy = hmac::sign(&self.decoys, encrypted);
+        let mut room = Zeroizing::new(vec![0; self.key.min_output_size().max(LONGEST)]);
+        let found = self.key.decrypt(encrypted, &mut room).map(|found| found.len());
+        // An error counts as a key of no length, and what the buffer holds then is never chosen.
+        let is_right = found.unwrap_or(0).ct_eq(&length) & Choice::from(u8::from(length > 0));
+        let pairs = room.iter().zip(decoy.as_ref()).take(length);
+        Zeroizing::new(
+            pairs.map(|(key, decoy)| u8::conditional_select(decoy, key, is_right)).collect(),
+        )
+    }
+}
+
+impl std::fmt::Debug for DecryptionKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "DecryptionKey({}, …)", self.public.kind())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::rsa::{Pkcs1PublicEncryptingKey, PublicEncryptingKey};
+
+    use super::*;
+    use crate::entropy::SystemEntropy;
+    use crate::key::KeyAlgorithm;
+
+    #[test]
+    fn a_wrong_key_is_another_key_and_no_error() {
+        let key = FileKey::generate(KeyAlgorithm::Rsa3072).unwrap();
+        let decryption = DecryptionKey::new(&key, &SystemEntropy::default()).unwrap();
+        let public = PublicEncryptingKey::from_der(key.public().der()).unwrap();
+        let public = Pkcs1PublicEncryptingKey::new(public).unwrap();
+        let encrypt = |content: &[u8]| {
+            let mut room = vec![0; public.ciphertext_size()];
+            public.encrypt(content, &mut room).unwrap().to_vec()
+        };
+        let right = encrypt(&[7; 32]);
+        assert_eq!(*decryption.content_key(&right, 32), [7; 32]);
+        assert_eq!(*decryption.content_key(&encrypt(&[8; 16]), 16), [8; 16]);
+        let mut broken = right.clone();
+        broken[100] ^= 1;
+        let short = &right[1..];
+        for (wrong, length) in [
+            (&broken[..], 32),
+            (short, 32),
+            (&[], 32),
+            (&[0xff; 384], 32),
+            (&right, 16),
+            (&encrypt(&[7; 16]), 32),
+            (&encrypt(&[7; 33]), 32),
+            (&encrypt(&[]), 16),
+        ] {
+            let decoy = decryption.content_key(wrong, length);
+            assert_eq!(decoy.len(), length);
+            assert_ne!(*decoy, vec![7; length]);
+            assert_eq!(decoy, decryption.content_key(wrong, length), "the same each time");
+        }
+        assert!(
+            DecryptionKey::new(
+                &FileKey::generate(KeyAlgorithm::P256).unwrap(),
+                &SystemEntropy::default()
+            )
+            .is_err()
+        );
+    }
+}
