@@ -1,4 +1,4 @@
-//! How a peer gets a certificate: CMP over HTTP, the server and the client. Nothing here decides whether a request is granted:
+//! How a peer gets a certificate: CMP over HTTP, the server and the client, and SCEP, the server. Nothing here decides whether a request is granted:
 //! `countersign-ca` does.
 
 #![doc = include_str!("../README.md")]
@@ -16,7 +16,9 @@
 pub mod ber;
 pub mod certs_only;
 pub mod cmp;
+pub(crate) mod legible;
 pub mod request;
+pub mod scep;
 pub mod transport;
 
 pub use transport::share::Sender;

@@ -66,6 +66,35 @@ fn no_seed_finds_a_fault_in_the_decoder() {
     }
 }
 
+/// Seeds of the target `scep`: forms that no captured message has. `WRITE_SEEDS=1` writes them.
+#[test]
+fn no_seed_finds_a_fault_in_the_reader_of_scep() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let corpus = root.join("../fuzz/corpus/scep");
+    for (name, octets) in [
+        ("indefinite", &[0x30, 0x80, 0x24, 0x80, 4, 1, 7, 4, 2, 8, 9, 0, 0, 0, 0][..]),
+        ("segments-of-bits", &[0x23, 8, 3, 2, 0, 0xff, 3, 2, 4, 0xf0]),
+        ("deep", &[0x30, 0x80].repeat(40)),
+        ("implicit-segments", &[0xa0, 0x80, 4, 1, 7, 4, 1, 8, 0, 0]),
+        ("query", b"message=-_--AQ%0A%3D&operation=PKIOperation"),
+    ] {
+        let file = corpus.join(name);
+        if std::env::var_os("WRITE_SEEDS").is_some() {
+            fs::create_dir_all(&corpus).unwrap();
+            fs::write(&file, octets).unwrap();
+        }
+        assert!(fs::read(&file).unwrap() == octets, "{} is another", file.display());
+    }
+    let folders = [corpus, root.join("tests/captured-scep")];
+    let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
+    let mut seeds = 0;
+    for file in files {
+        countersign_enroll::scep::exercise::decode(&fs::read(file.unwrap().path()).unwrap());
+        seeds += 1;
+    }
+    assert!(seeds >= 33, "{seeds} seeds");
+}
+
 #[test]
 fn no_seed_finds_a_fault_in_the_handler() {
     let seeds = seeds("cmp_answer");

@@ -13,7 +13,7 @@ use super::wire::content::{CertStatus, ErrorMsgContent, PollReq, RevDetails};
 use super::wire::crmf::CertReqMsg;
 use super::wire::mac::MacParameters;
 use super::wire::message::Message;
-use super::wire::refusal::legible;
+use crate::legible::legible;
 use crate::request::elements::elements;
 use crate::request::extensions::AltNames;
 use crate::request::pkcs10::certification_request;

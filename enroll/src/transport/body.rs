@@ -41,6 +41,13 @@ pub struct Body {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
+impl Body {
+    /// A message that came in the head of a request, whose size is bounded already.
+    pub const fn small(octets: Vec<u8>) -> Self {
+        Self { octets, _permit: None }
+    }
+}
+
 /// Why a body was not read to its end: a status, and a line of text.
 struct Unread {
     status: StatusCode,

@@ -1,8 +1,9 @@
 //! Why a request is refused, in CMP's terms, and the one mapping from the authority's errors to PKIFailureInfo.
 
-use countersign_ca::name::escape_misleading;
 use countersign_ca::{Denial, Error};
 use der::asn1::BitString;
+
+pub use crate::legible::legible;
 
 /// The names of the bits in PKIFailureInfo, in their order (RFC 9810 §5.2.3).
 ///
@@ -142,21 +143,6 @@ pub fn encoding_failed(error: der::Error) -> Refusal {
     Refusal::from(Error::internal(format!("an answer cannot be encoded: {error}")))
 }
 
-/// The longest text that [`legible`] returns, in characters and without the `…` that ends a text which was cut off.
-const MAX_TEXT: usize = 600;
-
-/// The text in a form that is safe in a log, on a terminal and in a message.
-///
-/// A peer's own words can be part of it. Characters that are invisible, or that change how the rest looks, become escapes; after 600
-/// characters the text is cut off.
-pub fn legible(text: &str) -> String {
-    match text.char_indices().nth(MAX_TEXT) {
-        Some((end, _)) => escape_misleading(text.get(..end).unwrap_or_default()) + "…",
-        None => escape_misleading(text),
-    }
-    .into_owned()
-}
-
 /// Maps an error of the authority to a refusal. The reason of a fault that only the server's operator can mend goes to the log; the peer
 /// learns only that the fault is not its own.
 impl From<Error> for Refusal {
@@ -205,6 +191,7 @@ mod tests {
     use der::Encode;
 
     use super::*;
+    use crate::legible::MAX_TEXT;
 
     #[test]
     fn bits_are_encoded_as_openssl_reads_them() {

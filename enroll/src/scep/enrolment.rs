@@ -1,0 +1,420 @@
+//! Requests for certificates (PKCSReq and RenewalReq, RFC 8894 §3.3.1), and polls for those that wait (CertPoll, §3.3.3).
+//!
+//! The transactionID of most clients is a hash of their key, so that it is the same at each renewal with that key: it alone must not bring
+//! back an old certificate. A transaction is known here by its transactionID and its signer. If the same request (by its digest) comes again
+//! in it, the answer is the same as before, also after a restart.
+
+use std::time::Duration;
+
+use countersign_ca::authority::{Attempt, Authorized, Candidate, TransactionDraft};
+use countersign_ca::record::approval::{Verdict, WaitingRequest};
+use countersign_ca::record::{CertificateRecord, Label, Reason};
+use countersign_ca::{Credential, Denial, Error, Requester};
+use ring::digest;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use super::decision::Decision;
+use super::message::MessageType;
+use super::oid;
+use super::refusal::{Refusal, Stop};
+use super::service::{Opened, ScepService};
+use crate::ber::{self, Elements, SEQUENCE};
+use crate::request::extensions::AltNames;
+use crate::request::pkcs10::{CertificationRequest, certification_request_in, directory_string};
+use crate::request::template::RequestTemplate;
+
+/// What the context of a transaction begins with; the digest of the request follows.
+const CONTEXT: &[u8; 5] = b"SCEP\x01";
+
+/// The length of SHA-256, in octets.
+const DIGEST: usize = 32;
+
+/// What is known of a transaction.
+enum Earlier {
+    /// Nothing, or nothing any more.
+    Nothing,
+    /// The same request was answered, or waits.
+    Same(Decision),
+    /// Another request waits in it.
+    OtherWaits,
+    /// Another request was answered in it.
+    OtherAnswered,
+}
+
+/// A request that is authenticated, before it is decided.
+struct Authentic<'a> {
+    opened: &'a Opened,
+    requester: Requester,
+    /// The digest of the CertificationRequest.
+    digest: [u8; DIGEST],
+}
+
+impl ScepService {
+    /// PKCSReq and RenewalReq.
+    ///
+    /// # Errors
+    /// Refusals.
+    pub(super) fn enrol(&self, opened: &Opened) -> Result<Decision, Stop> {
+        // 1. The request is read, and its signature is verified: the proof of possession. Up to here every refusal is the same.
+        let octets = opened.content.as_ref();
+        let octets = octets.ok_or_else(|| Refusal::unreadable_content("the padding is wrong"))?;
+        let unreadable = |e: Error| Refusal::unreadable_content(e.to_string());
+        let der = ber::definite(octets, self.config().bounds).map_err(unreadable)?;
+        // It contains the secret, and may be another copy.
+        let der = Zeroizing::new(der.into_owned());
+        let request = certification_request_in(&der, AltNames::Repaired).map_err(unreadable)?;
+        // 2. The sender is authenticated.
+        let requester = self.requester(opened, &request)?;
+        tracing::debug!(account = %requester.account().name, "authenticated");
+        let digest = sha256(&[&der]);
+        let authentic = Authentic { opened, requester, digest };
+        // 3. The same request was answered before, or it is decided now.
+        let first = self.transaction_of(opened);
+        let again = sha256(&[&first, &digest]);
+        let id = match self.earlier(&authentic, &first)? {
+            Earlier::Same(decision) => return Ok(decision),
+            Earlier::Nothing => first,
+            Earlier::OtherWaits => {
+                return Err(Refusal::bad_request(
+                    "another request with this transactionID waits for an administrator; poll for it, or make a new key",
+                )
+                .into());
+            }
+            Earlier::OtherAnswered => match self.earlier(&authentic, &again)? {
+                Earlier::Same(decision) => return Ok(decision),
+                _ => again,
+            },
+        };
+        let can_wait = id == first;
+        self.decide(&authentic, &id, request.template, can_wait)
+            .or_else(|stop| self.decided_meanwhile(&authentic, &id, stop))
+    }
+
+    /// The answer to a request that was refused because the same one was answered at the same time, and used up the secret or the
+    /// transaction.
+    fn decided_meanwhile(
+        &self,
+        authentic: &Authentic<'_>,
+        id: &[u8; DIGEST],
+        stop: Stop,
+    ) -> Result<Decision, Stop> {
+        match (stop, self.earlier(authentic, id)?) {
+            (Stop::Refused(_), Earlier::Same(decision)) => Ok(decision),
+            (stop, _) => Err(stop),
+        }
+    }
+
+    /// Authorizes a request, and issues its certificate or has it wait.
+    fn decide(
+        &self,
+        authentic: &Authentic<'_>,
+        id: &[u8; DIGEST],
+        mut template: RequestTemplate,
+        can_wait: bool,
+    ) -> Result<Decision, Stop> {
+        let (authority, route) = (self.authority(), &authentic.opened.route);
+        let requester = &authentic.requester;
+        let profile = match (take_profile(&mut template)?, &route.profile) {
+            (Some(asked), Some(path)) if asked != *path => {
+                return Err(Refusal::bad_request(format!(
+                    "the request asks for the profile `{asked}`, and the path names `{path}`; leave one out"
+                ))
+                .into());
+            }
+            (asked, path) => asked.or_else(|| path.clone()),
+        };
+        let updates = match requester.credential() {
+            Credential::Certificate(signer) => Some(signer.serial),
+            _ => None,
+        };
+        let request = template.into_request(profile, route.ca.clone(), updates);
+        let authorized = authority.authorize(requester, request)?;
+        match authorized.needs_approval() {
+            false => {
+                let draft = self.draft(authentic, id, self.config().answer_kept);
+                let issued = authority.issue(authorized, Some(draft))?;
+                for change in &issued.changes {
+                    tracing::info!("granted otherwise than asked for: {change}");
+                }
+                Ok(Decision::Issued { certificate: issued.certificate, chain: issued.chain })
+            }
+            true if can_wait => self.hold(authentic, id, authorized),
+            true => Err(Refusal::bad_request(
+                "another request with this transactionID was answered lately, and this one would have to wait for an \
+                 administrator; make a new key, or sign the request with the certificate that it replaces",
+            )
+            .into()),
+        }
+    }
+
+    /// Records a request that needs approval. If a request for the same waits already, or was approved, this transaction joins it.
+    fn hold(
+        &self,
+        authentic: &Authentic<'_>,
+        id: &[u8; DIGEST],
+        authorized: Authorized,
+    ) -> Result<Decision, Stop> {
+        let authority = self.authority();
+        let mut draft = self.draft(authentic, id, self.config().approval_wait);
+        let Some(waiting) = authority.waiting_alike(&authorized, None)? else {
+            authority.submit(authorized, draft)?;
+            return Ok(Decision::Pending);
+        };
+        draft.expires = waiting.pending.transaction.expires;
+        authority.join(&waiting, draft)?;
+        self.decided_by_administrator(authentic.opened, id, &waiting, || {
+            Ok(authentic.requester.clone())
+        })
+    }
+
+    /// CertPoll: whether the request of this transaction was decided.
+    ///
+    /// # Errors
+    /// Refusals.
+    pub(super) fn poll(&self, opened: &Opened) -> Result<Decision, Stop> {
+        let unreadable = |e: Error| Refusal::unreadable_content(e.to_string());
+        let octets = opened.content.as_ref();
+        let octets = octets.ok_or_else(|| Refusal::unreadable_content("the padding is wrong"))?;
+        let der = ber::definite(octets, self.config().bounds).map_err(unreadable)?;
+        // The issuer and the subject say no more than the transactionID.
+        let mut names = Elements::of(&der)
+            .expect(SEQUENCE, "an IssuerAndSubject")
+            .map_err(unreadable)?
+            .elements();
+        names.expect(SEQUENCE, "an issuer").map_err(unreadable)?;
+        names.expect(SEQUENCE, "a subject").map_err(unreadable)?;
+        let id = self.transaction_of(opened);
+        let authority = self.authority();
+        if let Some(waiting) = authority.waiting(&id)? {
+            return self.decided_by_administrator(opened, &id, &waiting, || {
+                match self.by_certificate(opened) {
+                    Ok(requester) => Ok(requester),
+                    Err(_) => authority.requester_of(&waiting),
+                }
+            });
+        }
+        match authority.issued_in(&id)? {
+            Some(record) => self.issued_before(record),
+            None => Err(Refusal::bad_cert_id(
+                "nothing waits in the transaction of this transactionID and signer; send the request again",
+            )
+            .into()),
+        }
+    }
+
+    /// The decision about a request that waits or waited. An approved one is issued now.
+    fn decided_by_administrator(
+        &self,
+        opened: &Opened,
+        id: &[u8; DIGEST],
+        waiting: &WaitingRequest,
+        requester: impl FnOnce() -> Result<Requester, Error>,
+    ) -> Result<Decision, Stop> {
+        let authority = self.authority();
+        match &waiting.decision {
+            None => Ok(Decision::Pending),
+            Some((_, decision)) if decision.verdict == Verdict::Approved => {
+                let recorded = authority.transaction(id)?;
+                let draft = TransactionDraft {
+                    id: id.to_vec(),
+                    expires: authority.now().plus(self.config().answer_kept),
+                    context: recorded.map(|recorded| recorded.context).unwrap_or_default(),
+                    confirm_until: None,
+                    registrar: None,
+                    client: opened.route.client,
+                };
+                let issued = authority.issue_approved(&requester()?, waiting, draft)?;
+                Ok(Decision::Issued { certificate: issued.certificate, chain: issued.chain })
+            }
+            Some((_, decision)) => {
+                let words = decision.words.as_deref().unwrap_or("no reason is given");
+                Err(Refusal::bad_request(format!("an administrator rejected the request: {words}"))
+                    .into())
+            }
+        }
+    }
+
+    /// What is known of the transaction with this identifier.
+    fn earlier(&self, authentic: &Authentic<'_>, id: &[u8; DIGEST]) -> Result<Earlier, Stop> {
+        let authority = self.authority();
+        let account = authentic.requester.account();
+        let Some(transaction) = authority.transaction(id)? else { return Ok(Earlier::Nothing) };
+        let waiting = authority.waiting(id)?;
+        let digest = transaction.context.strip_prefix(CONTEXT);
+        let is_same = digest == Some(&authentic.digest) && transaction.account == account.name;
+        match (waiting, is_same) {
+            (Some(waiting), true) => {
+                let requester = || Ok(authentic.requester.clone());
+                let decided =
+                    self.decided_by_administrator(authentic.opened, id, &waiting, requester);
+                decided.map(Earlier::Same)
+            }
+            (Some(waiting), false) => Ok(match waiting.verdict() {
+                None | Some(Verdict::Approved) => Earlier::OtherWaits,
+                Some(_) => Earlier::OtherAnswered,
+            }),
+            (None, false) => Ok(Earlier::OtherAnswered),
+            (None, true) => match authority.issued_in(id)? {
+                Some(record) if self.is_of(&record, &authentic.requester)? => {
+                    self.issued_before(record).map(Earlier::Same)
+                }
+                _ => Ok(Earlier::OtherAnswered),
+            },
+        }
+    }
+
+    /// Whether a certificate was issued to the account of this requester, and not to an earlier one of its name.
+    fn is_of(&self, record: &CertificateRecord, requester: &Requester) -> Result<bool, Error> {
+        let holder = self.authority().store().holder(record)?;
+        Ok(holder.is_some_and(|holder| holder.incarnation == requester.account().incarnation))
+    }
+
+    /// The certificate that was issued in a transaction, once more.
+    fn issued_before(&self, record: CertificateRecord) -> Result<Decision, Stop> {
+        let for_good = |reason: Reason| reason != Reason::CertificateHold;
+        if let Some(revocation) = record.revocation.filter(|found| for_good(found.reason)) {
+            return Err(Refusal::bad_cert_id(format!(
+                "the certificate of this request was revoked on {} ({}); make a new key",
+                revocation.at, revocation.reason
+            ))
+            .into());
+        }
+        tracing::info!(serial = %record.serial, "the same request came again");
+        let chain = self.authority().chain(Some(&record.ca))?.to_vec();
+        Ok(Decision::Issued { certificate: record.certificate, chain })
+    }
+
+    /// Authenticates the sender of a request: by the certificate of ours that signs it, or by the secret in its challengePassword.
+    fn requester(
+        &self,
+        opened: &Opened,
+        request: &CertificationRequest,
+    ) -> Result<Requester, Stop> {
+        let by_certificate = match self.by_certificate(opened) {
+            Ok(requester) => return Ok(requester),
+            Err(error @ (Error::Internal(_) | Error::Unavailable(_))) => return Err(error.into()),
+            Err(error) => error,
+        };
+        let challenge = request.challenge_password.as_ref().map(|challenge| challenge.as_str());
+        let challenge = challenge.filter(|challenge| !challenge.is_empty());
+        match (opened.kind, challenge) {
+            (MessageType::PkcsReq, Some(challenge)) => {
+                self.by_secret(opened, &request.template, challenge).map_err(Stop::from)
+            }
+            // Only a certificate of ours makes the signature say more than that the request has no secret.
+            (MessageType::PkcsReq, None) if is_stranger(&by_certificate) => {
+                Err(Refusal::bad_message_check(
+                    "the request has no challengePassword, and no certificate of this CA signs it; enrol with the account's secret",
+                )
+                .into())
+            }
+            _ => Err(by_certificate.into()),
+        }
+    }
+
+    /// Authenticates the sender by the certificate that signs the message, whose signature was verified already.
+    fn by_certificate(&self, opened: &Opened) -> Result<Requester, Error> {
+        self.authority().authenticate_certificate(&opened.signer.certificate, &mut |_| Ok(()))
+    }
+
+    /// Authenticates the sender by its challengePassword: `REFERENCE:SECRET`, or the secret alone if the names in the request belong to one
+    /// account.
+    fn by_secret(
+        &self,
+        opened: &Opened,
+        template: &RequestTemplate,
+        challenge: &str,
+    ) -> Result<Requester, Error> {
+        let authority = self.authority();
+        let (reference, secret) = match challenge.rsplit_once(':') {
+            Some((reference, secret)) => (reference.to_owned(), secret),
+            None => {
+                let names = (template.subject.as_ref(), &template.alt_names);
+                let found = authority.reference_for(names.0, names.1)?;
+                if found.is_none() {
+                    tracing::info!(
+                        "no single account has the names of the request; with `REFERENCE:SECRET` for its challengePassword, the \
+                         names do not matter"
+                    );
+                }
+                (found.unwrap_or_default(), challenge)
+            }
+        };
+        let attempt = Attempt {
+            reference: reference.as_bytes(),
+            from: opened.route.client,
+            continues: false,
+        };
+        authority.authenticate_secret(attempt, &mut |candidate| match candidate {
+            Candidate::Secret(own) => bool::from(own.ct_eq(secret.as_bytes())),
+            Candidate::Decoy(random) => {
+                // The same work as for a real secret.
+                let _ = random.ct_eq(secret.as_bytes());
+                false
+            }
+        })
+    }
+
+    /// The identifier of the transaction of a message, by its transactionID and its signer: a certificate of ours by itself, any other by
+    /// its key, because clients make such certificates anew.
+    fn transaction_of(&self, opened: &Opened) -> [u8; DIGEST] {
+        let signer = match self.by_certificate(opened) {
+            Ok(_) => &opened.signer.certificate,
+            Err(_) => opened.signer.key.der(),
+        };
+        let id = sha256(&[&opened.transaction.id]);
+        sha256(&[CONTEXT, &id, signer])
+    }
+
+    /// The draft of a transaction that is remembered for this long.
+    fn draft(
+        &self,
+        authentic: &Authentic<'_>,
+        id: &[u8; DIGEST],
+        kept: Duration,
+    ) -> TransactionDraft {
+        TransactionDraft {
+            id: id.to_vec(),
+            expires: self.authority().now().plus(kept),
+            context: [CONTEXT.as_slice(), &authentic.digest].concat(),
+            confirm_until: None,
+            registrar: None,
+            client: authentic.opened.route.client,
+        }
+    }
+}
+
+/// Whether this error says that a certificate is not one of ours, or none that can be read.
+fn is_stranger(error: &Error) -> bool {
+    matches!(error, Error::Malformed(_))
+        || matches!(
+            error,
+            Error::Denied {
+                kind: Denial::SignerNotTrusted | Denial::Algorithm | Denial::KeySize,
+                ..
+            }
+        )
+}
+
+/// SHA-256 over these parts.
+fn sha256(parts: &[&[u8]]) -> [u8; DIGEST] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    parts.iter().for_each(|part| context.update(part));
+    context.finish().as_ref().try_into().unwrap_or_default()
+}
+
+/// Takes the name of a certificate template out of the extensions of a request: `pki --profile`, and Microsoft's clients.
+fn take_profile(template: &mut RequestTemplate) -> Result<Option<Label>, Refusal> {
+    let is_type =
+        |extension: &&x509_cert::ext::Extension| extension.extn_id == oid::CERTIFICATE_TYPE;
+    let Some(extension) = template.extensions.iter().find(is_type) else { return Ok(None) };
+    let value = Elements::of(extension.extn_value.as_bytes()).next();
+    let name = value.and_then(|value| directory_string(value.tag, value.content));
+    let label = name.as_ref().and_then(|name| name.parse().ok());
+    let label = label.ok_or_else(|| {
+        Refusal::bad_request("the extension with the certificate template's name (1.3.6.1.4.1.311.20.2) has no name of a profile")
+    })?;
+    template.extensions.retain(|extension| extension.extn_id != oid::CERTIFICATE_TYPE);
+    Ok(Some(label))
+}
