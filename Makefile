@@ -3,15 +3,18 @@
 # Debian's daemons, which a user's own PATH has not.
 export PATH := $(PATH):/usr/sbin:/sbin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-PACKAGES := build-essential charon-systemd curl faketime gnutls-bin iproute2 iputils-ping ldap-utils libaudit1 libbcpkix-java libbcprov-java libbcutil-java \
+PACKAGES := build-essential certmonger charon-systemd curl dbus faketime gnutls-bin iproute2 iputils-ping ldap-utils libaudit1 libbcpkix-java libbcprov-java libbcutil-java \
 	libcap-ng0 libcharon-extra-plugins libcurl3-nss libevent-2.1-7 libevent-core-2.1-7 libevent-pthreads-2.1-7 libjansson-dev \
 	libldap-2.5-0 libldns3 libnss3-tools libssl-dev libstrongswan-extra-plugins libstrongswan-standard-plugins libsystemd-dev libunbound8 \
-	nftables openjdk-17-jdk-headless openssl openvpn pkg-config procps python3 python3-venv slapd strongswan-pki strongswan-swanctl util-linux
+	nftables openjdk-17-jdk-headless openssl openvpn pkg-config procps python3 python3-cryptography python3-oscrypto python3-requests python3-six python3-venv \
+	scep slapd strongswan-pki strongswan-swanctl util-linux
 # What only the benches run against: another CA, and the counter of instructions.
 BENCH_PACKAGES := golang-cfssl valgrind
 # IKE daemons that do not go beside strongSwan, and fail2ban, whose service nobody wants started: unpacked into a folder, not installed.
 UNPACKED := libreswan openiked fail2ban
 VENV := target/test-tools
+# PyScep, over Debian's oscrypto: that of PyPI does not find OpenSSL 3.
+PYSCEP := target/test-pyscep
 DAEMONS := target/test-daemons
 # A newer OpenSSL than Debian's, as a CMP client: its command, built from the sources that tests/openssl names.
 OPENSSL := target/test-openssl
@@ -76,6 +79,7 @@ define install
 	  $(SUDO) apt-get update && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$missing || exit; \
 	  case "$$missing" in *slapd*) $(SUDO) systemctl disable slapd >/dev/null 2>&1;; esac; \
 	  case "$$missing" in *charon-systemd*) $(SUDO) systemctl disable strongswan >/dev/null 2>&1;; esac; \
+	  case "$$missing" in *certmonger*) $(SUDO) systemctl disable certmonger >/dev/null 2>&1;; esac; \
 	  case "$$missing" in *openvpn*) $(SUDO) systemctl disable openvpn >/dev/null 2>&1;; esac; \
 	  true; \
 	fi
@@ -85,6 +89,7 @@ endef
 # fail2ban's filters, pkilint, a faked clock, and four validators of paths.
 deps: $(VENV)/.done
 	$(call install,$(PACKAGES))
+	@$(MAKE) -s --no-print-directory $(PYSCEP)/.done
 	@$(MAKE) -s --no-print-directory $(DAEMONS)/.done
 	@$(MAKE) -s --no-print-directory $(OPENSSL)/openssl
 	@$(MAKE) -s --no-print-directory charon-plugin
@@ -159,6 +164,12 @@ $(OPENSSL)/openssl: tests/openssl/Cargo.toml tests/openssl/Cargo.lock
 	  no-seed no-camellia no-bf no-cast no-rc2 no-rc4 no-md4 no-mdc2 no-whirlpool no-aria no-srp no-psk no-ts no-ct no-comp no-slh-dsa -O1 \
 	  >../../../log 2>&1 && $(MAKE) -j$$(nproc) build_programs >>../../../log 2>&1 || { tail -n 40 ../../../log >&2; exit 1; }
 	cp $(OPENSSL)/vendor/openssl-src/openssl/apps/openssl $@.new && rm -rf $(OPENSSL)/vendor && mv $@.new $@
+
+$(PYSCEP)/.done: tests/requirements-scep.txt
+	rm -rf $(PYSCEP)
+	/usr/bin/python3 -m venv --system-site-packages $(PYSCEP)
+	$(PYSCEP)/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement tests/requirements-scep.txt
+	touch $@
 
 $(VENV)/.done: tests/requirements.txt
 	@command -v python3 >/dev/null && python3 -c 'import ensurepip, venv' 2>/dev/null || { \

@@ -11,6 +11,7 @@ use countersign_ca::Authority;
 use countersign_ca::write_atomically;
 use countersign_enroll::cmp::CmpService;
 use countersign_enroll::cmp::Endpoint as CmpEndpoint;
+use countersign_enroll::scep::{Endpoint as ScepEndpoint, ScepService};
 use countersign_ike_plugin::gateway::{Feature, limits};
 use countersign_ldap_bridge::ocsp::OcspService;
 use countersign_ldap_bridge::slots::ConnectionSlots;
@@ -121,6 +122,7 @@ async fn serve(
     let metrics = Data::new(Metrics::new());
     let cmp = cmp_endpoint(config, parts, &metrics);
     let ocsp = ocsp_endpoint(config, parts, &metrics);
+    let scep = scep_endpoint(config, parts, &metrics);
     let listen = listen.unwrap_or(config.http.listen);
     let limits = front_limits(config);
     let failed = |e: std::io::Error| Failure::unavailable(format!("`{listen}`: {e}"));
@@ -134,6 +136,7 @@ async fn serve(
             .wrap(from_fn(front::in_turn))
             .configure(|routes| cmp.configure(routes))
             .configure(|routes| ocsp.configure(routes))
+            .configure(|routes| scep.iter().for_each(|scep| scep.configure(routes)))
             .configure(http::configure)
     })
     .map_err(failed)?;
@@ -182,6 +185,21 @@ fn ocsp_endpoint(config: &Config, parts: &Parts, metrics: &Data<Metrics>) -> ocs
     )
 }
 
+/// The endpoint of SCEP, if SCEP is served. Its delegates are made now, if there can be any: an RSA key takes a second to generate.
+fn scep_endpoint(config: &Config, parts: &Parts, metrics: &Data<Metrics>) -> Option<ScepEndpoint> {
+    let service = config.scep.service.clone()?;
+    if let Err(why) = parts.authority.scep_delegates(None) {
+        tracing::warn!("SCEP has no certificates yet: {why}");
+    }
+    let service = ScepService::new(Arc::clone(&parts.authority), service);
+    let metrics = metrics.clone();
+    Some(ScepEndpoint::new(
+        Arc::new(service),
+        config.scep.max_concurrent,
+        Arc::new(move |outcome| metrics.count_scep(outcome)),
+    ))
+}
+
 fn front_limits(config: &Config) -> front::Limits {
     front::Limits {
         workers: std::thread::available_parallelism().map_or(2, usize::from),
@@ -198,7 +216,9 @@ fn front_limits(config: &Config) -> front::Limits {
 /// disk or for a key; and some for searches and checks.
 const fn blocking_threads(config: &Config) -> usize {
     let (cmp, ocsp) = (&config.cmp, &config.ocsp);
+    let scep = if config.scep.service.is_some() { config.scep.max_concurrent } else { 0 };
     cmp.max_concurrent
+        .saturating_add(scep)
         .saturating_add(cmp.max_concurrent_macs)
         .saturating_add(ocsp.max_concurrent)
         .saturating_add(32)

@@ -13,6 +13,7 @@ use super::gateways::Gateways;
 use super::http::HttpFile;
 use super::ldap::LdapFile;
 use super::ocsp::OcspFile;
+use super::scep::ScepFile;
 use super::values::LogFormat;
 
 /// The configuration file that `init` writes: every setting with its default, most of them in comments. A test holds its values equal to
@@ -35,6 +36,8 @@ pub struct ConfigFile {
     pub ldap: LdapFile,
     /// The section `[cmp]`.
     pub cmp: CmpFile,
+    /// The section `[scep]`.
+    pub scep: ScepFile,
     /// The section `[authorizer]`.
     pub authorizer: AuthorizerFile,
     /// The sections `[gateways.NAME]`, by name.

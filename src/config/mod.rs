@@ -11,6 +11,7 @@ mod gateways;
 mod http;
 mod ldap;
 mod ocsp;
+mod scep;
 mod urls;
 mod values;
 
@@ -32,6 +33,7 @@ pub use gateways::GatewayFile;
 pub use http::HttpConfig;
 pub use ldap::LdapConfig;
 pub use ocsp::OcspConfig;
+pub use scep::ScepConfig;
 pub use values::{LogFormat, duration};
 
 /// The largest configuration file, in bytes.
@@ -54,6 +56,8 @@ pub struct Config {
     pub ldap: LdapConfig,
     /// The settings of the CMP service.
     pub cmp: CmpConfig,
+    /// The settings of the SCEP service.
+    pub scep: ScepConfig,
     /// The settings of the authorizer.
     pub authorizer: AuthorizerConfig,
     /// The URLs of CRL, OCSP and CA certificates in the certificates of CAs, with `{ca}` for the name of the issuer.
@@ -113,6 +117,7 @@ impl Config {
         let ocsp = ocsp::check(&file.ocsp)?;
         let ldap = ldap::check(&file.ldap, layout)?;
         let cmp = cmp::check(&file.cmp)?;
+        let scep = scep::check(&file.scep, cmp.service.approval_wait)?;
         gateways::check(&file.gateways)?;
         Ok(Self {
             profiles,
@@ -126,6 +131,7 @@ impl Config {
             ocsp,
             ldap,
             cmp,
+            scep,
             authorizer: authorizer::check(&file.authorizer, folder)?,
             ca_urls: urls.of_cas(),
             file,
@@ -165,6 +171,8 @@ mod tests {
             ("[cmp]\nmax_bytes = 65536\nmax_large_bodies = 65535", "cmp.max_large_bodies"),
             ("[cmp]\nmax_per_account = 0", "cmp.max_per_account"),
             ("[cmp]\nbody_timeout = \"0s\"", "cmp.body_timeout"),
+            ("[scep]\nmax_bytes = 0", "scep.max_bytes"),
+            ("[scep]\nmax_concurrent = 0", "scep.max_concurrent"),
             ("[cmp]\nmax_batch = 0", "cmp.max_batch"),
             ("[cmp]\npoll_after = \"0s\"", "cmp.poll_after"),
             ("[cmp]\napproval_wait = \"1s\"", "cmp.approval_wait"),

@@ -8,6 +8,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use countersign_ca::{Store, Timestamp};
 use countersign_enroll::cmp::Outcome;
+use countersign_enroll::scep;
 use countersign_ike_plugin::decide::Counts;
 use countersign_ike_plugin::server::STEPS;
 use countersign_ldap_bridge::ocsp::Answer;
@@ -44,6 +45,7 @@ pub async fn metrics(metrics: web::Data<Metrics>, state: web::Data<ServerState>)
 pub struct Metrics {
     registry: Mutex<Registry>,
     cmp: Family<CmpLabels, Counter>,
+    scep: Family<CmpLabels, Counter>,
     store: StoreMetrics,
     crl: CrlMetrics,
     ocsp: OcspMetrics,
@@ -58,6 +60,8 @@ impl Metrics {
         let mut registry = Registry::with_prefix("countersign");
         let cmp = Family::default();
         registry.register("cmp_messages", "CMP messages by body and outcome", cmp.clone());
+        let scep = Family::default();
+        registry.register("scep_messages", "SCEP messages by type and outcome", scep.clone());
         let store = StoreMetrics::registered(&mut registry);
         let crl = CrlMetrics::registered(&mut registry);
         let ocsp = OcspMetrics::registered(&mut registry);
@@ -67,7 +71,17 @@ impl Metrics {
         let build: Family<BuildLabels, Gauge> = Family::default();
         build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION").into() }).set(1);
         registry.register("build_info", "the running version", build);
-        Self { registry: Mutex::new(registry), cmp, store, crl, ocsp, ldap, decisions, health }
+        Self {
+            registry: Mutex::new(registry),
+            cmp,
+            scep,
+            store,
+            crl,
+            ocsp,
+            ldap,
+            decisions,
+            health,
+        }
     }
 
     /// Counts an answered CMP message.
@@ -77,6 +91,15 @@ impl Metrics {
             outcome: if outcome.granted { "granted" } else { "refused" }.into(),
         };
         self.cmp.get_or_create(&labels).inc();
+    }
+
+    /// Counts an answered SCEP message.
+    pub fn count_scep(&self, outcome: scep::Outcome) {
+        let labels = CmpLabels {
+            kind: outcome.kind.into(),
+            outcome: if outcome.granted { "granted" } else { "refused" }.into(),
+        };
+        self.scep.get_or_create(&labels).inc();
     }
 
     /// Counts an OCSP response.

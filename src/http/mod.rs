@@ -31,6 +31,7 @@ async fn index() -> HttpResponse {
         StatusCode::OK,
         "Countersign\n\n\
          POST /.well-known/cmp              CMP (RFC 9811), also /.well-known/cmp/p/<profile or CA> and /pkix/\n\
+         GET, POST /scep                    SCEP (RFC 8894) if it is enabled, also /scep/<profile or CA> and /cgi-bin/pkiclient.exe\n\
          GET  /crl/<ca>.crl                 certificate revocation lists\n\
          GET  /crl/<ca>/delta.crl           what changed since the last full one, if deltas are on\n\
          GET  /crl/<ca>/<n>.crl             its partitions, if CRLs are divided\n\

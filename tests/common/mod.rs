@@ -9,6 +9,7 @@ pub mod hostile;
 pub mod nested;
 pub mod offline;
 pub mod openssl;
+pub mod scep;
 pub mod slapd;
 pub mod vendor;
 
