@@ -65,7 +65,7 @@ impl ClientCertVerifier for ClientCertificates {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        verify(message, certificate, signed, |_, _| true)
+        verify(message, certificate, &Signed::of(signed), Rule::Tls12)
     }
 
     /// In TLS 1.3 a scheme names the curve, too, and PKCS #1 v1.5 signs no handshake (RFC 8446 §4.2.3).
@@ -75,15 +75,7 @@ impl ClientCertVerifier for ClientCertificates {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        verify(message, certificate, signed, |kind, scheme| match scheme {
-            SignatureScheme::ECDSA_NISTP256_SHA256 => kind == KeyKind::P256,
-            SignatureScheme::ECDSA_NISTP384_SHA384 => kind == KeyKind::P384,
-            SignatureScheme::ECDSA_NISTP521_SHA512 => kind == KeyKind::P521,
-            SignatureScheme::RSA_PKCS1_SHA256
-            | SignatureScheme::RSA_PKCS1_SHA384
-            | SignatureScheme::RSA_PKCS1_SHA512 => false,
-            _ => true,
-        })
+        verify(message, certificate, &Signed::of(signed), Rule::Tls13)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -91,21 +83,60 @@ impl ClientCertVerifier for ClientCertificates {
     }
 }
 
-/// Verifies the signature of a handshake. `fits` says whether a kind of key may sign by a scheme.
+/// The signature of a handshake, with its scheme.
+struct Signed<'a> {
+    scheme: SignatureScheme,
+    signature: &'a [u8],
+}
+
+impl<'a> Signed<'a> {
+    fn of(signed: &'a DigitallySignedStruct) -> Self {
+        Self { scheme: signed.scheme, signature: signed.signature() }
+    }
+}
+
+/// Which keys may sign by which scheme.
+#[derive(Clone, Copy)]
+enum Rule {
+    /// Every key of the scheme's algorithm.
+    Tls12,
+    /// A scheme of ECDSA names the curve, too, and PKCS #1 v1.5 signs no handshake.
+    Tls13,
+}
+
+impl Rule {
+    fn permits(self, kind: KeyKind, scheme: SignatureScheme) -> bool {
+        match (self, scheme) {
+            (Self::Tls12, _) => true,
+            (Self::Tls13, SignatureScheme::ECDSA_NISTP256_SHA256) => kind == KeyKind::P256,
+            (Self::Tls13, SignatureScheme::ECDSA_NISTP384_SHA384) => kind == KeyKind::P384,
+            (Self::Tls13, SignatureScheme::ECDSA_NISTP521_SHA512) => kind == KeyKind::P521,
+            (
+                Self::Tls13,
+                SignatureScheme::RSA_PKCS1_SHA256
+                | SignatureScheme::RSA_PKCS1_SHA384
+                | SignatureScheme::RSA_PKCS1_SHA512,
+            ) => false,
+            (Self::Tls13, _) => true,
+        }
+    }
+}
+
+/// Verifies the signature of a handshake.
 fn verify(
     message: &[u8],
     certificate: &CertificateDer<'_>,
-    signed: &DigitallySignedStruct,
-    fits: impl Fn(KeyKind, SignatureScheme) -> bool,
+    signed: &Signed<'_>,
+    rule: Rule,
 ) -> Result<HandshakeSignatureValid, TlsError> {
     // INVARIANT: whoever reads the certificate after the handshake asks `readable_key`, too, and takes it for unproven on an error.
     let Ok(key) = readable_key(certificate) else {
         return Ok(HandshakeSignatureValid::assertion());
     };
     let bad = TlsError::InvalidCertificate(CertificateError::BadSignature);
-    let algorithm = algorithm(signed.scheme).filter(|_| fits(key.kind(), signed.scheme));
+    let algorithm = algorithm(signed.scheme).filter(|_| rule.permits(key.kind(), signed.scheme));
     let algorithm = algorithm.ok_or_else(|| bad.clone())?;
-    key.verify(&algorithm, message, signed.signature()).map_err(|_| bad)?;
+    key.verify(&algorithm, message, signed.signature).map_err(|_| bad)?;
     Ok(HandshakeSignatureValid::assertion())
 }
 
@@ -133,4 +164,62 @@ fn decoded(content: alg_id::AlgorithmIdentifier) -> Option<AlgorithmIdentifierOw
     let mut reader = SliceReader::new(content.as_ref()).ok()?;
     let oid = reader.decode().ok()?;
     Some(AlgorithmIdentifierOwned { oid, parameters: Some(reader.decode().ok()?) })
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, SigningKey};
+
+    use super::*;
+
+    const MESSAGE: &[u8] = b"the transcript";
+
+    fn certificate(key: &KeyPair) -> CertificateDer<'static> {
+        CertificateParams::default().self_signed(key).unwrap().der().clone()
+    }
+
+    #[test]
+    fn only_the_holder_of_the_key_makes_a_handshake() {
+        for (algorithm, scheme) in [
+            (&rcgen::PKCS_ECDSA_P256_SHA256, SignatureScheme::ECDSA_NISTP256_SHA256),
+            (&rcgen::PKCS_ECDSA_P384_SHA384, SignatureScheme::ECDSA_NISTP384_SHA384),
+            (&rcgen::PKCS_ED25519, SignatureScheme::ED25519),
+        ] {
+            let (key, other) = (
+                KeyPair::generate_for(algorithm).unwrap(),
+                KeyPair::generate_for(algorithm).unwrap(),
+            );
+            let (own, foreign) = (key.sign(MESSAGE).unwrap(), other.sign(MESSAGE).unwrap());
+            let certificate = certificate(&key);
+            for rule in [Rule::Tls12, Rule::Tls13] {
+                let is_valid = |message: &[u8], signature: &[u8]| {
+                    verify(message, &certificate, &Signed { scheme, signature }, rule).is_ok()
+                };
+                assert!(is_valid(MESSAGE, &own), "{scheme:?}");
+                assert!(!is_valid(MESSAGE, &foreign) && !is_valid(b"another", &own), "{scheme:?}");
+                let signed = Signed { scheme: SignatureScheme::RSA_PSS_SHA256, signature: &own };
+                assert!(verify(MESSAGE, &certificate, &signed, rule).is_err(), "another scheme");
+            }
+        }
+    }
+
+    #[test]
+    fn tls_1_3_binds_a_scheme_to_its_curve_and_takes_no_pkcs_1() {
+        let (p256, p384) = (KeyKind::P256, KeyKind::P384);
+        let scheme = SignatureScheme::ECDSA_NISTP256_SHA256;
+        assert!(Rule::Tls12.permits(p384, scheme) && !Rule::Tls13.permits(p384, scheme));
+        assert!(Rule::Tls13.permits(p256, scheme));
+        let scheme = SignatureScheme::RSA_PKCS1_SHA256;
+        let rsa = KeyKind::Rsa(2048);
+        assert!(Rule::Tls12.permits(rsa, scheme) && !Rule::Tls13.permits(rsa, scheme));
+        assert!(SCHEMES.into_iter().all(|scheme| algorithm(scheme).is_some()));
+    }
+
+    #[test]
+    fn an_unreadable_certificate_passes_and_counts_for_nothing() {
+        let nothing = CertificateDer::from(vec![0x30, 0]);
+        let signed = Signed { scheme: SignatureScheme::ED25519, signature: &[] };
+        assert!(verify(MESSAGE, &nothing, &signed, Rule::Tls13).is_ok());
+        assert!(readable_key(&nothing).is_err());
+    }
 }

@@ -7,9 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::header::{
-    ALLOW, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT, WWW_AUTHENTICATE,
-};
+use actix_web::http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 use countersign_ca::Network;
@@ -33,6 +31,10 @@ use crate::transport::share::{Sender, Slots};
 
 /// The header field that old clients need (Bouncy Castle 1.72), although RFC 8951 §3 gave it up.
 const TRANSFER_ENCODING: (&str, &str) = ("Content-Transfer-Encoding", "base64");
+
+/// The reason phrase of a 401, with the header field that follows it. libest compares the name of this field with its spelling in the RFC,
+/// and the HTTP library would write `Www-Authenticate`.
+const CHALLENGE: &str = "Unauthorized\r\nWWW-Authenticate: Basic realm=\"EST\"";
 
 /// The media type of a request.
 const PKCS10: &str = "application/pkcs10";
@@ -323,9 +325,7 @@ fn refused(refusal: &Refusal) -> HttpResponse {
     let status = match refusal.failure {
         Failure::BadRequest => StatusCode::BAD_REQUEST,
         Failure::Challenge | Failure::Unauthorized => {
-            let mut response = no_store(StatusCode::UNAUTHORIZED);
-            response.insert_header((WWW_AUTHENTICATE, "Basic realm=\"EST\""));
-            return response.finish();
+            return no_store(StatusCode::UNAUTHORIZED).reason(CHALLENGE).finish();
         }
         Failure::Forbidden => StatusCode::FORBIDDEN,
         Failure::Conflict => StatusCode::CONFLICT,
