@@ -202,11 +202,12 @@ impl Site {
     /// The log has a refusal from this machine with these words.
     #[track_caller]
     fn has_logged(&self, words: &[&str]) {
-        let log = self.instance.log();
-        let found = log
-            .lines()
-            .any(|line| line.contains("127.0.0.1") && words.iter().all(|word| line.contains(word)));
-        assert!(found, "no line with {words:?} in:\n{log}");
+        let is_it = |line: &str| {
+            line.contains("client=127.0.0.1") && words.iter().all(|word| line.contains(word))
+        };
+        wait_for(&format!("a line with {words:?} in the log"), || {
+            self.instance.log().lines().any(is_it).then_some(())
+        });
     }
 
     /// The server still enrols an honest peer, and the journal verifies.

@@ -258,7 +258,7 @@ impl<'a> Element<'a> {
         }
         let mut joined = Vec::with_capacity(self.content.len());
         let mut segments = self.elements();
-        while let Some(segment) = segments.next() {
+        for segment in segments.by_ref() {
             joined.extend_from_slice(Some(segment).filter(|s| s.tag == OCTET_STRING)?.content);
         }
         segments.is_finished().then_some(Cow::Owned(joined))

@@ -88,7 +88,15 @@ impl Source {
     fn present(&self) -> Result<Presented, Failure> {
         let key = match self {
             Self::Issued(authority, names) => {
-                let delegate = authority.tls_server(names)?;
+                let issued = authority.tls_server(names);
+                let delegate = issued.map_err(|why| {
+                    let failure = Failure::from(why);
+                    let message = format!(
+                        "the EST server gets no certificate: {}; its names are those of est.names",
+                        failure.message
+                    );
+                    Failure { message, ..failure }
+                })?;
                 // The root is the client's trust anchor, and is not sent.
                 let above = delegate.chain().split_last().map_or(&[][..], |(_, rest)| rest);
                 let chain =

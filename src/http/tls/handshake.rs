@@ -11,7 +11,7 @@ use countersign_enroll::est::{ClientCertificate, Connection};
 use countersign_ldap_bridge::slots::ConnectionSlot;
 use rustls::ServerConnection;
 use rustls::pki_types::CertificateDer;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -25,6 +25,12 @@ const HANDSHAKE: u8 = 22;
 
 /// The label of the channel binding `tls-exporter` (RFC 9266 §2).
 const CHANNEL_BINDING: &[u8] = b"EXPORTER-Channel-Binding";
+
+/// How long a client that speaks plain HTTP may go on sending before the connection is closed.
+const LINGER: Duration = Duration::from_millis(200);
+
+/// How many times octets of such a client are read, at most.
+const READS: usize = 16;
 
 /// The answer to a client that speaks plain HTTP.
 const PLAIN: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 46\r\nConnection: close\r\n\r\n\
@@ -64,6 +70,8 @@ async fn handshake(tls: &Tls, mut socket: TcpStream) -> io::Result<TlsStream<Tcp
         if first.iter().all(u8::is_ascii_uppercase) {
             socket.write_all(PLAIN).await?;
             socket.shutdown().await?;
+            // If the socket were closed with unread octets, the kernel would reset the connection, and the client could lose the answer.
+            let _ = tokio::time::timeout(LINGER, drain(&mut socket)).await;
         }
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
@@ -71,6 +79,17 @@ async fn handshake(tls: &Tls, mut socket: TcpStream) -> io::Result<TlsStream<Tcp
         ));
     }
     TlsAcceptor::from(tls.config()).accept(socket).await
+}
+
+/// Reads and discards what a client sends, until it ends the connection.
+async fn drain(socket: &mut TcpStream) -> io::Result<()> {
+    let mut octets = [0; 4 << 10];
+    for _ in 0..READS {
+        if socket.read(&mut octets).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// The facts about a connection by which the EST server judges its requests.
