@@ -746,6 +746,9 @@ fn certificates_for_ike_alone_enrol_and_those_that_ended_are_told_so() {
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replacen("[est]\n", "[est]\nrenew_expired = \"14d\"\n", 1)).unwrap();
     site.instance.serve_with(at_another_time("+40d", common::COUNTERSIGN));
+    // It renews itself, and gets no further certificate of the account.
+    let enrol = "/.well-known/est/simpleenroll";
+    site.post(enrol, "late", &late).is(403, &["valid from", "enrol again"]);
     site.post(renew, "late", &late).is(200, &[]);
     site.instance.stop();
     site.instance.serve_with(at_another_time("+50d", common::COUNTERSIGN));

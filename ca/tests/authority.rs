@@ -167,6 +167,25 @@ fn three_wrong_secrets_lock_a_reference_for_who_sent_them_and_for_nobody_else() 
 }
 
 #[test]
+fn who_has_an_ipv6_network_guesses_no_more_often_than_who_has_one_address() {
+    let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
+    let authority = &place.authority;
+    let gw1 = account(authority, "gw1", 1);
+    let reference = gw1.account.secret.as_ref().unwrap().reference.clone();
+    let by = |address: &str| {
+        let from = Some(address.parse().unwrap());
+        let attempt = Attempt { from, ..attempt(&reference, 1) };
+        authority.authenticate_secret(attempt, &mut |_| false).unwrap_err()
+    };
+    for address in ["2001:db8::1", "2001:db8::2", "2001:db8:0:0:ffff::1"] {
+        assert!(matches!(by(address), Error::Unauthenticated(_)), "{address}");
+    }
+    let locked = |error| matches!(error, Error::Denied { kind: Denial::Locked, .. });
+    assert!(locked(by("2001:db8::3")));
+    assert!(!locked(by("2001:db8:0:1::1")));
+}
+
+#[test]
 fn wrong_secrets_within_a_transaction_lock_nobody() {
     let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
     let authority = &place.authority;

@@ -11,6 +11,7 @@ use super::request::{Credential, Requester};
 use super::state::Authority;
 use crate::error::{Denial, Error, Result};
 use crate::key::SubjectPublicKey;
+use crate::network::Network;
 use crate::record::{Account, AccountSecret, CertificateRecord, Reason, Serial};
 use crate::x509::Facts;
 
@@ -22,7 +23,7 @@ const MAX_REFERENCE: usize = 128;
 pub struct Attempt<'a> {
     /// The reference, as the peer sent it.
     pub reference: &'a [u8],
-    /// The address of the peer, if it is known.
+    /// The address of the peer, if it is known. Those of one IPv6 /64 count as one.
     pub from: Option<IpAddr>,
     /// Whether the message continues a transaction that was begun with the right secret. Then a wrong secret is not
     /// counted, and no lock applies.
@@ -54,6 +55,8 @@ impl Authority {
         verify: &mut dyn FnMut(Candidate<'_>) -> bool,
     ) -> Result<Requester> {
         let Attempt { from, continues, .. } = attempt;
+        // Who has one IPv6 address has the /64 around it: else each guess would come from an address without a wrong secret.
+        let from = from.map(|address| Network::from(address).address());
         let Some((account, secret)) = self.account_of(attempt.reference)? else {
             self.try_decoy(verify)?;
             return Err(Error::unauthenticated(WRONG_SECRET));

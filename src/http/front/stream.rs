@@ -120,7 +120,8 @@ impl Stream {
                 Poll::Pending
             }
             Poll::Pending => {
-                if !self.input.is_empty() {
+                // TLS may hold octets that were decrypted already, although the socket has none.
+                if !self.input.is_empty() || matches!(self.transport, Transport::Tls(_)) {
                     self.turn.await_open(context);
                 }
                 Poll::Pending

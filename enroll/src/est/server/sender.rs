@@ -2,6 +2,7 @@
 //! of a trusted vendor. TLS has proven that the client holds the key of its certificate.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use countersign_ca::authority::{Attempt, Candidate};
 use countersign_ca::record::Serial;
@@ -57,6 +58,7 @@ impl EstService {
         proofs: &Proofs<'_>,
         pool: Pool,
     ) -> Result<Authenticated, Stop> {
+        let renewing = operation == Operation::SimpleReenroll;
         let by_secret = match proofs.credentials {
             Some(credentials) => Some(self.by_secret(credentials, proofs.client)?),
             None => None,
@@ -68,10 +70,11 @@ impl EstService {
             }
             Some(ClientCertificate::Unreadable(_)) => None,
             Some(ClientCertificate::Proven(certificates)) => {
-                self.by_certificate(certificates, by_secret.is_some(), proofs.request, pool)?
+                // An expired certificate renews itself, and gets nothing else.
+                let late = if renewing { self.config().renew_expired } else { Duration::ZERO };
+                self.by_certificate(certificates, by_secret.is_some(), late, proofs.request, pool)?
             }
         };
-        let renewing = operation == Operation::SimpleReenroll;
         let (requester, slot) = match (by_secret, by_certificate) {
             (None, None) => {
                 let text = "expected the reference and the secret of an account (HTTP Basic), or a client certificate";
@@ -125,11 +128,13 @@ impl EstService {
         })
     }
 
-    /// Authenticates the sender by its certificate. `None` for a stranger's certificate if the sender has a secret as well.
+    /// Authenticates the sender by its certificate, which expired at most `late` ago. `None` for a stranger's certificate if the sender has
+    /// a secret as well.
     fn by_certificate(
         &self,
         certificates: &[Vec<u8>],
         has_secret: bool,
+        late: Duration,
         request: &[u8],
         pool: Pool,
     ) -> Result<Option<ByCertificate>, Stop> {
@@ -148,7 +153,6 @@ impl EstService {
             pool.require_blocking()?;
             return self.by_vendor(certificates, request).map(Some);
         }
-        let late = self.config().renew_expired;
         let requester = authority.authenticate_late(first, &facts, late, &mut proven)?;
         // RFC 9810 §5.3.18: a certificate is not in use before it is confirmed.
         if let Credential::Certificate(record) = requester.credential()
