@@ -1,7 +1,7 @@
 //! BER (X.690 §8) from strangers, within bounds: indefinite lengths become definite, and constructed strings primitive. CMS may be encoded
 //! so (RFC 5652 §3), and some clients of SCEP and EST do it. Everything else stays as it was sent, because signatures were made over it.
 //!
-//! This is for CMS. CMP demands DER, and checks it in [`crate::cmp::wire::bounds`].
+//! This is for CMS. CMP demands DER, and checks it in `cmp/wire/bounds.rs`.
 
 use std::borrow::Cow;
 

@@ -125,7 +125,7 @@ impl Authority {
     /// request: in SCEP a poll has no secret, and is signed with the same key as the request.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::NotAuthorized`] if the account is gone, or the request replaces a certificate: then that certificate
+    /// `Denied` with [`Denial::NotAuthorized`](crate::Denial::NotAuthorized) if the account is gone, or the request replaces a certificate: then that certificate
     /// authenticates the poll.
     pub fn requester_of(&self, waiting: &WaitingRequest) -> Result<Requester> {
         let PendingRequest { transaction, incarnation, request } = &waiting.pending;
