@@ -290,9 +290,9 @@ impl Feeder {
                 self.outlets.iter().for_each(|outlet| outlet.receive(&entries));
                 self.note(|state| *state = State { left_out, failure: None, is_fed: true });
                 changed = false;
-                // The pause is 199 times the work, so that the feeder takes half a percent of a core, however many certificates there are
-                // and however often they change. It is at most ten seconds, so that no entry is later than that.
-                self.pause(began.elapsed().saturating_mul(199).min(Duration::from_secs(10)));
+                // The pause is 49 times the work, so that the feeder takes a fiftieth of a core, however many certificates there are and
+                // however often they change. It is at most ten seconds, so that no entry is later than that.
+                self.pause(began.elapsed().saturating_mul(49).min(Duration::from_secs(10)));
             }
             if self.stopped() {
                 return Ok(());
