@@ -239,16 +239,7 @@ fn each_refusal_says_what_to_change_and_the_server_goes_on() {
     let signature = Draft { recipient: "ra-sig.crt", ..Draft::new(REQUEST, "1", good()) };
     refused(&send(&signature), "1", "GetCACert");
     // Contents, all refused alike.
-    let broken = {
-        let message = client.message(&Draft::new(REQUEST, "1", good()));
-        let mut enveloped = fs::read(instance.file("enveloped")).unwrap();
-        // This changes the last octet of the last block, which is the padding's length.
-        let before_last = enveloped.len() - 17;
-        enveloped[before_last] ^= 1;
-        assert!(!message.is_empty());
-        client.signed(&Draft::new(REQUEST, "1", Vec::new()), &enveloped)
-    };
-    let unreadable = client.send(&broken);
+    let unreadable = client.send(&tampered(&client, &Draft::new(REQUEST, "1", good())));
     refused(&unreadable, "1", "cannot be decrypted");
     for content in [Vec::new(), b"no request".to_vec(), good()[..100].to_vec()] {
         let answer = send(&Draft::new(REQUEST, "1", content));
@@ -256,10 +247,6 @@ fn each_refusal_says_what_to_change_and_the_server_goes_on() {
             (answer.fail_info, answer.text),
             (unreadable.fail_info.clone(), unreadable.text.clone())
         );
-    }
-    for kind in [POLL, GET_CERT, GET_CRL] {
-        let answer = send(&Draft::new(kind, "1", b"nothing".to_vec()));
-        assert_eq!(answer.text, unreadable.text, "{kind}");
     }
     // Kinds of message, and what nobody asked for.
     refused(&send(&Draft::new("18", "1", good())), "2", "messageType");
@@ -316,6 +303,185 @@ fn each_refusal_says_what_to_change_and_the_server_goes_on() {
     assert!(instance.log().contains("the reference is locked"));
 }
 
+/// A message whose content has a wrong padding: an octet before the last block of its ciphertext was changed, so that the last octet of the
+/// content is another.
+#[track_caller]
+fn tampered(client: &Client<'_>, draft: &Draft<'_>) -> Vec<u8> {
+    assert!(!client.message(draft).is_empty());
+    let mut enveloped = fs::read(client.instance.file("enveloped")).unwrap();
+    let before_last = enveloped.len() - 17;
+    enveloped[before_last] ^= 0x40;
+    client.signed(draft, &enveloped)
+}
+
+#[test]
+fn what_finds_nothing_has_one_answer_whatever_its_content_decrypts_to() {
+    let instance = site();
+    let client = Client::rsa(&instance, "gw1");
+    let (issuer, serial) = client.issuer_and_serial("ra-sig.crt");
+    let (own, own_serial) = client.issuer_and_serial("gw1.crt");
+    for kind in [POLL, GET_CERT, GET_CRL] {
+        let (unknown, trailing, inside) = match kind {
+            POLL => (seq(&[&own, &own]), seq(&[&issuer, &own]), seq(&[&issuer, &own, &[5, 0]])),
+            _ => (
+                seq(&[&own, &own_serial]),
+                seq(&[&issuer, &serial]),
+                seq(&[&issuer, &serial, &[5, 0]]),
+            ),
+        };
+        let good = Draft::new(kind, "1", unknown.clone());
+        let expected = client.send(&client.message(&good));
+        assert_eq!(expected.fail_info.as_deref(), Some("4"), "{kind}: {:?}", expected.text);
+        let mut others = vec![client.send(&tampered(&client, &good))];
+        let trailing = [trailing, vec![5, 0]].concat();
+        for content in [b"nothing".to_vec(), Vec::new(), vec![0x30, 0x80], trailing, inside] {
+            others.push(client.send(&client.message(&Draft::new(kind, "1", content))));
+        }
+        if kind == GET_CERT {
+            let absent = seq(&[&issuer, &[2, 1, 1]]);
+            others.push(client.send(&client.message(&Draft::new(kind, "1", absent))));
+            let impossible = seq(&[&issuer, &[2, 1, 0]]);
+            others.push(client.send(&client.message(&Draft::new(kind, "1", impossible))));
+        }
+        for answer in others {
+            assert_eq!(
+                (&answer.fail_info, &answer.text),
+                (&expected.fail_info, &expected.text),
+                "{kind}"
+            );
+        }
+    }
+    assert!(instance.log().contains("the padding is wrong"), "the log says it: {}", instance.log());
+}
+
+#[test]
+fn an_envelope_that_another_signs_anew_is_refused() {
+    let instance = site();
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    let other = instance.peer("gw2", &["fqdn:gw2.example.net"]);
+    let client = Client::rsa(&instance, "gw1");
+    let csr = |client: &Client<'_>, challenge: &str| {
+        client.csr("gw1.example.net", "DNS:gw1.example.net", challenge)
+    };
+    let message = client.message(&Draft::new(REQUEST, "A1", csr(&client, &challenge(&peer))));
+    let enveloped = fs::read(instance.file("enveloped")).unwrap();
+    // By a certificate that the thief made.
+    let thief = Client::rsa(&instance, "thief");
+    let stolen = thief.signed(&Draft::new(REQUEST, "A1", Vec::new()), &enveloped);
+    refused(&thief.send(&stolen), "1", "not signed with the key");
+    // By a revoked certificate of another account.
+    let thief = Client::rsa(&instance, "gw2");
+    let own = thief.csr("gw2.example.net", "DNS:gw2.example.net", &challenge(&other));
+    thief.enrol("B1", own);
+    let serial = instance.certificates("gw2")[0]["serial"].as_str().unwrap().to_owned();
+    instance.ok(&["cert", "revoke", &serial]);
+    let stolen = thief.signed(&Draft::new(REQUEST, "A1", Vec::new()), &enveloped);
+    refused(&thief.send(&stolen), "1", "not signed with the key");
+    assert!(instance.certificates("gw1").is_empty());
+    let certificates = client.certificates(&client.send(&message));
+    // A revoked certificate of the same account may sign a request for a new key with the secret.
+    fs::write(instance.file("issued.der"), &certificates[0]).unwrap();
+    client.openssl("x509 -inform DER -in issued.der -out NAME.crt");
+    let serial = instance.certificates("gw1")[0]["serial"].as_str().unwrap().to_owned();
+    instance.ok(&["cert", "revoke", &serial]);
+    let next = csr(&Client::rsa(&instance, "next"), &challenge(&peer));
+    client.certificates(&client.send(&client.message(&Draft::new(REQUEST, "A2", next))));
+    assert_eq!(instance.certificates("gw1").len(), 2);
+}
+
+#[test]
+fn a_certificate_that_awaits_its_confirmation_renews_nothing() {
+    let instance = site();
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    let client = Client::rsa(&instance, "gw1");
+    let unconfirmed = ["-disable_confirm"];
+    common::openssl::enrol(&instance, &peer, "gw1.key", &unconfirmed).granted();
+    assert_eq!(instance.certificates("gw1")[0]["status"], "unconfirmed");
+    for kind in [RENEWAL, REQUEST] {
+        let csr = client.csr("gw1.example.net", "DNS:gw1.example.net", "");
+        let renewal = client.send(&client.message(&Draft::new(kind, "A1", csr)));
+        refused(&renewal, "1", "awaits its confirmation");
+    }
+    assert_eq!(instance.certificates("gw1").len(), 1);
+}
+
+#[test]
+fn a_new_secret_ends_the_polls_of_the_old_one() {
+    let instance = Instance::start_with_profile(&[ENABLED], APPROVAL);
+    fetch_certificates(&instance, "/scep");
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    let client = Client::rsa(&instance, "gw1");
+    let csr = client.csr("gw1.example.net", "DNS:gw1.example.net", &challenge(&peer));
+    let message = client.message(&Draft::new(REQUEST, "A1", csr));
+    assert_eq!(client.send(&message).status, "3", "pending");
+    let content = seq(&[&client.issuer_and_serial("ra-sig.crt").0, &seq(&[])]);
+    let poll = client.message(&Draft::new(POLL, "A1", content.clone()));
+    assert_eq!(client.send(&poll).status, "3", "pending");
+    // What the content of a poll decrypts to does not matter.
+    let draft = Draft::new(POLL, "A1", content);
+    assert_eq!(client.send(&tampered(&client, &draft)).status, "3", "pending");
+    instance.json(&["peer", "reset-secret", "gw1"]);
+    refused(&client.send(&poll), "2", "removed or replaced");
+    let list = instance.json(&["request", "list"]);
+    instance.ok(&["request", "approve", list[0]["id"].as_str().unwrap()]);
+    refused(&client.send(&poll), "2", "removed or replaced");
+    refused(&client.send(&message), "1", "wrong secret");
+    assert!(instance.certificates("gw1").is_empty());
+}
+
+#[test]
+fn one_account_does_not_take_every_place() {
+    let settings = ("scep", "rsa_workers = 4");
+    let instance = Instance::start_with(&[ENABLED, settings, ("cmp", "max_per_account = 1")]);
+    fetch_certificates(&instance, "/scep");
+    let peer = instance.peer_with("gw1", &["fqdn:gw1.example.net"], &["--uses", "1000"]);
+    let client = Client::rsa(&instance, "gw1");
+    let csr = client.csr("gw1.example.net", "DNS:gw1.example.net", &challenge(&peer));
+    client.message(&Draft::new(REQUEST, "0", csr));
+    let enveloped = fs::read(instance.file("enveloped")).unwrap();
+    let (mut granted, mut busy) = (0, 0);
+    for batch in 0.. {
+        assert!(batch < 50, "nobody was told to wait");
+        let messages: Vec<Vec<u8>> = (0..12)
+            .map(|n| {
+                let id = format!("{batch}-{n}");
+                client.signed(&Draft::new(REQUEST, &id, Vec::new()), &enveloped)
+            })
+            .collect();
+        let path = "/scep?operation=PKIOperation";
+        std::thread::scope(|scope| {
+            let sent = messages
+                .iter()
+                .map(|message| scope.spawn(|| instance.http("POST", path, "", message).unwrap()));
+            for answer in sent.collect::<Vec<_>>() {
+                match answer.join().unwrap().status {
+                    200 => granted += 1,
+                    503 => busy += 1,
+                    other => panic!("HTTP {other}"),
+                }
+            }
+        });
+        if busy > 0 {
+            break;
+        }
+    }
+    assert_eq!(instance.certificates("gw1").len(), granted, "busy issues nothing");
+}
+
+#[test]
+fn octets_that_are_no_message_make_no_delegate() {
+    let mut instance = Instance::start_with(&[ENABLED]);
+    instance.stop();
+    instance.ok(&["ca", "add", "other", "--subject", "CN=Other issuing CA"]);
+    instance.serve();
+    let answer = instance.http("POST", "/scep/other?operation=PKIOperation", "", b"hello").unwrap();
+    assert_eq!(answer.status, 400);
+    let key = instance.data().join("keys/other.scep-enc.key");
+    assert!(!key.exists(), "a stranger had keys made");
+    fetch_certificates(&instance, "/scep/other");
+    assert!(key.exists(), "the file has this name");
+}
+
 #[test]
 fn requests_wait_in_their_transaction() {
     let instance = Instance::start_with_profile(&[ENABLED], APPROVAL);
@@ -362,7 +528,7 @@ fn certificates_and_crls_are_looked_up() {
     refused(
         &client.send(&client.message(&Draft::new(GET_CERT, "0", absent))),
         "4",
-        "no certificate",
+        "nothing that can be sent",
     );
     let crl = client.send(&client.message(&Draft::new(GET_CRL, "0", named)));
     let signed = client.opened(&crl);
@@ -371,7 +537,7 @@ fn certificates_and_crls_are_looked_up() {
     let text = openssl(&instance, "crl -inform DER -in crl.der -noout -issuer -CAfile above.crt");
     assert!(text.contains("issuing CA"), "{text}");
     let foreign = seq(&[&Client::rsa(&instance, "gw2").issuer_and_serial("gw2.crt").0, &[2, 1, 1]]);
-    refused(&client.send(&client.message(&Draft::new(GET_CRL, "0", foreign))), "4", "no CA");
+    refused(&client.send(&client.message(&Draft::new(GET_CRL, "0", foreign))), "4", "nothing that");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use countersign_ca::{Error, sets};
+use zeroize::Zeroizing;
 
 /// Bounds on one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +43,8 @@ const CONSTRUCTED: u8 = 0x20;
 const STRINGS: [u8; 13] =
     [BIT_STRING, OCTET_STRING, 0x0c, 0x12, 0x13, 0x14, 0x15, 0x16, 0x19, 0x1a, 0x1b, 0x1c, 0x1e];
 
-/// The message with definite lengths and primitive strings. It is borrowed if it was so already.
+/// The message with definite lengths and primitive strings. It is borrowed if it was so already. Nothing of the message stays in memory but
+/// in what is returned: the message may be the decrypted content of another, and have a secret in it.
 ///
 /// An element in which nothing has to change keeps its octets, also where they are no DER: the order of a SET, and lengths of more octets
 /// than necessary. The message must be one element, with nothing behind it. The size of sets is bounded by [`sets::are_small`].
@@ -65,11 +67,12 @@ pub fn definite(message: &[u8], bounds: Bounds) -> Result<Cow<'_, [u8]>, Error> 
             message.len().saturating_sub(after)
         )));
     }
-    let definite = changed.map_or(Cow::Borrowed(message), Cow::Owned);
-    match sets::are_small(&definite) {
-        true => Ok(definite),
-        false => Err(Error::malformed("a set has more elements than any name or attribute")),
+    if !sets::are_small(changed.as_ref().map_or(message, |changed| changed)) {
+        return Err(Error::malformed("a set has more elements than any name or attribute"));
     }
+    // The octets are not copied, and their caller wipes them if they are secret.
+    Ok(changed
+        .map_or(Cow::Borrowed(message), |mut octets| Cow::Owned(std::mem::take(&mut *octets))))
 }
 
 /// A walk over the elements of a message.
@@ -85,7 +88,7 @@ struct Walked {
     /// The position behind it.
     after: usize,
     /// Its new octets; `None` if it stays as it was sent.
-    changed: Option<Vec<u8>>,
+    changed: Option<Zeroizing<Vec<u8>>>,
 }
 
 /// The tag and length of an element.
@@ -125,7 +128,7 @@ impl Walk<'_> {
         let primitive = tag & !CONSTRUCTED;
         let mut children = Children {
             string: STRINGS.contains(&primitive).then_some(primitive),
-            changed: (length.is_none() || STRINGS.contains(&primitive)).then(Vec::new),
+            changed: (length.is_none() || STRINGS.contains(&primitive)).then(Zeroizing::default),
             unused: 0,
         };
         let mut next = content;
@@ -184,7 +187,7 @@ struct Children {
     /// The primitive tag if the element is a constructed string: its segments are joined.
     string: Option<u8>,
     /// The new content; `None` as long as it is that of the message.
-    changed: Option<Vec<u8>>,
+    changed: Option<Zeroizing<Vec<u8>>>,
     /// The unused bits of the last segment of a BIT STRING.
     unused: u8,
 }
@@ -192,14 +195,19 @@ struct Children {
 impl Children {
     /// Appends a child. `before` is the content before it as it was sent, `kept` the child as it was sent. `None` if it is no segment of
     /// this string.
-    fn append(&mut self, before: &[u8], kept: &[u8], changed: Option<Vec<u8>>) -> Option<()> {
-        let child = changed.as_deref().unwrap_or(kept);
+    fn append(
+        &mut self,
+        before: &[u8],
+        kept: &[u8],
+        changed: Option<Zeroizing<Vec<u8>>>,
+    ) -> Option<()> {
+        let child = changed.as_ref().map_or(kept, |changed| changed);
         let Some(string) = self.string else {
             if changed.is_some() && self.changed.is_none() {
-                self.changed = Some(before.to_vec());
+                self.changed = Some(Zeroizing::new(before.to_vec()));
             }
             if let Some(content) = &mut self.changed {
-                content.extend_from_slice(child);
+                extend(content, child);
             }
             return Some(());
         };
@@ -214,19 +222,31 @@ impl Children {
             }
             (self.unused, octets) = (*unused, rest);
         }
-        self.changed.as_mut()?.extend_from_slice(octets);
+        extend(self.changed.as_mut()?, octets);
         Some(())
     }
 
     /// The element with this tag and the new content; `None` if it stays as it was sent.
-    fn encoded(self, tag: u8) -> Option<Vec<u8>> {
+    fn encoded(self, tag: u8) -> Option<Zeroizing<Vec<u8>>> {
         let content = self.changed?;
-        Some(match self.string {
+        Some(Zeroizing::new(match self.string {
             Some(BIT_STRING) => encode(BIT_STRING, &[&[self.unused], &content]),
             Some(string) => encode(string, &[&content]),
             None => encode(tag, &[&content]),
-        })
+        }))
     }
+}
+
+/// Appends octets. If there is no room, the old buffer is wiped, which a growing `Vec` does not do.
+fn extend(buffer: &mut Zeroizing<Vec<u8>>, octets: &[u8]) {
+    let needed = buffer.len().saturating_add(octets.len());
+    if needed > buffer.capacity() {
+        let room = needed.max(buffer.capacity().saturating_mul(2));
+        let mut larger = Zeroizing::new(Vec::with_capacity(room));
+        larger.extend_from_slice(buffer);
+        *buffer = larger;
+    }
+    buffer.extend_from_slice(octets);
 }
 
 fn cut_off(at: usize) -> Error {

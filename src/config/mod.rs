@@ -121,7 +121,7 @@ impl Config {
         let ocsp = ocsp::check(&file.ocsp)?;
         let ldap = ldap::check(&file.ldap, layout)?;
         let cmp = cmp::check(&file.cmp)?;
-        let scep = scep::check(&file.scep, cmp.service.approval_wait)?;
+        let scep = scep::check(&file.scep, &cmp)?;
         let est = est::check(&file.est, file.http.public_url.as_deref(), &cmp)?;
         gateways::check(&file.gateways)?;
         Ok(Self {

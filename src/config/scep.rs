@@ -1,10 +1,9 @@
 //! The section `[scep]`: the SCEP service.
 
-use std::time::Duration;
-
 use countersign_enroll::scep::{Answer, Legacy, ScepConfig as ServiceConfig};
 use serde::{Deserialize, Serialize};
 
+use super::cmp::CmpConfig;
 use super::values::within;
 use crate::exit::Failure;
 
@@ -49,11 +48,12 @@ pub struct ScepConfig {
     pub max_concurrent: usize,
 }
 
-/// Checks every value. `approval_wait` is how long a request may wait for an administrator, over every protocol.
+/// Checks every value. How long a request may wait for an administrator, and how many messages of one account are worked on at once, is
+/// what `[cmp]` says.
 ///
 /// # Errors
 /// A value is out of bounds.
-pub fn check(file: &ScepFile, approval_wait: Duration) -> Result<ScepConfig, Failure> {
+pub fn check(file: &ScepFile, cmp: &CmpConfig) -> Result<ScepConfig, Failure> {
     within("scep.max_bytes", file.max_bytes, 8192, 1 << 20)?;
     within("scep.max_concurrent", file.max_concurrent, 1, 10_000)?;
     within("scep.rsa_workers", file.rsa_workers, 0, 1024)?;
@@ -64,7 +64,8 @@ pub fn check(file: &ScepFile, approval_wait: Duration) -> Result<ScepConfig, Fai
         bounds,
         legacy: if file.legacy_algorithms { Legacy::Accepted } else { Legacy::Refused },
         answer: if file.send_chain { Answer::Chain } else { Answer::Leaf },
-        approval_wait,
+        approval_wait: cmp.service.approval_wait,
+        max_per_account: cmp.service.max_per_account,
         rsa_workers: match file.rsa_workers {
             0 => defaults.rsa_workers,
             workers => workers,

@@ -40,7 +40,7 @@ struct Opened {
 /// Opens a message as the service does, with the key of its recipient.
 fn open(octets: &[u8], legacy: Legacy) -> Result<Opened, Stop> {
     let bounds = ScepConfig::default().bounds;
-    let message = PkiMessage::read(octets, bounds)?;
+    let message = PkiMessage::read(octets, bounds).expect("a pkiMessage");
     let kind = message.kind()?;
     message.verify(legacy)?;
     let envelope = Envelope::read(&message.content, bounds)?;

@@ -39,6 +39,9 @@ impl IssuerAndSerial {
     pub fn read(mut parts: Elements<'_>) -> Result<Self, Error> {
         let issuer = parts.expect(SEQUENCE, "an issuer")?;
         let serial = parts.expect(INTEGER, "a serial number")?;
+        if !parts.is_finished() {
+            return Err(Error::malformed("elements stand behind an issuer and a serial number"));
+        }
         Ok(Self { issuer: issuer.whole.to_vec(), serial: serial.whole.to_vec() })
     }
 

@@ -37,6 +37,8 @@ pub struct ScepConfig {
     pub answer_kept: Duration,
     /// The largest CRL that GetCRL sends, in octets.
     pub max_crl: usize,
+    /// The most messages of one account that are worked on at once.
+    pub max_per_account: usize,
     /// How many threads decrypt and sign; one at least.
     pub rsa_workers: usize,
 }
@@ -50,6 +52,7 @@ impl Default for ScepConfig {
             approval_wait: Duration::from_secs(7 * 86_400),
             answer_kept: Duration::from_secs(86_400),
             max_crl: 1 << 20,
+            max_per_account: 64,
             rsa_workers: std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2),
         }
     }

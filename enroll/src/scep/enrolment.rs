@@ -8,24 +8,31 @@ use std::time::Duration;
 
 use countersign_ca::authority::{Attempt, Authorized, Candidate, TransactionDraft};
 use countersign_ca::record::approval::{Verdict, WaitingRequest};
-use countersign_ca::record::{CertificateRecord, Label, Reason};
+use countersign_ca::record::{CertificateRecord, Label, Reason, Serial};
 use countersign_ca::{Credential, Denial, Error, Requester};
+use der::Decode;
 use ring::digest;
 use subtle::ConstantTimeEq;
+use x509_cert::name::Name;
 use zeroize::Zeroizing;
 
+use super::certificate::Signer;
 use super::decision::Decision;
 use super::message::MessageType;
 use super::oid;
 use super::refusal::{Refusal, Stop};
 use super::service::{Opened, ScepService};
-use crate::ber::{self, Elements, SEQUENCE};
+use crate::ber::{self, Elements};
 use crate::request::extensions::AltNames;
 use crate::request::pkcs10::{CertificationRequest, certification_request_in, directory_string};
 use crate::request::template::RequestTemplate;
+use crate::transport::account_slots::AccountSlot;
 
-/// What the context of a transaction begins with; the digest of the request follows.
+/// What the context of a transaction begins with; the digest of the request and the hash of the credential follow.
 const CONTEXT: &[u8; 5] = b"SCEP\x01";
+
+/// Why a message is to be sent again later.
+const TOO_MANY: &str = "too many requests of the account are worked on; try again";
 
 /// The length of SHA-256, in octets.
 const DIGEST: usize = 32;
@@ -66,11 +73,12 @@ impl ScepService {
         let request = certification_request_in(&der, AltNames::Repaired).map_err(unreadable)?;
         // 2. The sender is authenticated.
         let requester = self.requester(opened, &request)?;
+        let _slot = self.account_slot(&requester)?;
         tracing::debug!(account = %requester.account().name, "authenticated");
         let digest = sha256(&[&der]);
         let authentic = Authentic { opened, requester, digest };
         // 3. The same request was answered before, or it is decided now.
-        let first = self.transaction_of(opened);
+        let first = self.transaction_of(opened)?;
         let again = sha256(&[&first, &digest]);
         let id = match self.earlier(&authentic, &first)? {
             Earlier::Same(decision) => return Ok(decision),
@@ -163,36 +171,35 @@ impl ScepService {
         };
         draft.expires = waiting.pending.transaction.expires;
         authority.join(&waiting, draft)?;
-        self.decided_by_administrator(authentic.opened, id, &waiting, || {
-            Ok(authentic.requester.clone())
-        })
+        self.decided_by_administrator(authentic.opened, id, &waiting, &authentic.requester)
     }
 
-    /// CertPoll: whether the request of this transaction was decided.
+    /// CertPoll: whether the request of this transaction was decided. The names in its content say no more than the transactionID, and
+    /// the content is not decrypted.
     ///
     /// # Errors
     /// Refusals.
     pub(super) fn poll(&self, opened: &Opened) -> Result<Decision, Stop> {
-        let unreadable = |e: Error| Refusal::unreadable_content(e.to_string());
-        let octets = opened.content.as_ref();
-        let octets = octets.ok_or_else(|| Refusal::unreadable_content("the padding is wrong"))?;
-        let der = ber::definite(octets, self.config().bounds).map_err(unreadable)?;
-        // The issuer and the subject say no more than the transactionID.
-        let mut names = Elements::of(&der)
-            .expect(SEQUENCE, "an IssuerAndSubject")
-            .map_err(unreadable)?
-            .elements();
-        names.expect(SEQUENCE, "an issuer").map_err(unreadable)?;
-        names.expect(SEQUENCE, "a subject").map_err(unreadable)?;
-        let id = self.transaction_of(opened);
+        let id = self.transaction_of(opened)?;
         let authority = self.authority();
         if let Some(waiting) = authority.waiting(&id)? {
-            return self.decided_by_administrator(opened, &id, &waiting, || {
-                match self.by_certificate(opened) {
-                    Ok(requester) => Ok(requester),
-                    Err(_) => authority.requester_of(&waiting),
-                }
-            });
+            let requester = match self.holder(opened)? {
+                Some(requester) => requester,
+                None => authority.requester_of(&waiting)?,
+            };
+            let _slot = self.account_slot(&requester)?;
+            // A new secret ends what the old one began.
+            let context = authority.transaction(&id)?.map(|transaction| transaction.context);
+            let context = context.as_deref().and_then(Context::read);
+            let made_with = context.and_then(|context| context.credential);
+            if made_with.is_none() || made_with != credential_hash(&requester) {
+                return Err(Error::not_authorized(
+                    "the secret with which the request was made was removed or replaced; make a new key, and enrol with the present \
+                     secret",
+                )
+                .into());
+            }
+            return self.decided_by_administrator(opened, &id, &waiting, &requester);
         }
         match authority.issued_in(&id)? {
             Some(record) => self.issued_before(record),
@@ -209,7 +216,7 @@ impl ScepService {
         opened: &Opened,
         id: &[u8; DIGEST],
         waiting: &WaitingRequest,
-        requester: impl FnOnce() -> Result<Requester, Error>,
+        requester: &Requester,
     ) -> Result<Decision, Stop> {
         let authority = self.authority();
         match &waiting.decision {
@@ -224,7 +231,7 @@ impl ScepService {
                     registrar: None,
                     client: opened.route.client,
                 };
-                let issued = authority.issue_approved(&requester()?, waiting, draft)?;
+                let issued = authority.issue_approved(requester, waiting, draft)?;
                 Ok(Decision::Issued { certificate: issued.certificate, chain: issued.chain })
             }
             Some((_, decision)) => {
@@ -241,14 +248,12 @@ impl ScepService {
         let account = authentic.requester.account();
         let Some(transaction) = authority.transaction(id)? else { return Ok(Earlier::Nothing) };
         let waiting = authority.waiting(id)?;
-        let digest = transaction.context.strip_prefix(CONTEXT);
-        let is_same = digest == Some(&authentic.digest) && transaction.account == account.name;
+        let digest = Context::read(&transaction.context).map(|context| context.digest);
+        let is_same = digest == Some(authentic.digest) && transaction.account == account.name;
         match (waiting, is_same) {
             (Some(waiting), true) => {
-                let requester = || Ok(authentic.requester.clone());
-                let decided =
-                    self.decided_by_administrator(authentic.opened, id, &waiting, requester);
-                decided.map(Earlier::Same)
+                let Authentic { opened, requester, .. } = authentic;
+                self.decided_by_administrator(opened, id, &waiting, requester).map(Earlier::Same)
             }
             (Some(waiting), false) => Ok(match waiting.verdict() {
                 None | Some(Verdict::Approved) => Earlier::OtherWaits,
@@ -293,14 +298,14 @@ impl ScepService {
     ) -> Result<Requester, Stop> {
         let by_certificate = match self.by_certificate(opened) {
             Ok(requester) => return Ok(requester),
-            Err(error @ (Error::Internal(_) | Error::Unavailable(_))) => return Err(error.into()),
+            Err(error) if is_fault(&error) => return Err(error.into()),
             Err(error) => error,
         };
         let challenge = request.challenge_password.as_ref().map(|challenge| challenge.as_str());
         let challenge = challenge.filter(|challenge| !challenge.is_empty());
         match (opened.kind, challenge) {
             (MessageType::PkcsReq, Some(challenge)) => {
-                self.by_secret(opened, &request.template, challenge).map_err(Stop::from)
+                self.by_challenge(opened, &request.template, challenge)
             }
             // Only a certificate of ours makes the signature say more than that the request has no secret.
             (MessageType::PkcsReq, None) if is_stranger(&by_certificate) => {
@@ -315,7 +320,71 @@ impl ScepService {
 
     /// Authenticates the sender by the certificate that signs the message, whose signature was verified already.
     fn by_certificate(&self, opened: &Opened) -> Result<Requester, Error> {
-        self.authority().authenticate_certificate(&opened.signer.certificate, &mut |_| Ok(()))
+        let signer = &opened.signer.certificate;
+        let requester = self.authority().authenticate_certificate(signer, &mut |_| Ok(()))?;
+        // RFC 9810 §5.3.18: a certificate is not in use before it is confirmed.
+        match requester.credential() {
+            Credential::Certificate(record) if record.awaits_confirmation => {
+                Err(Error::unauthenticated(format!(
+                    "the signer's certificate {} awaits its confirmation by CMP; send its certConf first",
+                    record.serial
+                )))
+            }
+            _ => Ok(requester),
+        }
+    }
+
+    /// The sender, if a certificate of ours that is good now signs the message.
+    fn holder(&self, opened: &Opened) -> Result<Option<Requester>, Error> {
+        match self.by_certificate(opened) {
+            Ok(requester) => Ok(Some(requester)),
+            Err(error) if is_fault(&error) => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Authenticates the sender of a PKCSReq by its challengePassword. Whoever reads the message can take its envelope and sign it anew, so
+    /// the signer must be the holder of the requested key (RFC 8894 §2.3), or of a certificate of ours, which may have ended, for the same
+    /// account: clients sign with that when they enrol again with another key.
+    fn by_challenge(
+        &self,
+        opened: &Opened,
+        template: &RequestTemplate,
+        challenge: &str,
+    ) -> Result<Requester, Stop> {
+        let other_key = || {
+            Refusal::bad_message_check(
+                "the message is not signed with the key of its PKCS #10 request (RFC 8894 §2.3), and no certificate of the same \
+                 account signs it; sign it with the requested key",
+            )
+        };
+        if opened.signer.key == *template.key.key() {
+            return Ok(self.by_secret(opened, template, challenge)?);
+        }
+        let replaced = self.issued(&opened.signer)?.ok_or_else(other_key)?;
+        let requester = self.by_secret(opened, template, challenge)?;
+        match self.is_of(&replaced, &requester)? {
+            true => Ok(requester),
+            false => Err(other_key().into()),
+        }
+    }
+
+    /// The record of a signer's certificate that was issued here in exactly these octets, be it good now or not.
+    fn issued(&self, signer: &Signer) -> Result<Option<CertificateRecord>, Error> {
+        let authority = self.authority();
+        let Ok(issuer) = Name::from_der(&signer.name.issuer) else { return Ok(None) };
+        let Some(serial) = Serial::from_integer(signer.name.serial_content()) else {
+            return Ok(None);
+        };
+        let Some(ca) = authority.ca_of(&issuer, &serial)? else { return Ok(None) };
+        let record = authority.store().certificate(&ca, &serial)?;
+        Ok(record.filter(|record| record.certificate == signer.certificate))
+    }
+
+    /// Takes a slot of the requester's account, so that one account does not take them all.
+    fn account_slot(&self, requester: &Requester) -> Result<AccountSlot, Error> {
+        let slot = self.account_slots().try_acquire(&requester.account().name);
+        slot.ok_or_else(|| Error::denied(Denial::TooMany, TOO_MANY))
     }
 
     /// Authenticates the sender by its challengePassword: `REFERENCE:SECRET`, or the secret alone if the names in the request belong to one
@@ -327,18 +396,20 @@ impl ScepService {
         challenge: &str,
     ) -> Result<Requester, Error> {
         let authority = self.authority();
+        let found;
+        // Nothing of the challenge is copied: without a reference, both parts may be the secret's.
         let (reference, secret) = match challenge.rsplit_once(':') {
-            Some((reference, secret)) => (reference.to_owned(), secret),
+            Some(parts) => parts,
             None => {
                 let names = (template.subject.as_ref(), &template.alt_names);
-                let found = authority.reference_for(names.0, names.1)?;
+                found = authority.reference_for(names.0, names.1)?;
                 if found.is_none() {
                     tracing::info!(
                         "no single account has the names of the request; with `REFERENCE:SECRET` for its challengePassword, the \
                          names do not matter"
                     );
                 }
-                (found.unwrap_or_default(), challenge)
+                (found.as_deref().unwrap_or_default(), challenge)
             }
         };
         let attempt = Attempt {
@@ -358,13 +429,16 @@ impl ScepService {
 
     /// The identifier of the transaction of a message, by its transactionID and its signer: a certificate of ours by itself, any other by
     /// its key, because clients make such certificates anew.
-    fn transaction_of(&self, opened: &Opened) -> [u8; DIGEST] {
-        let signer = match self.by_certificate(opened) {
-            Ok(_) => &opened.signer.certificate,
-            Err(_) => opened.signer.key.der(),
+    ///
+    /// # Errors
+    /// The faults of the authority: with them, the signer is not known to be a stranger.
+    fn transaction_of(&self, opened: &Opened) -> Result<[u8; DIGEST], Error> {
+        let signer = match self.holder(opened)? {
+            Some(_) => &opened.signer.certificate,
+            None => opened.signer.key.der(),
         };
         let id = sha256(&[&opened.transaction.id]);
-        sha256(&[CONTEXT, &id, signer])
+        Ok(sha256(&[CONTEXT, &id, signer]))
     }
 
     /// The draft of a transaction that is remembered for this long.
@@ -377,12 +451,55 @@ impl ScepService {
         TransactionDraft {
             id: id.to_vec(),
             expires: self.authority().now().plus(kept),
-            context: [CONTEXT.as_slice(), &authentic.digest].concat(),
+            context: Context {
+                digest: authentic.digest,
+                credential: credential_hash(&authentic.requester),
+            }
+            .encoded(),
             confirm_until: None,
             registrar: None,
             client: authentic.opened.route.client,
         }
     }
+}
+
+/// The context of a transaction.
+struct Context {
+    /// The digest of the CertificationRequest.
+    digest: [u8; DIGEST],
+    /// The hash of what authenticated its sender.
+    credential: Option<[u8; DIGEST]>,
+}
+
+impl Context {
+    /// Reads a context; `None` if it is not of SCEP.
+    fn read(octets: &[u8]) -> Option<Self> {
+        let (digest, credential) = octets.strip_prefix(CONTEXT)?.split_first_chunk()?;
+        Some(Self { digest: *digest, credential: credential.try_into().ok() })
+    }
+
+    fn encoded(&self) -> Vec<u8> {
+        let credential = self.credential.as_ref().map_or(&[][..], |hash| hash);
+        [CONTEXT.as_slice(), &self.digest, credential].concat()
+    }
+}
+
+/// The hash of what authenticates a requester, by which a new secret is another one; `None` for an account without a secret.
+fn credential_hash(requester: &Requester) -> Option<[u8; DIGEST]> {
+    match requester.credential() {
+        Credential::Secret => {
+            requester.account().secret.as_ref().map(|secret| sha256(&[&secret.sealed]))
+        }
+        Credential::Certificate(record) | Credential::Registrar(record) => {
+            Some(sha256(&[&record.certificate]))
+        }
+        Credential::Vendor(vendor) => Some(sha256(&[&vendor.certificate])),
+    }
+}
+
+/// Whether this error is a fault of the service, which says nothing about a certificate.
+const fn is_fault(error: &Error) -> bool {
+    matches!(error, Error::Internal(_) | Error::Unavailable(_))
 }
 
 /// Whether this error says that a certificate is not one of ours, or none that can be read.

@@ -40,8 +40,8 @@ pub type Observer = Arc<dyn Fn(Outcome) + Send + Sync>;
 pub struct Endpoint {
     service: Arc<ScepService>,
     slots: Slots,
-    /// Ranks the messages of different senders, so that one with many does not keep the others out.
-    ranks: Arc<FairSemaphore>,
+    /// The turns of senders at the workers, so that one with many messages does not keep the others out.
+    turns: Arc<FairSemaphore>,
     workers: Workers,
     body_bounds: BodyBounds,
     observer: Observer,
@@ -60,8 +60,8 @@ impl Endpoint {
         let config = service.config();
         let body_bounds = BodyBounds::new(config.bounds.bytes);
         let workers = Workers::new(config.rsa_workers);
-        let ranks = Arc::new(FairSemaphore::new(config.rsa_workers));
-        Self { service, slots: Slots::new(concurrent), ranks, workers, body_bounds, observer }
+        let turns = Arc::new(FairSemaphore::new(config.rsa_workers));
+        Self { service, slots: Slots::new(concurrent), turns, workers, body_bounds, observer }
     }
 
     /// Adds the paths to an application. This is called once for each event loop.
@@ -128,9 +128,9 @@ impl Endpoint {
 
     /// PKIOperation: verifies and decrypts a message on one of the few threads for that, and acts on it on a thread that may wait.
     async fn operate(&self, route: Route, message: Body, slot: Slot) -> HttpResponse {
-        let rank = self.ranks.rank(route.sender(), 1);
+        let sender = route.sender();
         let service = Arc::clone(&self.service);
-        let opening = self.workers.run(rank, move || {
+        let opening = self.workers.run_in_turn(&self.turns, sender, 1, move || {
             let opened = service.open(&route, &message.octets);
             (opened, slot)
         });

@@ -12,7 +12,7 @@ use spki::AlgorithmIdentifierOwned;
 use super::certificate::{IssuerAndSerial, Signer};
 use super::config::Legacy;
 use super::oid;
-use super::refusal::{Refusal, Stop};
+use super::refusal::{Refusal, Stop, Unreadable};
 use crate::ber::{
     self, BIT_STRING, Bounds, CONTEXT_0, CONTEXT_1, Element, Elements, INTEGER, OBJECT_IDENTIFIER,
     OCTET_STRING, PRIMITIVE_0, SEQUENCE, SET,
@@ -98,9 +98,9 @@ impl PkiMessage {
     /// ```
     ///
     /// # Errors
-    /// [`Stop::Unreadable`] if it is no pkiMessage with a transactionID, so that there can be no CertRep.
-    pub fn read(octets: &[u8], bounds: Bounds) -> Result<Self, Stop> {
-        Self::parse(octets, bounds).map_err(|e| Stop::Unreadable(format!("no pkiMessage: {e}")))
+    /// [`Unreadable`] if it is no pkiMessage with a transactionID, so that there can be no CertRep.
+    pub fn read(octets: &[u8], bounds: Bounds) -> Result<Self, Unreadable> {
+        Self::parse(octets, bounds).map_err(|e| Unreadable(format!("no pkiMessage: {e}")))
     }
 
     fn parse(octets: &[u8], bounds: Bounds) -> Result<Self, Error> {

@@ -63,19 +63,31 @@ impl Refusal {
         Self::new(FailInfo::BadRequest, text)
     }
 
+    /// badCertId for a certificate or CRL that was looked up and cannot be given. It is the same for every reason, as with
+    /// [`Self::unreadable_content`]: also if the content of the message cannot be decrypted or read.
+    pub fn not_found(why: impl AsRef<str>) -> Self {
+        let refusal = Self::bad_cert_id(
+            "nothing that can be sent has the issuer and serial number in the message, or they cannot be read; have the client \
+             fetch the certificates again (GetCACert), or fetch the CRL over HTTP; the server's log has the reason",
+        );
+        Self { detail: legible(why.as_ref()), ..refusal }
+    }
+
     /// badCertId.
     pub fn bad_cert_id(text: impl AsRef<str>) -> Self {
         Self::new(FailInfo::BadCertId, text)
     }
 }
 
+/// Why octets are no pkiMessage as far as a CertRep needs it (HTTP 400).
+#[derive(Debug)]
+pub struct Unreadable(pub String);
+
 /// Why a message is not granted.
 #[derive(Debug)]
 pub enum Stop {
     /// A CertRep with the status FAILURE says why.
     Refused(Refusal),
-    /// The message cannot be read as far as a CertRep needs it: HTTP 400. The text says why.
-    Unreadable(String),
     /// The service cannot do this now: HTTP 503. The reason was logged.
     Unavailable,
     /// The service failed: HTTP 500. The reason was logged.

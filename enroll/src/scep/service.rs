@@ -13,6 +13,7 @@ use super::certificate::Signer;
 use super::config::ScepConfig;
 use super::envelope::Cipher;
 use super::message::{MessageType, Transaction};
+use crate::transport::account_slots::AccountSlots;
 use crate::transport::share::Sender;
 
 /// The path of a message's HTTP request, and the address from which it came.
@@ -68,6 +69,7 @@ pub struct Answered {
 pub struct ScepService {
     authority: Arc<Authority>,
     config: ScepConfig,
+    account_slots: AccountSlots,
 }
 
 /// A message whose signature was verified, and whose content was decrypted as well as possible.
@@ -76,7 +78,7 @@ pub struct Opened {
     pub kind: MessageType,
     /// The certificate that signed the message.
     pub signer: Signer,
-    /// The content; `None` if its padding was wrong.
+    /// The content; `None` if its padding was wrong. That of a poll is not decrypted.
     pub content: Option<Zeroizing<Vec<u8>>>,
     /// The path and address of the message.
     pub route: Route,
@@ -93,12 +95,18 @@ pub struct Opened {
 impl ScepService {
     /// The service of this authority.
     pub fn new(authority: Arc<Authority>, config: ScepConfig) -> Self {
-        Self { authority, config }
+        let account_slots = AccountSlots::new(config.max_per_account);
+        Self { authority, config, account_slots }
     }
 
     /// The authority.
     pub const fn authority(&self) -> &Arc<Authority> {
         &self.authority
+    }
+
+    /// The slots of accounts.
+    pub(super) const fn account_slots(&self) -> &AccountSlots {
+        &self.account_slots
     }
 
     /// The settings.

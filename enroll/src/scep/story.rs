@@ -14,7 +14,7 @@ use super::config::Answer;
 use super::decision::Decision;
 use super::envelope::{AnswerEnvelope, Envelope};
 use super::message::{MessageType, PkiMessage, Transaction};
-use super::refusal::{Refusal, Stop};
+use super::refusal::{Refusal, Stop, Unreadable};
 use super::reply::{Status, cert_rep, signed_data};
 use super::service::{Answered, Opened, Outcome, Reply, Route, ScepService};
 use crate::certs_only::certs_only;
@@ -36,13 +36,10 @@ impl ScepService {
     pub fn open(&self, route: &Route, octets: &[u8]) -> Result<Opened, Box<Answered>> {
         let message = match PkiMessage::read(octets, self.config().bounds) {
             Ok(message) => message,
-            Err(stop) => {
+            Err(why) => {
                 let client = route.client.map(display);
                 let span = tracing::info_span!("scep", client);
-                let delegates = self.authority().scep_delegates(route.ca.as_ref());
-                return Err(Box::new(span.in_scope(|| {
-                    stopped(stop, "unreadable", None, delegates.as_ref(), self.authority())
-                })));
+                return Err(Box::new(span.in_scope(|| unreadable(&why))));
             }
         };
         let kind = message.kind();
@@ -58,8 +55,14 @@ impl ScepService {
             let signer = message.verify(self.config().legacy)?;
             let envelope = Envelope::read(&message.content, self.config().bounds)?;
             let (delegates, encrypted) = self.recipient(&envelope)?;
-            let key = delegates.decryption.content_key(encrypted, envelope.cipher.key_length());
-            let content = envelope.decrypt(&key);
+            let content = match kind {
+                // What a poll says is in its attributes. An answer that depended on the content could teach what it decrypts to.
+                MessageType::CertPoll => None,
+                _ => {
+                    let length = envelope.cipher.key_length();
+                    envelope.decrypt(&delegates.decryption.content_key(encrypted, length))
+                }
+            };
             Ok((kind, signer, envelope.cipher, delegates, content))
         });
         drop(entered);
@@ -75,9 +78,8 @@ impl ScepService {
                 span,
             }),
             Err(stop) => Err(Box::new(span.in_scope(|| {
-                let delegates = self.authority().scep_delegates(route.ca.as_ref());
-                let transaction = Some(&message.transaction);
-                stopped(stop, name, transaction, delegates.as_ref(), self.authority())
+                let delegates = || self.authority().scep_delegates(route.ca.as_ref());
+                stopped(stop, name, &message.transaction, delegates, self.authority())
             }))),
         }
     }
@@ -90,13 +92,10 @@ impl ScepService {
             Ok(octets) => {
                 Answered { reply: Reply::CertRep(octets), outcome: Outcome { kind, granted: true } }
             }
-            Err(stop) => stopped(
-                stop,
-                kind,
-                Some(&opened.transaction),
-                Ok(&opened.delegates),
-                self.authority(),
-            ),
+            Err(stop) => {
+                let delegates = || Ok(opened.delegates.clone());
+                stopped(stop, kind, &opened.transaction, delegates, self.authority())
+            }
         }
     }
 
@@ -179,21 +178,24 @@ fn nonce(authority: &Authority) -> Result<[u8; 16], Error> {
     Ok(nonce)
 }
 
-/// The answer to a message that is not granted.
+/// The answer to octets that are no pkiMessage. It needs no delegate, so that none is made for them.
+fn unreadable(why: &Unreadable) -> Answered {
+    let why = legible(&why.0);
+    tracing::info!(target: countersign_ca::REFUSED, "unreadable: {why}");
+    let outcome = Outcome { kind: "unreadable", granted: false };
+    Answered { reply: Reply::Unreadable(why), outcome }
+}
+
+/// The answer to a message that is not granted, signed by one of these delegates.
 fn stopped(
     stop: Stop,
     kind: &'static str,
-    transaction: Option<&Transaction>,
-    delegates: Result<&ScepDelegates, &Error>,
+    transaction: &Transaction,
+    delegates: impl FnOnce() -> Result<ScepDelegates, Error>,
     authority: &Authority,
 ) -> Answered {
-    let reply = match (stop, transaction) {
-        (Stop::Unreadable(why), _) => {
-            let why = legible(&why);
-            tracing::info!(target: countersign_ca::REFUSED, "unreadable: {why}");
-            Reply::Unreadable(why)
-        }
-        (Stop::Refused(refusal), transaction) => {
+    let reply = match stop {
+        Stop::Refused(refusal) => {
             let Refusal { failure, text, detail } = &refusal;
             match detail.is_empty() {
                 true => {
@@ -203,25 +205,28 @@ fn stopped(
                     tracing::info!(target: countersign_ca::REFUSED, ?failure, "refused: {text}: {detail}")
                 }
             }
-            let made = transaction.zip(delegates.ok()).map(|(transaction, delegates)| {
-                let status = Status::Failure(&refusal);
-                cert_rep(&delegates.signature, transaction, &status, nonce(authority)?)
-            });
-            match (made, delegates) {
-                (Some(Ok(octets)), _) => Reply::CertRep(octets),
-                (Some(Err(error)), _) => {
-                    tracing::error!("no answer could be made: {error}");
-                    Reply::Failed
+            match delegates() {
+                Ok(delegates) => {
+                    let status = Status::Failure(&refusal);
+                    let made = nonce(authority).and_then(|nonce| {
+                        cert_rep(&delegates.signature, transaction, &status, nonce)
+                    });
+                    made.map_or_else(
+                        |error| {
+                            tracing::error!("no answer could be made: {error}");
+                            Reply::Failed
+                        },
+                        Reply::CertRep,
+                    )
                 }
-                (None, Err(error)) => {
+                Err(error) => {
                     tracing::error!("no answer could be signed: {error}");
                     Reply::Unavailable
                 }
-                (None, Ok(_)) => Reply::Unreadable(refusal.text),
             }
         }
-        (Stop::Unavailable, _) => Reply::Unavailable,
-        (Stop::Failed, _) => Reply::Failed,
+        Stop::Unavailable => Reply::Unavailable,
+        Stop::Failed => Reply::Failed,
     };
     Answered { reply, outcome: Outcome { kind, granted: false } }
 }

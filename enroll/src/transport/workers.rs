@@ -9,7 +9,7 @@ use actix_web::rt::task::spawn_blocking;
 use tokio::sync::oneshot;
 
 use super::lock::locked;
-use super::share::Rank;
+use super::share::{FairSemaphore, Rank, Sender};
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -45,6 +45,24 @@ impl Workers {
         let (done, result) = oneshot::channel();
         self.queue(rank, Box::new(move || drop(done.send(job()))));
         result.await.ok()
+    }
+
+    /// Runs a job of this sender that costs this many units of work, when it is its turn by `turns`. A turn counts only if a permit is
+    /// taken for it: otherwise the queue never moves on, and remembers every sender. `turns` has as many permits as there are threads.
+    pub async fn run_in_turn<T: Send + 'static>(
+        &self,
+        turns: &Arc<FairSemaphore>,
+        sender: Sender,
+        cost: u64,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let rank = turns.rank(sender, cost);
+        let turns = Arc::clone(turns);
+        let work = move || {
+            let _permit = turns.acquire(rank);
+            job()
+        };
+        self.run(rank, work).await
     }
 
     /// Queues a job, and starts a thread if one more may run.
@@ -83,7 +101,6 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::transport::share::FairSemaphore;
 
     /// The rank of a job of this cost, of one sender.
     fn rank(permits: &FairSemaphore, cost: u64) -> Rank {
@@ -156,6 +173,20 @@ mod tests {
             job.await.unwrap().unwrap();
         }
         assert_eq!(*done.lock().unwrap(), [500, 600_000, 700_000, 600_001]);
+    }
+
+    #[actix_web::test]
+    async fn a_turn_that_was_taken_is_over_and_its_sender_forgotten() {
+        let (workers, turns) = (Workers::new(1), Arc::new(FairSemaphore::new(1)));
+        for n in 0..3000_u32 {
+            let sender = Some(std::net::IpAddr::from(n.to_be_bytes()).into());
+            assert_eq!(workers.run_in_turn(&turns, sender, 1, move || n).await, Some(n));
+        }
+        assert!(turns.remembered() <= 1024, "{}", turns.remembered());
+        // A job that panics gives its permit back.
+        let panics = workers.run_in_turn(&turns, None, 1, || panic!("on purpose"));
+        assert_eq!(panics.await, None::<()>);
+        assert_eq!(workers.run_in_turn(&turns, None, 1, || 7).await, Some(7));
     }
 
     #[actix_web::test]
