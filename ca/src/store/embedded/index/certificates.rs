@@ -115,7 +115,7 @@ impl Index {
     fn in_place(&self, number: u64, span: &Span) -> Result<Vec<Placed>> {
         span::all(span).or_else(|error| {
             self.leave_disk(error)?;
-            self.in_span(number, |_| Vec::new(), |span| span::all(span))
+            self.in_span(number, |_| Vec::new(), span::all)
         })
     }
 
