@@ -1,8 +1,8 @@
 //! Why a request is refused, in HTTP's terms, and the one mapping from the authority's errors to a status.
 
-use countersign_ca::name::escape_misleading;
 use countersign_ca::{Denial, Error};
 
+use crate::legible::legible;
 use crate::transport::pool::NeedsBlockingThread;
 
 /// The status of a refusal.
@@ -33,16 +33,10 @@ pub struct Refusal {
     pub text: String,
 }
 
-/// The longest text of a refusal, in characters.
-const MAX_TEXT: usize = 600;
-
 impl Refusal {
-    /// A refusal with its reason, in which characters that mislead a reader are escaped.
+    /// A refusal with its reason, in the form of [`legible`].
     pub fn new(failure: Failure, text: impl AsRef<str>) -> Self {
-        let text = text.as_ref();
-        let end = text.char_indices().nth(MAX_TEXT).map_or(text.len(), |(end, _)| end);
-        let text = escape_misleading(text.get(..end).unwrap_or_default()).into_owned();
-        Self { failure, text }
+        Self { failure, text: legible(text.as_ref()) }
     }
 }
 
