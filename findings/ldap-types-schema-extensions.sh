@@ -2,7 +2,7 @@
 # ldap-types 0.7.5 (crates.io), `attribute_type_parser` and `object_class_parser`: the schema that directories publish.
 #
 # Expected: RFC 4512 §4.1: a description ends with any number of extensions, `X-` and letters, each with one or several quoted strings. A reader
-# passes over those that it does not know; X-ORIGIN is a usual one, which 389 Directory Server writes into each description.
+# passes over those that it does not know; X-ORIGIN is a usual one, which 389 Directory Server writes into its descriptions.
 # Seen: extensions are known by name: X-ORDERED is read, X-ORIGIN refused (by "expected 'D'"), in object classes each of them.
 # So: the schema of such a directory is not read at all; cut the extensions off first.
 set -euo pipefail

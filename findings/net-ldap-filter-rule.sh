@@ -2,10 +2,10 @@
 # libnet-ldap-perl 1:0.6800+dfsg-1 (Debian), `Net::LDAP::Filter->new`: an extensible match whose attribute is an OID.
 #
 # Expected: RFC 4515 §3: what stands before the rule is an attribute description, a short name or a dotted OID (RFC 4512 §2.5); `:dn`, as a word
-# of a grammar, is independent of case, and §4 has `(:DN:2.4.6.8.10:=Dino)`. A filter that is wrong gives undef, as the module's manual says.
-# Seen: both end the program with "Can't use an undefined value as a HASH reference" in Filter.pm. The same OID in an equality match, or as a
-# rule, is read, and so is the flag in lower case; a filter that is wrong does give undef.
-# So: wrap `new` in an `eval`, and name the attribute of a rule by its short name.
+# of a grammar, is independent of case, and §4 has `(:DN:2.4.6.8.10:=Dino)`.
+# Seen: either ends in an exception, "Can't use an undefined value as a HASH reference" in Filter.pm. The same OID in an equality match, or as a rule,
+# is read, and so is the flag in lower case. For a filter without its last parenthesis `new` gives undef.
+# So: wrap `new` in an `eval`, and name the attribute before a rule by its short name.
 set -euo pipefail
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # p12-keystore 0.4.1 (crates.io), `KeyStore::from_pkcs12` and `writer`: a PKCS#12 file of certificates, and the names of certificates.
 #
-# Expected: RFC 7292 §4.2 and §4.2.3: a file may hold certificates without a key; a bag's friendlyName (RFC 2985 §5.5.1) is an attribute of that bag, and
-# OpenSSL gives key and certificate the same one. What was read is there when it is written again.
+# Expected: RFC 7292 §4.2: a file may hold certificates without a key; a bag's friendlyName (RFC 2985 §5.5.1) is an attribute of that bag, and OpenSSL
+# gives key and certificate the same one. What was read is there when it is written again.
 # Seen: a file of certificates alone is read as empty, without an error, by `Pkcs12ImportPolicy::Relaxed`, too; written again it is empty. The
 # certificate of a key is written with its subject as friendlyName, in place of the one it had; the key keeps its own.
-# So: trust anchors in such a file are not there; and NSS, which takes the nickname from the certificate (libreswan's `leftcert`), has another.
+# So: trust anchors in such a file are not there. NSS takes the nickname from the certificate, so that libreswan's `leftcert` names none.
 set -euo pipefail
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT

@@ -4,8 +4,8 @@
 # Expected: RFC 1035 §3.2.1: RDLENGTH counts the octets of RDATA; RFC 4025 §2 has precedence, gateway type, algorithm, gateway and key there. What
 # was read from a message is written with the same length, as with CERT (RFC 4398 §2).
 # Seen: the length is two more than the octets that follow, with each type of gateway. The last record ends outside of the message, which the
-# crate's own reader refuses; the record behind another is read from its third octet on.
-# So: a message with such a record is lost whole; other types of the same crate, `NULL` among them, carry the octets.
+# crate's own reader refuses.
+# So: a message with such a record is lost whole; put the length right in its octets.
 set -euo pipefail
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
