@@ -2,7 +2,7 @@
 # ruby-net-ldap 0.17.0-1 (Debian), `Net::LDAP::Filter.from_rfc4515`: search filters in text.
 #
 # Expected: RFC 4515 §3: a value may be empty, and holds any character but `*`, `(`, `)`, `\` and NUL, blanks at its ends too; `~=` is an operator;
-# what stands left may be an OID. `(seeAlso=)` is an example of §4; certificateExactMatch (RFC 4523 §3.1) takes `{ … rdnSequence:"…" }`.
+# what stands left may be an OID. `(seeAlso=)` is an example of §4; certificateExactMatch of RFC 4523 takes `{ … rdnSequence:"…" }`.
 # Seen: an empty value, `~=`, any value with `"`, `;`, `<`, `>`, `|` or `?`, and an OID before a matching rule are errors. Blanks at the ends are
 # cut off, in silence. The flag `:dn` goes out as the octet 31, the digit 1; RFC 4511 §5.1 writes true as ff.
 # So: a certificate cannot be looked for by issuer and serial number, an LDAP URL not by text; escape these characters, too (`\22`, `\3b`).
