@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use countersign_ca::authority::accounts::Accounts;
+use countersign_ca::authority::administrators::Administrators;
 use countersign_ca::founding::Foundation;
 use countersign_ca::journal::HeadVerifier;
 use countersign_ca::profile::Profiles;
@@ -115,6 +116,7 @@ pub struct Instance {
     /// The configuration file as it was read at the start.
     pub read: ConfigFile,
     accounts: Accounts,
+    administrators: Administrators,
     authority: OnceLock<Arc<Authority>>,
     bridge: OnceLock<Weak<Bridge>>,
 }
@@ -133,13 +135,17 @@ impl Instance {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
         let sealer = Foundation::sealer(&location.folder.keys())?;
-        let accounts = Accounts::new(Arc::clone(&store) as Arc<dyn Store>, sealer, clock, entropy);
+        let records = Arc::clone(&store) as Arc<dyn Store>;
+        let administrators =
+            Administrators::new(Arc::clone(&records), Arc::clone(&clock), Arc::clone(&entropy));
+        let accounts = Accounts::new(records, sealer, clock, entropy);
         Ok(Self {
             location: location.clone(),
             store,
             read: config.file.clone(),
             config,
             accounts,
+            administrators,
             authority: OnceLock::new(),
             bridge: OnceLock::new(),
         })
@@ -148,6 +154,11 @@ impl Instance {
     /// The accounts. They need no signing key.
     pub const fn accounts(&self) -> &Accounts {
         &self.accounts
+    }
+
+    /// The administrators. They need no signing key, either.
+    pub const fn administrators(&self) -> &Administrators {
+        &self.administrators
     }
 
     /// The profiles in force. In a server, these are the ones that it read last.

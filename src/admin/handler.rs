@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::answer::to_value;
 use super::request::Request;
-use super::{accounts, cas, certificates, crls, directories, recovery, requests, store, vendors};
+use super::{accounts, administrators, cas, certificates, crls, directories, recovery, requests, store, vendors};
 use crate::bridge::Effect;
 use crate::exit::Failure;
 use crate::instance::Instance;
@@ -80,5 +80,22 @@ pub fn handle(
         }
         Request::StoreStatus => to_value(store::status(instance)),
         Request::Backup { to } => to_value(store::backup(instance, actor, &to)?),
+        Request::AdminAdd { name, grants, ids, secret } => {
+            to_value(administrators::add(instance, actor, name, grants, ids, secret)?)
+        }
+        Request::AdminRoles => to_value(administrators::roles(instance)),
+        Request::AdminList => to_value(administrators::list(instance)?),
+        Request::AdminShow { name } => to_value(administrators::show(instance, &name)?),
+        Request::AdminGrant { name, grants, expected } => {
+            let expected = expected.as_deref();
+            to_value(administrators::grant(instance, actor, &name, grants, expected)?)
+        }
+        Request::AdminRemove { name } => to_value(administrators::remove(instance, actor, &name)?),
+        Request::AdminTokenAdd { name, token, seconds, roles } => {
+            to_value(administrators::add_token(instance, actor, &name, token, seconds, roles)?)
+        }
+        Request::AdminTokenRemove { name, token } => {
+            to_value(administrators::remove_token(instance, actor, &name, &token)?)
+        }
     }
 }

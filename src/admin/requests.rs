@@ -36,7 +36,7 @@ pub fn decide(
 }
 
 /// The request whose identifier begins with these digits. It must be the only one.
-fn find(instance: &Instance, id: &str) -> Result<WaitingRequest, Failure> {
+pub(super) fn find(instance: &Instance, id: &str) -> Result<WaitingRequest, Failure> {
     let prefix: RequestPrefix = id.parse()?;
     let mut found = instance.store.all_waiting(instance.now())?;
     found.retain(|waiting| prefix.matches(&waiting.id));

@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::record::Vendor;
 use crate::record::approval::{Decision, PendingRequest, RequestId};
 use crate::record::{
-    Account, AdminAction, CaRecord, CrlRecord, Duty, Issued, Label, Restoration, Revocation,
+    Account, AdminAction, Administrator, CaRecord, CrlRecord, Duty, Issued, Label, Restoration, Revocation,
     RevokedEntry, Serial, Transaction,
 };
 
@@ -80,6 +80,10 @@ pub enum Entry {
         /// The duty that the CA has from now on.
         duty: Duty,
     },
+    /// An administrator was recorded, or this record replaced the one of the same name.
+    AdministratorChanged(Administrator),
+    /// An administrator was removed.
+    AdministratorRemoved(Label),
     /// An administrator trusts a vendor: its certificates may sign first enrolments.
     VendorTrusted(Vendor),
     /// A vendor is no longer trusted.
@@ -144,6 +148,8 @@ impl Entry {
             Self::ClockAccepted { .. } => Kind::ClockAccepted,
             Self::Listed { .. } => Kind::Listed,
             Self::Assigned { .. } => Kind::Assigned,
+            Self::AdministratorChanged(_) => Kind::AdministratorChanged,
+            Self::AdministratorRemoved(_) => Kind::AdministratorRemoved,
         }
     }
 

@@ -5,11 +5,11 @@ use crate::clock::Timestamp;
 use crate::name::Identity;
 use crate::record::approval::{Decision, PendingRequest, RecordedRequest, RequestId, Verdict};
 use crate::record::{
-    Account, AccountSecret, AdminAction, CaRecord, CrlRecord, CrlScope, Duty, Incarnation, Issued,
+    Account, AccountSecret, AdminAction, Administrator, CaRecord, CrlRecord, CrlScope, Duty, Incarnation, Issued,
     Label, Links, Permission, Reason, Restoration, Revocation, RevokedEntry, Serial, Succession,
     Transaction,
 };
-use crate::record::{CertificateId, Device, Mapping, Vendor};
+use crate::record::{CertificateId, Device, Grant, Mapping, Token, Vendor};
 
 /// A label of this text, which must be a valid one.
 pub fn label(text: &str) -> Label {
@@ -183,6 +183,26 @@ pub fn samples() -> Vec<Entry> {
             created: Timestamp::from_millis(3),
         }),
         Entry::VendorRemoved(label("maker")),
+        Entry::AdministratorChanged(Administrator {
+            name: label("alice"),
+            grants: vec![
+                Grant::of_everything(label("approver")),
+                Grant {
+                    role: label("operator"),
+                    cas: [label("issuing")].into(),
+                    accounts: ["gw-*".to_owned()].into(),
+                },
+            ],
+            tokens: vec![Token {
+                name: label("monitor"),
+                hash: [7; 32],
+                roles: [label("viewer")].into(),
+                created: Timestamp::from_millis(4),
+                expires: Timestamp::from_millis(5),
+            }],
+            created: Timestamp::from_millis(3),
+        }),
+        Entry::AdministratorRemoved(label("alice")),
         Entry::Assigned { ca: label("issuing.2"), duty: Duty::Issue },
         Entry::Assigned { ca: label("issuing"), duty: Duty::Default },
         Entry::Requested(Box::new(PendingRequest {

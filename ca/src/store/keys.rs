@@ -30,6 +30,7 @@ pub type Key = Vec<u8>;
 /// | `Equipment` | `E` vendor value | the name of the account that is for this equipment |
 /// | `Holders` | `i` hash (16) | the accounts that hold the identity with this hash: `holders` |
 /// | `Vendor` | `V` name | the vendor, as in its entry |
+/// | `Administrator` | `a` name | the administrator, as in the entry |
 /// | `Ca` | `C` name | the CA, as in its entry |
 /// | `DefaultCa` | `D` | the name of the default CA |
 /// | `LastCrl` | `l` CA scope | the last CRL of this scope, as in its entry; for the scopes see [`scope`] |
@@ -57,6 +58,7 @@ pub enum Space {
     Equipment = b'E',
     Holders = b'i',
     Vendor = b'V',
+    Administrator = b'a',
     Ca = b'C',
     DefaultCa = b'D',
     LastCrl = b'l',
@@ -136,6 +138,11 @@ pub fn holders(identity: &Identity) -> Key {
 /// The key of a vendor.
 pub fn vendor(name: &Label) -> Key {
     Space::Vendor.key(name.as_str().as_bytes())
+}
+
+/// The key of an administrator.
+pub fn administrator(name: &Label) -> Key {
+    Space::Administrator.key(name.as_str().as_bytes())
 }
 
 /// The key of a CA.

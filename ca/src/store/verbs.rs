@@ -27,7 +27,7 @@ use crate::record::approval::{Decision, PendingRequest, RequestId, WaitingReques
 use crate::record::revoked::RevokedSet;
 use crate::record::search::SearchKey;
 use crate::record::{
-    Account, AdminAction, CaRecord, CertificateId, CertificateRecord, CrlRecord, CrlScope, Duty,
+    Account, AdminAction, Administrator, CaRecord, CertificateId, CertificateRecord, CrlRecord, CrlScope, Duty,
     Incarnation, Issued, Label, Revocation, RevokedEntry, Serial, Transaction,
 };
 
@@ -182,6 +182,15 @@ pub trait Store: Send + Sync {
     /// `Conflict` if there is no vendor of this name.
     fn record_vendor_removed(&self, at: Timestamp, name: &Label) -> Result<()>;
 
+    /// Records an administrator, in place of an earlier record of the same name.
+    fn record_administrator(&self, at: Timestamp, administrator: &Administrator) -> Result<()>;
+
+    /// Removes an administrator.
+    ///
+    /// # Errors
+    /// `Conflict` if there is no administrator of this name.
+    fn record_administrator_removed(&self, at: Timestamp, name: &Label) -> Result<()>;
+
     /// Records a request for a certificate that an administrator must decide, and opens its transaction.
     ///
     /// # Errors
@@ -293,6 +302,12 @@ pub trait Store: Send + Sync {
 
     /// Every vendor, ordered by name.
     fn vendors(&self) -> Result<Vec<Vendor>>;
+
+    /// Every administrator, ordered by name.
+    fn administrators(&self) -> Result<Vec<Administrator>>;
+
+    /// The administrator of this name; `None` if there is none.
+    fn administrator(&self, name: &Label) -> Result<Option<Administrator>>;
 
     /// The accounts that hold an identity, compared as [`Identity::is_same`] does.
     fn holders(&self, identity: &Identity) -> Result<Vec<Account>>;

@@ -8,7 +8,7 @@ use super::index::Scan;
 use super::{EmbeddedStore, history};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::journal::{Entry, decode_ca, decode_crl, decode_vendor};
+use crate::journal::{Entry, decode_administrator, decode_ca, decode_crl, decode_vendor};
 use crate::name::Identity;
 use crate::receipt::Receipt;
 use crate::record::Vendor;
@@ -16,7 +16,7 @@ use crate::record::approval::{Decision, PendingRequest, RequestId, WaitingReques
 use crate::record::revoked::RevokedSet;
 use crate::record::search::SearchKey;
 use crate::record::{
-    Account, AdminAction, CaRecord, CertificateId, CertificateRecord, CrlRecord, CrlScope, Duty,
+    Account, AdminAction, Administrator, CaRecord, CertificateId, CertificateRecord, CrlRecord, CrlScope, Duty,
     Incarnation, Issued, Label, Revocation, RevokedEntry, Serial, Transaction,
 };
 use crate::store::announced::Announced;
@@ -129,6 +129,14 @@ impl Store for EmbeddedStore {
 
     fn record_vendor_removed(&self, at: Timestamp, name: &Label) -> Result<()> {
         self.record(at, Entry::VendorRemoved(name.clone()))
+    }
+
+    fn record_administrator(&self, at: Timestamp, administrator: &Administrator) -> Result<()> {
+        self.record(at, Entry::AdministratorChanged(administrator.clone()))
+    }
+
+    fn record_administrator_removed(&self, at: Timestamp, name: &Label) -> Result<()> {
+        self.record(at, Entry::AdministratorRemoved(name.clone()))
     }
 
     fn record_requested(&self, at: Timestamp, pending: &PendingRequest) -> Result<()> {
@@ -286,6 +294,20 @@ impl Store for EmbeddedStore {
             Ok(())
         })?;
         Ok(vendors)
+    }
+
+    fn administrators(&self) -> Result<Vec<Administrator>> {
+        let mut administrators = Vec::new();
+        self.visit(Space::Administrator, |value| {
+            administrators.push(decode_administrator(value)?);
+            Ok(())
+        })?;
+        Ok(administrators)
+    }
+
+    fn administrator(&self, name: &Label) -> Result<Option<Administrator>> {
+        let value = self.shared.index.value(&keys::administrator(name))?;
+        value.map(|octets| decode_administrator(&octets)).transpose()
     }
 
     fn accounts(&self) -> Result<Vec<Account>> {
