@@ -270,9 +270,26 @@ pub struct CertificateInFull {
     pub key_identifier: String,
     /// Its revocation, if it is revoked or on hold.
     #[serde(flatten)]
+    #[schema(value_type = PerhapsRevocation)]
     pub revocation: Option<RevocationFields>,
     /// The certificate, PEM.
     pub pem: String,
+}
+
+/// The fields of [`RevocationFields`] as the description of the API has them: a certificate that is not revoked has none of them.
+#[derive(utoipa::ToSchema)]
+#[schema(as = Revocation)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub struct PerhapsRevocation {
+    /// When it was revoked.
+    #[schema(required = false, nullable = false)]
+    revoked: Option<String>,
+    /// The reason (RFC 5280 §5.3.1), such as `keyCompromise`.
+    #[schema(required = false, nullable = false)]
+    reason: Option<String>,
+    /// The invalidity date (RFC 5280 §5.3.2), if there is one.
+    #[schema(required = false)]
+    invalidity: Option<String>,
 }
 
 /// The revocation of a certificate.

@@ -238,7 +238,7 @@ pub struct RequestedPeer {
 #[serde(deny_unknown_fields)]
 pub struct RequestedDevice {
     /// Its vendor.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
     pub vendor: Label,
     /// Its name in the vendor's certificate, as the vendor's mapping finds it.
     pub value: String,
@@ -273,7 +273,7 @@ impl From<RequestedSecret> for SecretPolicy {
 #[serde(deny_unknown_fields)]
 pub struct RequestedGrant {
     /// The role.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
     pub role: Label,
     /// The issuing CAs for which it is good; none for all.
     #[serde(default)]
@@ -290,7 +290,7 @@ pub struct RequestedGrant {
 #[serde(deny_unknown_fields)]
 pub struct RequestedVendor {
     /// Its name.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
     pub name: Label,
     /// The field of a certificate that names the device.
     #[schema(value_type = String)]

@@ -13,12 +13,12 @@ use crate::admin::{RequestedDevice, RequestedGrant, RequestedPeer, RequestedSecr
 #[serde(deny_unknown_fields)]
 pub struct NewAccount {
     /// Its name: 1 to 64 letters, digits, `.`, `_` or `-`.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
     name: Label,
     /// Its identities, such as `fqdn:gw1.example.net`.
     ids: Vec<String>,
     /// Its profile, such as `gateway`.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
     profile: Label,
     /// Its issuing CA, if not the default.
     #[schema(value_type = Option<String>)]
@@ -45,6 +45,7 @@ impl From<NewAccount> for RequestedPeer {
 #[serde(deny_unknown_fields)]
 pub struct NewAccounts {
     /// The accounts.
+    #[schema(min_items = 1)]
     pub accounts: Vec<NewAccount>,
 }
 
@@ -92,7 +93,6 @@ pub struct NewDecision {
 #[serde(deny_unknown_fields)]
 pub struct NewDuty {
     /// `default`: it issues for accounts that name no CA; `issue`: in place of the CA that it succeeds.
-    #[schema(value_type = String)]
     pub duty: crate::admin::CaDuty,
 }
 
@@ -120,7 +120,7 @@ pub struct Reconciliation {
 #[serde(deny_unknown_fields)]
 pub struct NewAdministrator {
     /// The name.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
     pub name: Label,
     /// What the administrator may do.
     pub grants: Vec<RequestedGrant>,
@@ -144,7 +144,7 @@ pub struct NewGrants {
 #[serde(deny_unknown_fields)]
 pub struct NewToken {
     /// Its name.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
     pub name: Label,
     /// How long it is good, in seconds: one minute to 366 days.
     #[schema(minimum = 60, maximum = 31622400)]

@@ -86,7 +86,7 @@ fn operation(
                 .name(name)
                 .parameter_in(ParameterIn::Path)
                 .required(Required::True)
-                .schema(Some(plain(Type::String)))
+                .schema(Some(text_like(pattern(name))))
                 .build(),
         );
     }
@@ -140,6 +140,20 @@ fn header(name: &str, meaning: &str) -> utoipa::openapi::path::Parameter {
         .description(Some(meaning))
         .schema(Some(plain(Type::String)))
         .build()
+}
+
+/// The form of a parameter of a path.
+fn pattern(parameter: &str) -> &'static str {
+    match parameter {
+        "serial" => "^([0-9a-f]{2}){1,16}$",
+        "id" => "^[0-9a-f]{6,32}$",
+        _ => "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$",
+    }
+}
+
+fn text_like(pattern: &str) -> Schema {
+    let text = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
+    Schema::Object(text.pattern(Some(pattern)).build())
 }
 
 fn plain(kind: Type) -> Schema {

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::header::{CONTENT_TYPE, ETAG, LOCATION};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, ETAG, LOCATION};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Data};
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
@@ -90,14 +90,22 @@ impl Api {
         config.default_service(web::to(answer));
     }
 
+    /// The routes of a path.
+    ///
+    /// # Errors
+    /// 404 for a path that is none.
+    fn path(&self, request: &HttpRequest) -> Result<&[Route], Problem> {
+        let pattern = request.match_pattern();
+        let of_path = pattern.and_then(|pattern| self.routes.get(pattern.as_str()));
+        of_path.map(Vec::as_slice).ok_or_else(|| Problem::no_path(request.path()))
+    }
+
     /// The route of a request.
     ///
     /// # Errors
     /// 404 for a path that is none, 405 for a method that the path has not.
     fn route(&self, request: &HttpRequest) -> Result<&Route, Problem> {
-        let pattern = request.match_pattern();
-        let of_path = pattern.and_then(|pattern| self.routes.get(pattern.as_str()));
-        let of_path = of_path.ok_or_else(|| Problem::no_path(request.path()))?;
+        let of_path = self.path(request)?;
         let found = of_path.iter().find(|route| route.method == *request.method());
         found.ok_or_else(|| Problem::no_method(methods(of_path)))
     }
@@ -191,13 +199,21 @@ async fn description(api: Data<Api>, request: HttpRequest) -> HttpResponse {
         Method::GET | Method::HEAD => HttpResponse::Ok()
             .content_type("application/json")
             .body(api.document.as_ref().clone()),
-        _ => Problem::no_method("GET".to_owned()).response(),
+        Method::OPTIONS => no_store(StatusCode::NO_CONTENT)
+            .insert_header((ALLOW, "GET, HEAD, OPTIONS"))
+            .finish(),
+        _ => Problem::no_method("GET, HEAD, OPTIONS".to_owned()).response(),
     }
 }
 
 /// Every other path.
 async fn answer(api: Data<Api>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
-    let judged = sender::authenticate(&api.authority, &api.instance, &request)
+    let sender = sender::authenticate(&api.authority, &api.instance, &request);
+    if let (&Method::OPTIONS, Ok(_), Ok(routes)) = (request.method(), &sender, api.path(&request)) {
+        let mut response = no_store(StatusCode::NO_CONTENT);
+        return response.insert_header((ALLOW, methods(routes))).finish();
+    }
+    let judged = sender
         .and_then(|principal| refuse_foreign_site(&request).map(|()| principal))
         .and_then(|principal| Ok((principal, api.route(&request)?)));
     let (principal, route) = match judged {
@@ -232,7 +248,12 @@ async fn answer(api: Data<Api>, request: HttpRequest, payload: web::Payload) -> 
 
 /// The methods of a path, for `Allow`.
 fn methods(routes: &[Route]) -> String {
-    let names: Vec<&str> = routes.iter().map(|route| route.method.as_str()).collect();
+    let mut names: Vec<&str> = routes.iter().map(|route| route.method.as_str()).collect();
+    if names.contains(&"GET") {
+        names.push("HEAD");
+    }
+    names.push("OPTIONS");
+    names.sort_unstable();
     names.join(", ")
 }
 

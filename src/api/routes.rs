@@ -168,6 +168,9 @@ fn accounts() -> Vec<Route> {
             "Adds accounts, all or none; each secret is shown this once",
             ask(Verb::PeerAdd, |input| {
                 let NewAccounts { accounts } = input.json()?;
+                if accounts.is_empty() {
+                    return Err(Problem::malformed("expected accounts, found none"));
+                }
                 Ok(Request::PeerAdd { peers: accounts.into_iter().map(Into::into).collect() })
             }),
             list::<answer::NewAccountLine>,
@@ -375,7 +378,7 @@ fn instance() -> Vec<Route> {
             "/api/v1/directories",
             "Lists the LDAP directories, and whether they have the entries that they should have",
             ask(Verb::PublishStatus, |_| Ok(Request::PublishStatus)),
-            list::<answer::DirectoryLine>,
+            list::<answer::DirectoryState>,
         ),
         Route::get(
             "/api/v1/directories/reconciliation",

@@ -84,9 +84,10 @@ impl Profile {
         let list = |own: &Option<Vec<String>>, base: &Option<Vec<String>>| {
             own.clone().or_else(|| base.clone()).unwrap_or_default()
         };
-        let variant = config.ike.as_deref().unwrap_or("default");
+        let variant = config.ike.as_deref().or(base.ike.as_deref()).unwrap_or("default");
         let extended = match variant {
-            NOT_FOR_IKE => config.extended_key_usage.clone().unwrap_or_default(),
+            // The usages of a base that is for IKE are none of this profile's.
+            NOT_FOR_IKE if base.ike.as_deref() != Some(NOT_FOR_IKE) => config.extended_key_usage.clone().unwrap_or_default(),
             _ => list(&config.extended_key_usage, &base.extended_key_usage),
         };
         let extended_key_usage = extended_key_usage(&extended, variant)?;
@@ -322,6 +323,19 @@ mod tests {
         assert_eq!(variant("default").extended_key_usage(), default);
         assert_eq!(variant("strict-4945").extended_key_usage(), []);
         assert_eq!(variant("legacy").extended_key_usage()[3], oid::IKE_INTERMEDIATE);
+    }
+
+    #[test]
+    fn an_administrators_certificate_is_for_clients_of_tls_alone() {
+        let administrator =
+            || ProfileConfig { base: Some("administrator".into()), ..Default::default() };
+        let profile = one(administrator()).unwrap();
+        assert!(!profile.is_for_ike());
+        assert_eq!(profile.extended_key_usage(), [oid::CLIENT_AUTH]);
+        let longer = ProfileConfig { validity: Some("30d".into()), ..administrator() };
+        assert!(!one(longer).unwrap().is_for_ike());
+        let for_ike = ProfileConfig { ike: Some("default".into()), ..administrator() };
+        assert!(one(for_ike).unwrap().is_for_ike());
     }
 
     #[test]
