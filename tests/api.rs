@@ -534,6 +534,52 @@ fn a_request_waits_for_an_approver_who_is_somebody_else() {
         .is_problem(404, &["no request"]);
 }
 
+/// The two-person rule. One person is one, by whatever proof.
+#[test]
+fn two_people_must_approve_where_the_profile_says_so() {
+    let profile = "[profiles.gateway]\napproval = true\napprovals = 2\n";
+    let mut site = Site::start_with(&[], profile);
+    let peer = site.instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    private(&site.instance.file("secret"), &peer.secret);
+    let server = format!("http://{}", site.instance.address);
+    let root = site.root();
+    let folder = site.instance.file(".");
+    let enrol = |server: &str| {
+        let mut command = Command::new(COUNTERSIGN);
+        command
+            .args(["enroll", "--server", server, "--reference", &peer.reference])
+            .args(["--secret-file", "secret", "--trust", &root, "--out", "gw1", "--patience", "1s"])
+            .current_dir(&folder);
+        command
+    };
+    assert_eq!(common::output_of(&mut enrol(&server)).status.code(), Some(7));
+    let alice = site.token_of("alice", &["--role", "approver"]);
+    let other = site.token("alice", "other", &[]);
+    let bob = site.token_of("bob", &["--role", "approver"]);
+    let waiting = site.get(By::Token(&alice), "/api/v1/requests").json(200);
+    let id = waiting[0]["id"].as_str().unwrap().to_owned();
+    let decision = format!("/api/v1/requests/{id}/decision");
+    let approve = json!({"approve": true, "words": null});
+    let first = site.send(By::Token(&alice), "PUT", &decision, &approve).json(200);
+    assert_eq!((&first["status"], &first["approvals"]), (&json!("waiting"), &json!(2)));
+    assert_eq!(first["approved_by"], json!(["alice"]));
+    site.send(By::Token(&other), "PUT", &decision, &approve).is_problem(409, &["another person"]);
+    // The approval outlives a restart, and no certificate comes of it.
+    site.instance.stop();
+    site.instance.serve();
+    let server = format!("http://{}", site.instance.address);
+    let resumed = common::output_of(&mut enrol(&server));
+    assert_eq!(resumed.status.code(), Some(7), "{}", common::text(&resumed));
+    let second = site.send(By::Token(&bob), "PUT", &decision, &approve).json(200);
+    assert_eq!(second["status"], "approved");
+    assert!(second["decided_by"].as_str().unwrap().starts_with("bob ("), "{second}");
+    let finished = common::output_of(&mut enrol(&server));
+    assert_eq!(finished.status.code(), Some(0), "{}", common::text(&finished));
+    let export = site.instance.ok(&["audit", "export"]);
+    assert!(export.contains("\"kind\":\"request-partly-approved\""), "{export}");
+    site.instance.ok(&["audit", "verify"]);
+}
+
 #[test]
 fn two_who_change_the_same_and_one_who_asks_twice() {
     let site = Site::start();

@@ -15,6 +15,16 @@ pub fn local(uid: u32, process: Option<i32>) -> String {
     }
 }
 
+/// The person behind an actor's text: an administrator's name without proof and address, or a local user whole. One person counts once where
+/// several must agree.
+pub fn person(actor: &str) -> &str {
+    match actor.starts_with("uid ") {
+        true => actor,
+        // A name has no blank.
+        false => actor.split(' ').next().unwrap_or(actor),
+    }
+}
+
 /// The user who logged in, and from whose session the process comes (proc_pid_loginuid(5)).
 fn login_of(process: i32) -> Option<u32> {
     let text = fs::read_to_string(format!("/proc/{process}/loginuid")).ok()?;
@@ -24,6 +34,13 @@ fn login_of(process: i32) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_person_is_one_by_whatever_proof() {
+        assert_eq!(person("alice (certificate 01, from 192.0.2.1)"), "alice");
+        assert_eq!(person("alice (token ci, from 192.0.2.2)"), "alice");
+        assert_eq!(person("uid 0 (login 1000)"), "uid 0 (login 1000)");
+    }
 
     #[test]
     fn whoever_logged_in_is_named_beside_another_user() {

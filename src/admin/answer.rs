@@ -400,6 +400,10 @@ pub struct RequestInFull {
     /// The address that the request came from.
     #[schema(value_type = Option<String>)]
     pub client: Option<IpAddr>,
+    /// How many people must approve it.
+    pub approvals: usize,
+    /// Those who approved it, while more must.
+    pub approved_by: Vec<String>,
     /// When it was decided; `None` before the decision.
     pub decided: Option<String>,
     /// The administrator who decided, such as `uid 0`.

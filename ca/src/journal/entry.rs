@@ -6,7 +6,7 @@
 use super::kind::Kind;
 use crate::clock::Timestamp;
 use crate::record::Vendor;
-use crate::record::approval::{Decision, PendingRequest, RequestId};
+use crate::record::approval::{Decision, PartialApproval, PendingRequest, RequestId};
 use crate::record::{
     Account, AdminAction, Administrator, CaRecord, CrlRecord, Duty, Issued, Label, Restoration, Revocation,
     RevokedEntry, Serial, Transaction,
@@ -98,6 +98,13 @@ pub enum Entry {
         /// The transaction that joins it.
         transaction: Transaction,
     },
+    /// An administrator approved a request, and others must, too.
+    PartlyApproved {
+        /// The request.
+        request: RequestId,
+        /// Who approved it.
+        approval: PartialApproval,
+    },
     /// An administrator decided a request, or the peer withdrew it.
     Decided {
         /// The request.
@@ -140,6 +147,7 @@ impl Entry {
             Self::Locked { .. } => Kind::Locked,
             Self::AdminAction(_) => Kind::AdminAction,
             Self::Requested(_) => Kind::Requested,
+            Self::PartlyApproved { .. } => Kind::PartlyApproved,
             Self::Decided { .. } => Kind::Decided,
             Self::Joined { .. } => Kind::Joined,
             Self::VendorTrusted(_) => Kind::VendorTrusted,

@@ -97,6 +97,12 @@ fn fields(entry: &Entry) -> Value {
             "request": request.to_string(),
             "transaction": transaction(by),
         }),
+        Entry::PartlyApproved { request, approval } => json!({
+            "request": request.to_string(),
+            "person": approval.person,
+            "actor": approval.actor,
+            "words": approval.comment,
+        }),
         Entry::Decided { request, decision } => json!({
             "request": request.to_string(),
             "verdict": decision.verdict.name(),

@@ -41,6 +41,8 @@ pub enum Kind {
     Decided = 21,
     /// Another transaction that asks for the same as a request.
     Joined = 22,
+    /// An approval of a request that does not suffice alone.
+    PartlyApproved = 23,
     /// A trusted vendor.
     VendorTrusted = 30,
     /// The removal of a vendor.
@@ -61,7 +63,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind with its name in an export. Users' scripts match the names.
-    pub const ALL: [(Self, &'static str); 23] = [
+    pub const ALL: [(Self, &'static str); 24] = [
         (Self::Ca, "ca"),
         (Self::Reserved, "reserved"),
         (Self::Issued, "issued"),
@@ -77,6 +79,7 @@ impl Kind {
         (Self::Requested, "requested"),
         (Self::Decided, "request-decided"),
         (Self::Joined, "request-joined"),
+        (Self::PartlyApproved, "request-partly-approved"),
         (Self::VendorTrusted, "vendor-trusted"),
         (Self::VendorRemoved, "vendor-removed"),
         (Self::Restored, "restored"),

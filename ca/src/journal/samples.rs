@@ -3,7 +3,9 @@
 use super::entry::Entry;
 use crate::clock::Timestamp;
 use crate::name::Identity;
-use crate::record::approval::{Decision, PendingRequest, RecordedRequest, RequestId, Verdict};
+use crate::record::approval::{
+    Decision, PartialApproval, PendingRequest, RecordedRequest, RequestId, Verdict,
+};
 use crate::record::{
     Account, AccountSecret, AdminAction, Administrator, CaRecord, CrlRecord, CrlScope, Duty, Incarnation, Issued,
     Label, Links, Permission, Reason, Restoration, Revocation, RevokedEntry, Serial, Succession,
@@ -227,6 +229,14 @@ pub fn samples() -> Vec<Entry> {
                 id: vec![8; 16],
                 client: Some([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into()),
                 ..transaction(None)
+            },
+        },
+        Entry::PartlyApproved {
+            request: RequestId::of(&[9; 16]),
+            approval: PartialApproval {
+                person: "alice".into(),
+                actor: "alice (token ci, from 192.0.2.1)".into(),
+                comment: Some("known by voice".into()),
             },
         },
         Entry::Decided {

@@ -48,6 +48,8 @@ pub struct ProfileConfig {
     pub policies: Option<Vec<PolicyConfig>>,
     /// Whether an administrator must approve each request; `false` if absent.
     pub approval: Option<bool>,
+    /// How many people must approve a request, from 1 to 5; 1 if absent.
+    pub approvals: Option<u8>,
     /// The form in which private keys that the authority generates are handed over: `rfc5958` (RFC 9483 §4.1.6) or
     /// `openssl`, for OpenSSL's client; `rfc5958` if absent.
     pub envelope: Option<String>,

@@ -140,6 +140,7 @@ impl Profile {
                 .flatten()
                 .map(Policy::try_from)
                 .collect::<Result<_>>()?,
+            approvals: approvals(config.approvals.or(base.approvals))?,
             approval: config.approval.or(base.approval).unwrap_or(false),
             key_form: match config.envelope.as_ref().or(base.envelope.as_ref()) {
                 Some(name) => lookup("envelope", &KEY_FORMS, name)?,
@@ -171,6 +172,17 @@ impl TryFrom<&PolicyConfig> for Policy {
             check_url(cps, &["http:", "https:"])?;
         }
         Ok(Self { oid: parse_oid(&config.oid)?, cps: config.cps.clone() })
+    }
+}
+
+/// The number of approvals, from 1 to [`MAX_APPROVERS`].
+fn approvals(wanted: Option<u8>) -> Result<u8> {
+    let approvals = wanted.unwrap_or(1);
+    match (1..=MAX_APPROVERS).contains(&usize::from(approvals)) {
+        true => Ok(approvals),
+        false => Err(Error::malformed(format!(
+            "expected `approvals` from 1 to {MAX_APPROVERS}, found {approvals}"
+        ))),
     }
 }
 

@@ -23,7 +23,9 @@ use crate::error::Result;
 use crate::name::Identity;
 use crate::receipt::Receipt;
 use crate::record::Vendor;
-use crate::record::approval::{Decision, PendingRequest, RequestId, WaitingRequest};
+use crate::record::approval::{
+    Decision, PartialApproval, PendingRequest, RequestId, WaitingRequest,
+};
 use crate::record::revoked::RevokedSet;
 use crate::record::search::SearchKey;
 use crate::record::{
@@ -220,6 +222,20 @@ pub trait Store: Send + Sync {
     /// [`crate::Error::Malformed`] if the comment is too long.
     fn record_decided(&self, at: Timestamp, request: &RequestId, decision: &Decision)
     -> Result<()>;
+
+    /// Records an approval of a request that does not suffice alone.
+    ///
+    /// # Errors
+    /// As [`Self::record_decided`]; `Conflict` if the same person approved the request before.
+    fn record_partly_approved(
+        &self,
+        at: Timestamp,
+        request: &RequestId,
+        approval: &PartialApproval,
+    ) -> Result<()>;
+
+    /// The people who approved a request that more must approve, in their order.
+    fn approvers(&self, request: &RequestId) -> Result<Vec<String>>;
 
     /// Records an administrator's action that changes no other record.
     fn record_admin_action(&self, at: Timestamp, done: &AdminAction) -> Result<()>;

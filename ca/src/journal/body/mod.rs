@@ -29,7 +29,7 @@ use ca::{AssignedBody, CaBody};
 use cbor::{from_slice, to_vec};
 use certificate::{ConfirmedBody, IssuedBody, ReservedBody};
 use crl::CrlBody;
-use request::{DecidedBody, JoinedBody, RequestedBody};
+use request::{DecidedBody, JoinedBody, PartlyApprovedBody, RequestedBody};
 use revocation::{ListedBody, ReleasedBody, RevokedBody};
 use vendor::{VendorBody, VendorRemovedBody};
 
@@ -72,6 +72,9 @@ impl Entry {
             Self::Joined { request, transaction } => {
                 to_vec(&JoinedBody::new(request, transaction)?)
             }
+            Self::PartlyApproved { request, approval } => {
+                to_vec(&PartlyApprovedBody::new(request, approval))
+            }
             Self::Decided { request, decision } => to_vec(&DecidedBody::new(request, decision)),
             Self::Restored(restoration) => to_vec(&RestoredBody::new(restoration)),
             Self::ClockAccepted { actor } => to_vec(&ClockAcceptedBody { actor }),
@@ -112,6 +115,7 @@ pub fn decode(kind: u8, body: &[u8]) -> Result<Entry> {
             let pending = from_slice::<RequestedBody<'_>>(body)?.record()?;
             Ok(Entry::Requested(Box::new(pending)))
         }
+        Kind::PartlyApproved => from_slice::<PartlyApprovedBody<'_>>(body)?.entry(),
         Kind::Decided => from_slice::<DecidedBody<'_>>(body)?.entry(),
         Kind::Joined => from_slice::<JoinedBody<'_>>(body)?.entry(),
         Kind::VendorTrusted => {

@@ -12,7 +12,9 @@ use crate::journal::{Entry, decode_administrator, decode_ca, decode_crl, decode_
 use crate::name::Identity;
 use crate::receipt::Receipt;
 use crate::record::Vendor;
-use crate::record::approval::{Decision, PendingRequest, RequestId, WaitingRequest};
+use crate::record::approval::{
+    Decision, PartialApproval, PendingRequest, RequestId, WaitingRequest,
+};
 use crate::record::revoked::RevokedSet;
 use crate::record::search::SearchKey;
 use crate::record::{
@@ -129,6 +131,21 @@ impl Store for EmbeddedStore {
 
     fn record_vendor_removed(&self, at: Timestamp, name: &Label) -> Result<()> {
         self.record(at, Entry::VendorRemoved(name.clone()))
+    }
+
+    fn record_partly_approved(
+        &self,
+        at: Timestamp,
+        request: &RequestId,
+        approval: &PartialApproval,
+    ) -> Result<()> {
+        self.record(at, Entry::PartlyApproved { request: *request, approval: approval.clone() })
+    }
+
+    fn approvers(&self, request: &RequestId) -> Result<Vec<String>> {
+        let value = self.shared.index.value(&keys::approvers(request))?.unwrap_or_default();
+        let names = values::approvers::names(&value).map(|name| name.to_vec());
+        names.map(|name| String::from_utf8(name).map_err(Error::internal)).collect()
     }
 
     fn record_administrator(&self, at: Timestamp, administrator: &Administrator) -> Result<()> {

@@ -119,6 +119,9 @@ impl<V: View> Rules<'_, V> {
             Entry::VendorRemoved(name) => self.check_vendor_removed(name),
             Entry::Requested(pending) => self.check_requested(at, pending),
             Entry::Joined { request, transaction } => self.check_joined(at, request, transaction),
+            Entry::PartlyApproved { request, approval } => {
+                self.check_partly_approved(at, request, approval)
+            }
             Entry::Decided { request, decision } => self.check_decided(at, request, decision),
             Entry::Assigned { ca, duty } => self.check_assigned(ca, *duty),
             Entry::Listed { ca, entry } => self.check_listed(ca, &entry.serial),
@@ -176,6 +179,9 @@ impl<V: View> Rules<'_, V> {
             Entry::Requested(pending) => self.apply_requested(at, pending, offset)?,
             Entry::Joined { request, transaction } => {
                 self.apply_joined(request, transaction, offset)?;
+            }
+            Entry::PartlyApproved { request, approval } => {
+                self.apply_partly_approved(request, approval)?;
             }
             Entry::Decided { request, decision } => {
                 self.apply_decided(request, decision.verdict, offset)?;

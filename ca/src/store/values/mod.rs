@@ -3,6 +3,7 @@
 //! CAs, CRLs, vendors and administrators lie in the index as in the bodies of their entries, and have no file here.
 
 pub mod account;
+pub mod approvers;
 pub mod confirmation;
 pub mod ended;
 pub mod filing;
