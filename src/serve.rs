@@ -23,7 +23,7 @@ use countersign_ldap_bridge::slots::ConnectionSlots;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::socket;
-use crate::api::Api;
+use crate::api::{self, Api};
 use crate::authorizer::Running;
 use crate::bridge::Bridge;
 use crate::config::{Config, TlsListener};
@@ -194,7 +194,7 @@ async fn serve(
         front = est.serve(front)?;
     }
     let api_address = api.as_ref().map(|api| api.address);
-    let api_connections = api.as_ref().map(|api| Arc::clone(&api.connections));
+    let tidied = api.as_ref().map(|api| (api.api.clone(), Arc::clone(&api.connections)));
     if let Some(api) = api {
         front = api.serve(front)?;
     }
@@ -218,7 +218,10 @@ async fn serve(
         loop {
             tokio::time::sleep(IDLE_LOOK).await;
             connections.end_idle(patience);
-            api_connections.iter().for_each(|connections| connections.end_idle(patience));
+            if let Some((api, connections)) = &tidied {
+                api.forget_old();
+                connections.end_idle(patience);
+            }
         }
     });
     until_stopped(instance, parts, log).await?;
@@ -359,10 +362,15 @@ fn scep_endpoint(config: &Config, parts: &Parts, metrics: &Data<Metrics>) -> Opt
 }
 
 fn front_limits(config: &Config) -> front::Limits {
+    // The library counts the connections of all listeners together. Those of one listener must not use up what another one needs.
+    let of_api = match config.admin.listener {
+        Some(_) => config.admin.max_connections.saturating_add(front::REFUSED_AT_ONCE),
+        None => 0,
+    };
     front::Limits {
         workers: std::thread::available_parallelism().map_or(2, usize::from),
         blocking_threads: blocking_threads(config),
-        max_connections: config.http.max_connections,
+        max_connections: config.http.max_connections.saturating_add(of_api),
         request_timeout: config.http.request_timeout,
         write_timeout: config.http.write_timeout,
         keep_alive: config.http.keep_alive,
@@ -381,6 +389,7 @@ const fn blocking_threads(config: &Config) -> usize {
         .saturating_add(cmp.max_concurrent_macs)
         .saturating_add(ocsp.max_concurrent)
         .saturating_add(config.admin.max_concurrent)
+        .saturating_add(api::MAX_AT_GATE)
         .saturating_add(32)
 }
 

@@ -13,7 +13,8 @@ mod common;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Command, Output, Stdio};
 
 use common::{COUNTERSIGN, Instance, tool, tool_ok};
 use serde_json::{Value, json};
@@ -297,10 +298,50 @@ fn a_revoked_certificate_ends_at_once_and_so_does_a_removed_administrator() {
     assert_eq!(codes, ["200 1", "200 0", "401 0"], "{text}");
     site.get(By::Login("alice"), "/api/v1/caller").is_problem(401, &["was revoked"]);
 
+    // A request whose proof ends while its body is on the way is refused, too.
+    let port = url.rsplit(':').next().unwrap().to_owned();
+    let address = format!("localhost:{port}");
+    let mut client = Command::new("openssl")
+        .args(["s_client", "-quiet", "-connect", &address, "-CAfile", &root])
+        .args(["-cert", "bob/enrolment/current/certificate.pem"])
+        .args(["-key", "bob/enrolment/current/key.pem"])
+        .current_dir(site.instance.file("."))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("this test needs the package `openssl`: run `make deps`");
+    let body = json!({"name": "mallory", "seconds": 3600}).to_string();
+    let (begin, end) = body.split_at(body.len() - 1);
+    let head = format!(
+        "POST /api/v1/administrators/bob/tokens HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    let mut stdin = client.stdin.take().unwrap();
+    let mut stdout = BufReader::new(client.stdout.take().unwrap());
+    stdin.write_all(head.as_bytes()).unwrap();
+    stdin.flush().unwrap();
+    // The server asks for the body when it has authenticated the client.
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    assert!(line.contains("100"), "{line}");
+    stdin.write_all(begin.as_bytes()).unwrap();
+    stdin.flush().unwrap();
+    let of_bob = site.instance.certificates("bob")[0]["serial"].as_str().unwrap().to_owned();
+    site.instance.ok(&["cert", "hold", &of_bob]);
+    stdin.write_all(end.as_bytes()).unwrap();
+    stdin.flush().unwrap();
+    let mut answer = String::new();
+    stdout.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("401") && answer.contains("was revoked"), "{answer}");
+    let _ = client.wait();
+    site.instance.ok(&["cert", "release", &of_bob]);
+
     // Bob is the last one with the role.
     site.instance.ok(&["admin", "grant", "alice", "--role", "viewer"]);
     let kept = site.curl(By::Login("bob"), "/api/v1/administrators/bob", &["-X", "DELETE"]);
-    kept.is_problem(404, &["last one"]);
+    kept.is_problem(409, &["last one"]);
     let removed = site.curl(By::Login("bob"), "/api/v1/administrators/alice", &["-X", "DELETE"]);
     assert_eq!(removed.json(200)["administrator"], "alice");
     site.get(By::Login("alice"), "/api/v1/caller").is_problem(401, &[]);
@@ -461,6 +502,20 @@ fn a_grant_is_good_for_its_cas_and_accounts_alone() {
     site.send(bob, "POST", "/api/v1/accounts", &account("gw-rome")).is_problem(403, &["gw-rome"]);
     assert_eq!(site.send(bob, "POST", "/api/v1/accounts", &account("x-berlin")).status, 201);
 
+    // An identity that a peer elsewhere holds, and a registration authority, would reach beyond the grant.
+    let body = json!({"accounts": [{
+        "name": "y-berlin", "ids": ["fqdn:gw-paris.example.net"], "profile": "gateway",
+    }]});
+    site.send(bob, "POST", "/api/v1/accounts", &body).is_problem(403, &["gw-paris"]);
+    let body = json!({"accounts": [{
+        "name": "ra-berlin", "ids": ["fqdn:ra.example.net"], "profile": "ra",
+    }]});
+    site.send(bob, "POST", "/api/v1/accounts", &body).is_problem(403, &["registration authority"]);
+    // A certificate of the instance itself belongs to no account.
+    let own = site.instance.certificates("_admin")[0]["serial"].as_str().unwrap().to_owned();
+    let star = site.token_of("star", &["--role", "revoker", "--account", "*"]);
+    site.send(By::Token(&star), "PUT", &revocation(&own), &reason).is_problem(403, &["_admin"]);
+
     let other = site.token_of("eve", &["--role", "operator", "--ca", "issuing"]);
     assert_eq!(site.get(By::Token(&other), "/api/v1/accounts/gw-paris").status, 200);
     assert_eq!(site.send(By::Token(&other), "POST", "/api/v1/crls", &json!({"ca": "issuing"})).status, 200);
@@ -483,17 +538,33 @@ fn who_keeps_accounts_becomes_no_administrator() {
         "name": "mallory", "ids": ["email:m@example.net"], "profile": "administrator", "secret": secret,
     }]});
     site.send(bob, "POST", "/api/v1/accounts", &account).is_problem(403, &["administrator's account"]);
-    // An administrator's name is kept for the administrator, whatever became of the account.
-    site.instance.ok(&["peer", "remove", "alice"]);
+    // An administrator's account goes with the administrator: the tokens would stay.
+    let kept = site.instance.run(&["peer", "remove", "alice"]);
+    assert_eq!(kept.status.code(), Some(3));
+    assert!(common::text(&kept).contains("countersign admin remove alice"), "{}", common::text(&kept));
+    // With a certificate for the name of this server, a peer could pass for it, and read tokens.
     let account = json!({"accounts": [{
-        "name": "alice", "ids": ["email:a@example.net"], "profile": "gateway", "secret": secret,
+        "name": "pki", "ids": ["fqdn:localhost"], "profile": "host", "secret": secret,
     }]});
-    site.send(bob, "POST", "/api/v1/accounts", &account).is_problem(403, &["administrator's account"]);
+    site.send(bob, "POST", "/api/v1/accounts", &account).is_problem(403, &["server's own name"]);
+    // To have CAs certified is a permission that an operator does not give, whichever the door.
+    let peer = json!({
+        "name": "sub", "ids": ["dn:CN=Mine"], "profile": "gateway", "secret": secret,
+        "permissions": ["cross-certification"],
+    });
+    site.send(bob, "POST", "/api/v1/accounts", &json!({"accounts": [peer]})).is_problem(403, &["peer-permit"]);
+    let command = json!({"do": "peer-add", "peers": [peer]});
+    site.send(bob, "POST", "/api/v1/command", &command).is_problem(403, &["peer-permit"]);
     // A token has no more than its roles.
     site.admin("carol", &["--role", "administrator", "--role", "viewer"]);
     let narrow = site.token("carol", "monitor", &["--role", "viewer"]);
     assert_eq!(site.get(By::Token(&narrow), "/api/v1/accounts").status, 200);
     site.get(By::Token(&narrow), "/api/v1/administrators").is_problem(403, &["admin-list"]);
+    // Files of the server are for those who are there.
+    let token = site.token("carol", "all", &[]);
+    let carol = By::Token(&token);
+    let backup = json!({"do": "backup", "to": "/tmp/x"});
+    site.send(carol, "POST", "/api/v1/command", &backup).is_problem(400, &["run it there"]);
     let foreign = site.instance.run(&["admin", "token", "add", "carol", "x", "--role", "approver"]);
     assert_eq!(foreign.status.code(), Some(2), "{}", common::text(&foreign));
 }
@@ -594,6 +665,9 @@ fn two_who_change_the_same_and_one_who_asks_twice() {
     assert_eq!(changed.json(200)["grants"][0]["role"], "operator");
     assert_ne!(changed.header("etag"), shown.header("etag"));
     site.send_with(alice, "PUT", path, &grants("auditor"), &[&tag]).is_problem(412, &["meanwhile"]);
+    for wrong in ["If-Match: W/\"x\"", "If-Match: x", "If-Match: \"é\""] {
+        site.send_with(alice, "PUT", path, &grants("auditor"), &[wrong]).is_problem(400, &["If-Match"]);
+    }
     assert_eq!(site.send(alice, "PUT", path, &grants("auditor")).status, 200);
     site.send(alice, "PUT", path, &grants("king")).is_problem(400, &["there is no role `king`"]);
 

@@ -76,7 +76,10 @@ pub fn add(
             return Err(why.into());
         }
     };
-    record(instance, actor, "admin add", &detail)?;
+    let mut account = account;
+    // An error would lose the secret.
+    let noted = record(instance, actor, "admin add", &detail);
+    account.warnings.extend(noted.err().map(|failure| failure.message));
     Ok(NewAdministratorLine { administrator: line(&administrator), account })
 }
 

@@ -11,7 +11,21 @@ use crate::bridge::Effect;
 use crate::exit::Failure;
 use crate::instance::Instance;
 
-/// Carries out a request for `actor`, such as `uid 0`. `progress` is called with the number of steps that are done and the number of all;
+/// Carries out a request for `actor`, such as `uid 0`, alone: see [`Instance::change`].
+///
+/// # Errors
+/// As [`handle`].
+pub fn handle_alone(
+    instance: &Instance,
+    actor: &str,
+    request: Request,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Value, Failure> {
+    let _change = instance.change(request.verb());
+    handle(instance, actor, request, progress)
+}
+
+/// Carries out a request for `actor`, such as `uid 0`. The caller has what [`Instance::change`] gives. `progress` is called with the number of steps that are done and the number of all;
 /// only the adding of accounts calls it.
 ///
 /// # Errors
@@ -28,7 +42,7 @@ pub fn handle(
         Request::PeerList => to_value(accounts::list(instance)?),
         Request::PeerShow { name } => to_value(accounts::show(instance, &name)?),
         Request::PeerRemove { name, revoke } => {
-            to_value(accounts::remove(instance, actor, &name, revoke)?)
+            to_value(accounts::remove_peer(instance, actor, &name, revoke)?)
         }
         Request::PeerResetSecret { name, secret } => {
             to_value(accounts::reset_secret(instance, actor, &name, secret)?)

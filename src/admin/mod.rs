@@ -22,7 +22,7 @@ pub mod socket;
 mod store;
 mod vendors;
 
-pub use handler::handle;
+pub use handler::handle_alone;
 pub use principal::{Principal, Proof, Unfulfilled};
 pub use request::{
     CaDuty, Request, RequestedDevice, RequestedGrant, RequestedPeer, RequestedSecret, RequestedVendor,

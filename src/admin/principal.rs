@@ -6,14 +6,18 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use countersign_ca::Store;
 use countersign_ca::authority::administrators::is_administrators_profile;
-use countersign_ca::record::{CaRecord, Grant, Label};
+use countersign_ca::record::{
+    Account, CaRecord, CertificateRecord, Grant, Label, OWN_ACCOUNT_PREFIX, no_account,
+    no_administrator,
+};
+use countersign_ca::{Identity, Store};
 use serde_json::Value;
 
 use super::handler::handle;
 use super::request::Request;
 use super::{certificates, requests};
+use crate::config::ServerCertificate;
 use crate::exit::Failure;
 use crate::instance::Instance;
 use crate::roles::{Effect, Roles, Verb};
@@ -79,14 +83,37 @@ impl fmt::Display for Principal {
 struct Affected {
     account: Label,
     ca: Label,
-    /// Whether the account is an administrator's. Only those who may change administrators may touch it.
-    is_administrators: bool,
+    /// The bound on who may touch it.
+    standing: Standing,
+}
+
+/// What an account stands for, which bounds who may change it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// A peer.
+    Peer,
+    /// A registration authority, which acts for all accounts of its CA: a grant for some accounts is not good for it.
+    Registrar,
+    /// An administrator, or the instance itself: only those who may change administrators may touch it.
+    Administrator,
 }
 
 /// What a request is about.
+#[derive(Default)]
+struct Target {
+    reach: Reach,
+    /// Accounts whose identities the request gives to another one.
+    shared: Vec<Affected>,
+    /// Verbs that the request needs besides its own.
+    besides: Vec<Verb>,
+}
+
+/// The kind of object that a request is about.
+#[derive(Default)]
 enum Reach {
     /// The instance as a whole: the grant must be unbounded.
     Instance,
+    #[default]
     /// A list, of which the administrator sees what the grants cover; or what everybody may see.
     Listed,
     /// A CA: the grant may name CAs, but no accounts.
@@ -116,39 +143,93 @@ impl Principal {
     ///
     /// # Errors
     /// Exit code 4 if the administrator may not; those of the request.
-    pub fn carry_out(&self, instance: &Instance, request: Request) -> Result<Value, Unfulfilled> {
+    pub fn carry_out(&self, instance: &Instance, mut request: Request) -> Result<Value, Unfulfilled> {
+        // What is decided here about the records must still hold when the change is recorded.
+        let _change = instance.change(request.verb());
+        self.check(instance, &mut request)?;
+        let verb = request.verb();
+        let mut answer = handle(instance, &self.to_string(), request, &mut |_, _| {})?;
+        self.withhold(instance, verb, &mut answer)?;
+        Ok(answer)
+    }
+
+    /// Refuses a request that the administrator may not make. Abbreviations in it become whole names, so that what is carried out is what was
+    /// judged.
+    ///
+    /// # Errors
+    /// Exit code 4 if the administrator may not; there is no such object.
+    pub fn check(&self, instance: &Instance, request: &mut Request) -> Result<(), Unfulfilled> {
         let roles = &instance.config.admin.roles;
         let verb = request.verb();
         self.require(roles, verb)?;
         let cas = instance.store.cas().map_err(Failure::from)?;
-        match reach(instance, &request).map_err(Unfulfilled::of_target)? {
-            Reach::Listed => {}
-            Reach::Instance => {
-                if !self.usable(roles, verb).any(Grant::is_unbounded) {
-                    return Err(self.refused(verb, "it needs a grant for all CAs and accounts").into());
-                }
-            }
+        let Target { reach, shared, besides } =
+            target(instance, request).map_err(Unfulfilled::of_target)?;
+        for verb in [verb].into_iter().chain(besides) {
+            self.require_reach(roles, verb, &reach, &cas)?;
+        }
+        for affected in &shared {
+            self.require_covered(roles, verb, affected, &cas)?;
+        }
+        self.refuse_powers(roles, request)?;
+        if let Request::PendingDecide { id, .. } = request {
+            self.refuse_own(instance, id)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a verb for what the request is about, if no grant covers it.
+    fn require_reach(
+        &self,
+        roles: &Roles,
+        verb: Verb,
+        reach: &Reach,
+        cas: &[CaRecord],
+    ) -> Result<(), Failure> {
+        match reach {
+            Reach::Listed => self.require(roles, verb),
+            Reach::Instance if self.usable(roles, verb).any(Grant::is_unbounded) => Ok(()),
+            Reach::Instance => Err(self.refused(verb, "it needs a grant for all CAs and accounts")),
             Reach::Ca(ca) => {
-                let covers = |grant: &Grant| {
-                    grant.accounts.is_empty()
-                        && (grant.cas.is_empty() || lines(&cas, &ca).any(|of| grant.cas.contains(of)))
-                };
-                if !self.usable(roles, verb).any(covers) {
-                    return Err(self.refused(verb, &format!("no grant covers the CA `{ca}`")).into());
+                match self.covers_all_of(roles, verb, ca, cas) {
+                    true => Ok(()),
+                    false => Err(self.refused(verb, &format!("no grant covers the CA `{ca}`"))),
                 }
             }
             Reach::Accounts(affected) => {
-                for one in &affected {
-                    self.require_covered(roles, verb, one, &cas)?;
-                }
+                affected.iter().try_for_each(|one| self.require_covered(roles, verb, one, cas))
             }
         }
-        if let Request::PendingDecide { id, .. } = &request {
-            self.refuse_own(instance, id)?;
+    }
+
+    /// Refuses what would give the sender, or somebody whom the sender chooses, more than the sender has, and what works on files of the
+    /// server's machine.
+    fn refuse_powers(&self, roles: &Roles, request: &Request) -> Result<(), Failure> {
+        let verb = request.verb();
+        match request {
+            // Each of these is worth as much as all rights of the administrators.
+            Request::AdminAdd { .. } | Request::AdminGrant { .. } | Request::AdminRemove { .. }
+                if !self.may_change_administrators(roles) =>
+            {
+                Err(self.refused(verb, "it needs `admin-grant` for everything"))
+            }
+            Request::AdminTokenAdd { name, .. } | Request::AdminTokenRemove { name, .. }
+                if !self.may_change_administrators(roles)
+                    && (*name != self.name || matches!(self.proof, Proof::Token(_))) =>
+            {
+                let why = "without `admin-grant` for everything, only by certificate, and for oneself";
+                Err(self.refused(verb, why))
+            }
+            Request::Backup { .. } => Err(here("backup")),
+            Request::TrustAdd { vendor } if !vendor.crls.is_empty() => {
+                Err(here("trust add --crl"))
+            }
+            _ => Ok(()),
         }
-        let mut answer = handle(instance, &self.to_string(), request, &mut |_, _| {})?;
-        self.withhold(roles, verb, &mut answer, &cas);
-        Ok(answer)
+    }
+
+    fn may_change_administrators(&self, roles: &Roles) -> bool {
+        self.usable(roles, Verb::AdminGrant).any(Grant::is_unbounded)
     }
 
     /// The grants that have the verb.
@@ -174,22 +255,36 @@ impl Principal {
         affected: &Affected,
         cas: &[CaRecord],
     ) -> Result<(), Failure> {
-        let Affected { account, ca, is_administrators } = affected;
+        let Affected { account, ca, standing } = affected;
         if !self.covers(roles, verb, account, ca, cas) {
             let why = format!("no grant covers the account `{account}` of the CA `{ca}`");
             return Err(self.refused(verb, &why));
         }
-        // Otherwise somebody who may give accounts secrets could become an administrator.
-        let may_change_administrators =
-            || self.usable(roles, Verb::AdminGrant).any(Grant::is_unbounded);
-        if *is_administrators
-            && verb.effect() == Effect::Changes
-            && !may_change_administrators()
-        {
-            let why = format!("`{account}` is an administrator's account, for which that needs `admin-grant`");
-            return Err(self.refused(verb, &why));
+        if verb.effect() == Effect::Reads {
+            return Ok(());
         }
-        Ok(())
+        match standing {
+            Standing::Registrar if !self.covers_all_of(roles, verb, ca, cas) => {
+                let why = format!("`{account}` is a registration authority, which acts for all accounts of its CA; no grant is for them");
+                Err(self.refused(verb, &why))
+            }
+            // Otherwise somebody who may give accounts secrets could become an administrator.
+            Standing::Administrator if !self.may_change_administrators(roles) => {
+                let why = format!(
+                    "`{account}` is an administrator's account or has the server's own name, for which that needs `admin-grant`"
+                );
+                Err(self.refused(verb, &why))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a grant has the verb for all accounts of a CA.
+    fn covers_all_of(&self, roles: &Roles, verb: Verb, ca: &Label, cas: &[CaRecord]) -> bool {
+        self.usable(roles, verb).any(|grant| {
+            grant.accounts.is_empty()
+                && (grant.cas.is_empty() || lines(cas, ca).any(|of| grant.cas.contains(of)))
+        })
     }
 
     /// Nobody decides a request of the own account.
@@ -205,29 +300,36 @@ impl Principal {
     }
 
     /// Takes the rows out of a list that no grant covers. A page of a list may so have fewer rows than others.
-    fn withhold(&self, roles: &Roles, verb: Verb, answer: &mut Value, cas: &[CaRecord]) {
+    fn withhold(
+        &self,
+        instance: &Instance,
+        verb: Verb,
+        answer: &mut Value,
+    ) -> Result<(), Failure> {
+        let roles = &instance.config.admin.roles;
         if self.usable(roles, verb).any(Grant::is_unbounded) {
-            return;
+            return Ok(());
         }
-        let (rows, account, ca) = match verb {
-            Verb::PeerList => (Some(answer), "name", "ca"),
-            Verb::CertList => (answer.get_mut("items"), "account", "ca"),
-            Verb::PendingList => (Some(answer), "account", "ca"),
-            _ => return,
+        let (rows, account) = match verb {
+            Verb::PeerList => (Some(answer), "name"),
+            Verb::CertList => (answer.get_mut("items"), "account"),
+            Verb::PendingList => (Some(answer), "account"),
+            _ => return Ok(()),
         };
-        let default = cas.iter().find(|ca| !ca.is_root).map(|ca| &ca.name);
-        let Some(Value::Array(rows)) = rows else { return };
+        let (cas, default) = (instance.store.cas()?, instance.default_ca()?);
+        let Some(Value::Array(rows)) = rows else { return Ok(()) };
         rows.retain(|row| {
             let label = |key: &str| -> Option<Label> { row.get(key)?.as_str()?.parse().ok() };
-            match (label(account), label(ca).or_else(|| default.cloned())) {
-                (Some(account), Some(ca)) => self.covers(roles, verb, &account, &ca, cas),
+            match (label(account), label("ca").or_else(|| default.clone())) {
+                (Some(account), Some(ca)) => self.covers(roles, verb, &account, &ca, &cas),
                 _ => false,
             }
         });
+        Ok(())
     }
 
     fn refused(&self, verb: Verb, why: &str) -> Failure {
-        tracing::warn!(target: crate::logging::REFUSED, administrator = %self, %verb, "refused: {why}");
+        tracing::warn!(target: crate::logging::REFUSED, client = %self.address, administrator = %self, %verb, "refused: {why}");
         Failure { code: 4, message: format!("`{}` may not `{verb}`: {why}", self.name) }
     }
 }
@@ -241,59 +343,87 @@ fn lines<'a>(cas: &'a [CaRecord], ca: &'a Label) -> impl Iterator<Item = &'a Lab
     std::iter::successors(Some(ca), before).take(cas.len().saturating_add(1))
 }
 
-/// What a request is about.
-fn reach(instance: &Instance, request: &Request) -> Result<Reach, Failure> {
-    let default = || -> Result<Label, Failure> {
-        let ca = instance.default_ca()?;
-        ca.ok_or_else(|| Failure::unavailable("there is no issuing CA"))
-    };
-    // An account that is gone, or was never there, is judged by its name alone.
-    let named = |name: &Label| -> Result<Reach, Failure> {
-        let account = instance.store.account(name)?;
-        let administrator = instance.store.administrator(name)?;
-        let ca = match account.as_ref().and_then(|account| account.ca.clone()) {
-            Some(ca) => ca,
-            None => default()?,
-        };
-        let is_administrators = administrator.is_some()
-            || account.is_some_and(|account| is_administrators_profile(&account.profile));
-        Ok(Reach::Accounts(vec![Affected { account: name.clone(), ca, is_administrators }]))
-    };
-    let certificate = |serial: &str, ca: Option<&Label>| -> Result<Reach, Failure> {
-        let record = certificates::find(instance, serial, ca)?;
-        let is_administrators = is_administrators_profile(&record.profile);
-        let (account, ca) = (record.account, record.ca);
-        Ok(Reach::Accounts(vec![Affected { account, ca, is_administrators }]))
-    };
+/// The refusal of what works on files of the server's machine.
+fn here(command: &str) -> Failure {
+    Failure::input(format!("`{command}` works on files of the server: run it there, without `--server`"))
+}
+
+/// What a request is about. Abbreviations in it become whole names.
+fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure> {
+    let about = |reach| Ok(Target { reach, ..Target::default() });
     match request {
         Request::PeerAdd { peers } => {
-            let affected = peers.iter().map(|peer| {
-                let ca = peer.ca.clone().map_or_else(default, Ok)?;
-                let is_administrators = is_administrators_profile(&peer.profile)
-                    || instance.store.administrator(&peer.name)?.is_some();
-                Ok(Affected { account: peer.name.clone(), ca, is_administrators })
-            });
-            Ok(Reach::Accounts(affected.collect::<Result<_, Failure>>()?))
+            let mut target = Target::default();
+            let mut affected = Vec::with_capacity(peers.len());
+            for peer in peers {
+                let ca = peer.ca.clone().map_or_else(|| default_ca(instance), Ok)?;
+                let mut standing = standing(instance, Some(&peer.profile), &peer.name)?;
+                for id in &peer.ids {
+                    // A text that is no identity is refused by the handler.
+                    let Ok(identity) = id.parse::<Identity>() else { continue };
+                    if is_servers(instance, &identity) {
+                        standing = Standing::Administrator;
+                    }
+                    for holder in instance.store.holders(&identity)? {
+                        target.shared.push(affected_by(instance, holder.name.clone(), Some(holder))?);
+                    }
+                }
+                if !peer.permissions.is_empty() {
+                    target.besides = vec![Verb::PeerPermit];
+                }
+                affected.push(Affected { account: peer.name.clone(), ca, standing });
+            }
+            Ok(Target { reach: Reach::Accounts(affected), ..target })
+        }
+        Request::PeerRemove { name, revoke } => {
+            // An account that is gone, or was never there, is judged by its name alone.
+            let account = instance.store.account(name)?;
+            let mut affected = vec![affected_by(instance, name.clone(), account)?];
+            if revoke.is_some() {
+                // Certificates of earlier accounts of that name are revoked, too.
+                for record in instance.accounts().valid_certificates(name)? {
+                    affected.push(of_certificate(instance, record)?);
+                }
+            }
+            about(Reach::Accounts(affected))
         }
         Request::PeerShow { name }
-        | Request::PeerRemove { name, .. }
         | Request::PeerResetSecret { name, .. }
         | Request::PeerSetEquipment { name, .. }
-        | Request::PeerPermit { name, .. } => named(name),
-        Request::CertShow { serial, ca } | Request::CertRelease { serial, ca } => {
-            certificate(serial, ca.as_ref())
+        | Request::PeerPermit { name, .. } => {
+            let account = instance.store.account(name)?.ok_or_else(|| no_account(name))?;
+            about(Reach::Accounts(vec![affected_by(instance, name.clone(), Some(account))?]))
         }
-        Request::CertRevoke { serial, ca, .. } => certificate(serial, ca.as_ref()),
+        Request::CertShow { serial, ca }
+        | Request::CertRelease { serial, ca }
+        | Request::CertRevoke { serial, ca, .. } => {
+            let record = certificates::find(instance, serial, ca.as_ref())?;
+            *ca = Some(record.ca.clone());
+            about(Reach::Accounts(vec![of_certificate(instance, record)?]))
+        }
         Request::PendingShow { id } | Request::PendingDecide { id, .. } => {
             let waiting = requests::find(instance, id)?;
-            let request = &waiting.pending.request;
-            Ok(Reach::Accounts(vec![Affected {
-                account: waiting.pending.transaction.account.clone(),
+            *id = waiting.id.to_string();
+            let (account, request) = (&waiting.pending.transaction.account, &waiting.pending.request);
+            about(Reach::Accounts(vec![Affected {
+                account: account.clone(),
                 ca: request.ca.clone(),
-                is_administrators: is_administrators_profile(&request.profile),
+                standing: standing(instance, Some(&request.profile), account)?,
             }]))
         }
-        Request::CrlPublish { ca: Some(ca) } => Ok(Reach::Ca(ca.clone())),
+        Request::CrlPublish { ca: Some(ca) } => about(Reach::Ca(ca.clone())),
+        Request::AdminShow { name } => {
+            require_administrator(instance, name)?;
+            about(Reach::Listed)
+        }
+        Request::AdminGrant { name, .. } | Request::AdminRemove { name } => {
+            require_administrator(instance, name)?;
+            about(Reach::Instance)
+        }
+        Request::AdminTokenAdd { name, .. } | Request::AdminTokenRemove { name, .. } => {
+            require_administrator(instance, name)?;
+            about(Reach::Listed)
+        }
         Request::PeerList
         | Request::CertList { .. }
         | Request::PendingList
@@ -304,8 +434,7 @@ fn reach(instance: &Instance, request: &Request) -> Result<Reach, Failure> {
         | Request::PublishStatus
         | Request::StoreStatus
         | Request::AdminRoles
-        | Request::AdminList
-        | Request::AdminShow { .. } => Ok(Reach::Listed),
+        | Request::AdminList => about(Reach::Listed),
         Request::CrlPublish { ca: None }
         | Request::TrustAdd { .. }
         | Request::TrustRemove { .. }
@@ -313,10 +442,65 @@ fn reach(instance: &Instance, request: &Request) -> Result<Reach, Failure> {
         | Request::CaAssign { .. }
         | Request::PublishRun { .. }
         | Request::Backup { .. }
-        | Request::AdminAdd { .. }
-        | Request::AdminGrant { .. }
-        | Request::AdminRemove { .. }
-        | Request::AdminTokenAdd { .. }
-        | Request::AdminTokenRemove { .. } => Ok(Reach::Instance),
+        | Request::AdminAdd { .. } => about(Reach::Instance),
+    }
+}
+
+fn require_administrator(instance: &Instance, name: &Label) -> Result<(), Failure> {
+    match instance.store.administrator(name)? {
+        Some(_) => Ok(()),
+        None => Err(no_administrator(name).into()),
+    }
+}
+
+fn default_ca(instance: &Instance) -> Result<Label, Failure> {
+    instance.default_ca()?.ok_or_else(|| Failure::unavailable("there is no issuing CA"))
+}
+
+/// An account as a request is about it.
+fn affected_by(
+    instance: &Instance,
+    name: Label,
+    account: Option<Account>,
+) -> Result<Affected, Failure> {
+    let standing = standing(instance, account.as_ref().map(|account| &account.profile), &name)?;
+    let ca = match account.and_then(|account| account.ca) {
+        Some(ca) => ca,
+        None => default_ca(instance)?,
+    };
+    Ok(Affected { account: name, ca, standing })
+}
+
+/// The account of a certificate as a request is about it.
+fn of_certificate(instance: &Instance, record: CertificateRecord) -> Result<Affected, Failure> {
+    let standing = standing(instance, Some(&record.profile), &record.account)?;
+    Ok(Affected { account: record.account, ca: record.ca, standing })
+}
+
+/// What an account of this profile and name stands for.
+fn standing(
+    instance: &Instance,
+    profile: Option<&Label>,
+    name: &Label,
+) -> Result<Standing, Failure> {
+    if name.as_str().starts_with(OWN_ACCOUNT_PREFIX)
+        || profile.is_some_and(is_administrators_profile)
+        || instance.store.administrator(name)?.is_some()
+    {
+        return Ok(Standing::Administrator);
+    }
+    let profiles = instance.profiles();
+    let profile = profile.and_then(|profile| profiles.named(profile));
+    Ok(match profile.is_some_and(|profile| profile.is_for_registrars()) {
+        true => Standing::Registrar,
+        false => Standing::Peer,
+    })
+}
+
+/// Whether an identity is a name of the API's own server. With a certificate for it, a peer could pass for the server and read tokens.
+fn is_servers(instance: &Instance, identity: &Identity) -> bool {
+    match instance.config.admin.listener.as_ref().map(|listener| &listener.certificate) {
+        Some(ServerCertificate::Issued(names)) => names.iter().any(|name| name.is_same(identity)),
+        _ => false,
     }
 }

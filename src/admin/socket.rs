@@ -15,7 +15,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::actor;
-use super::handler::handle;
+use super::handler::handle_alone;
 use super::request::Request;
 use crate::exit::Failure;
 use crate::instance::Instance;
@@ -108,7 +108,7 @@ async fn converse(stream: UnixStream, instance: Arc<Instance>) -> std::io::Resul
         let answer = serde_json::from_str::<Request>(&line)
             .map_err(|e| Failure::input(format!("expected a request: {e}")))
             .and_then(|request| {
-                handle(&instance, &actor, request, &mut |done, total| {
+                handle_alone(&instance, &actor, request, &mut |done, total| {
                     let _ = progress.send(json!({"progress": [done, total]}));
                 })
             });

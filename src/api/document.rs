@@ -17,11 +17,12 @@ use super::problem::{Details, MEDIA_TYPE};
 use super::routes::{NamedSchema, Route};
 
 /// The refusals that each operation may answer with.
-const REFUSALS: [(StatusCode, &str); 12] = [
+const REFUSALS: [(StatusCode, &str); 13] = [
     (StatusCode::BAD_REQUEST, "The request cannot be read, or a value is wrong"),
     (StatusCode::UNAUTHORIZED, "The client did not prove to be an administrator"),
     (StatusCode::FORBIDDEN, "The administrator may not do this"),
     (StatusCode::NOT_FOUND, "There is no such thing"),
+    (StatusCode::METHOD_NOT_ALLOWED, "The path has no such method; `Allow` lists those that it has"),
     (StatusCode::REQUEST_TIMEOUT, "The body took too long"),
     (StatusCode::CONFLICT, "The request contradicts what is recorded"),
     (StatusCode::PRECONDITION_FAILED, "Somebody changed the object meanwhile (If-Match)"),
@@ -46,6 +47,7 @@ pub fn describe(routes: &[Route]) -> OpenApi {
     let components = ComponentsBuilder::new()
         .schemas_from_iter(schemas)
         .security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)))
+        .security_scheme("certificate", SecurityScheme::MutualTls { description: None, extensions: None, deprecated: None })
         .build();
     let info = InfoBuilder::new()
         .title("Countersign administration")
@@ -58,7 +60,10 @@ pub fn describe(routes: &[Route]) -> OpenApi {
         .info(info.build())
         .paths(paths.build())
         .components(Some(components))
-        .security(Some([SecurityRequirement::new("token", [""; 0])]))
+        .security(Some([
+            SecurityRequirement::new("token", [""; 0]),
+            SecurityRequirement::new("certificate", [""; 0]),
+        ]))
         .build()
 }
 

@@ -1,8 +1,10 @@
 //! The parts of a request: parameters of the path, query and body.
 
+use std::collections::BTreeMap;
+
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, HOST, HeaderMap, ORIGIN};
+use actix_web::http::header::{CONTENT_TYPE, HOST, HeaderMap, IF_MATCH, ORIGIN};
 use actix_web::http::{Method, Uri};
 use actix_web::web;
 use countersign_ca::record::Label;
@@ -14,21 +16,38 @@ use super::problem::Problem;
 /// The header by which a browser tells where a request comes from (Fetch Metadata).
 const FETCH_SITE: &str = "sec-fetch-site";
 
-/// A request, authenticated, with its whole body.
-pub struct Input<'a> {
-    request: &'a HttpRequest,
+/// A request with its whole body. It can be judged on another thread.
+pub struct Input {
+    head: String,
+    query: String,
+    parameters: BTreeMap<String, String>,
+    content_type: Option<String>,
+    if_match: Option<Result<String, Problem>>,
+    /// The value of `Idempotency-Key`.
+    pub key: Option<String>,
     body: web::Bytes,
 }
 
-impl<'a> Input<'a> {
+impl Input {
     /// The parts of a request.
-    pub const fn new(request: &'a HttpRequest, body: web::Bytes) -> Self {
-        Self { request, body }
+    pub fn new(request: &HttpRequest, body: web::Bytes) -> Self {
+        let headers = request.headers();
+        let parameters = request.match_info().iter();
+        let text = |name: &str| text_of(headers, name).map(str::to_owned);
+        Self {
+            head: format!("{} {}\n", request.method(), request.uri()),
+            query: request.query_string().to_owned(),
+            parameters: parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            content_type: text(CONTENT_TYPE.as_str()),
+            if_match: headers.get(IF_MATCH).map(|value| tag(value.to_str().ok())),
+            key: text("idempotency-key"),
+            body,
+        }
     }
 
     /// A parameter of the path.
     pub fn text(&self, name: &str) -> String {
-        self.request.match_info().query(name).to_owned()
+        self.parameters.get(name).cloned().unwrap_or_default()
     }
 
     /// A parameter of the path that is the name of something. A text that cannot be a name names nothing that exists.
@@ -40,22 +59,22 @@ impl<'a> Input<'a> {
 
     /// The query, in which nothing else may be.
     pub fn query<T: DeserializeOwned>(&self) -> Result<T, Problem> {
-        web::Query::<T>::from_query(self.request.query_string())
+        web::Query::<T>::from_query(&self.query)
             .map(web::Query::into_inner)
             .map_err(|e| Problem::malformed(format!("the query cannot be read: {e}")))
     }
 
     /// Refuses a query where none is expected.
     pub fn no_query(&self) -> Result<(), Problem> {
-        match self.request.query_string() {
-            "" => Ok(()),
-            _ => Err(Problem::malformed("expected no query")),
+        match self.query.is_empty() {
+            true => Ok(()),
+            false => Err(Problem::malformed("expected no query")),
         }
     }
 
     /// The body, as JSON.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
-        let media_type = text_of(self.request.headers(), CONTENT_TYPE.as_str());
+        let media_type = self.content_type.as_deref();
         if !media_type.is_some_and(|value| is_media_type(value, "application/json")) {
             return Err(Problem::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -66,16 +85,37 @@ impl<'a> Input<'a> {
             .map_err(|e| Problem::malformed(format!("the body cannot be read: {e}")))
     }
 
-    /// The octets of method, path, query and body: what the same request has in common with its repetition.
-    pub fn identity(&self) -> Vec<u8> {
-        let head = format!("{} {}\n", self.request.method(), self.request.uri());
-        [head.as_bytes(), &self.body].concat()
+    /// The version of the object that a change is based on (`If-Match`); `None` for any.
+    pub fn if_match(&self) -> Result<Option<String>, Problem> {
+        match &self.if_match {
+            None => Ok(None),
+            Some(Ok(tag)) if tag == "*" => Ok(None),
+            Some(Ok(tag)) => Ok(Some(tag.clone())),
+            Some(Err(_)) => Err(no_tag()),
+        }
     }
 
-    /// A header of one line of text.
-    pub fn header(&self, name: &str) -> Option<&'a str> {
-        text_of(self.request.headers(), name)
+    /// The octets of method, path, query and body: what the same request has in common with its repetition.
+    pub fn identity(&self) -> Vec<u8> {
+        [self.head.as_bytes(), &self.body].concat()
     }
+}
+
+/// The entity tag in a header: `*`, or one strong tag (RFC 9110 §8.8.3).
+fn tag(header: Option<&str>) -> Result<String, Problem> {
+    let header = header.ok_or_else(no_tag)?.trim();
+    if header == "*" {
+        return Ok(header.to_owned());
+    }
+    let tag = header.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    match tag {
+        Some(tag) if !tag.contains('"') => Ok(tag.to_owned()),
+        _ => Err(no_tag()),
+    }
+}
+
+fn no_tag() -> Problem {
+    Problem::malformed("expected `If-Match` with the ETag of an answer, in quotes, or `*`")
 }
 
 /// Refuses a change that a page of another site makes a browser ask for. A browser presents a client certificate whoever asks (RFC 6749

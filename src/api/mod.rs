@@ -15,19 +15,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::header::{ALLOW, CONTENT_TYPE, ETAG, LOCATION};
+use actix_web::http::header::{ALLOW, CONTENT_LENGTH, ETAG, LOCATION};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Data};
-use actix_web::{FromRequest, HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use countersign_ca::Authority;
 use countersign_enroll::transport::response::{closing_with, no_store};
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use input::{Input, refuse_foreign_site};
 use problem::Problem;
 use repeats::{Kept, Repeats};
 use routes::{Action, Caller, Route};
+use sender::Presented;
 
 use crate::admin::answer::GrantLine;
 use crate::admin::{Principal, Request, Unfulfilled, administrators};
@@ -39,6 +40,21 @@ use crate::wiped::{Wiped, WipedOctets};
 /// How long the body of a request may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a client may wait until it is authenticated.
+const GATE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The most clients that are authenticated at once.
+pub const MAX_AT_GATE: usize = 8;
+
+/// The largest body of a request that is not one of [`LARGE`], in octets.
+const SMALL: usize = 64 << 10;
+
+/// The verbs whose requests may be large.
+const LARGE: [Verb; 3] = [Verb::PeerAdd, Verb::CertImport, Verb::TrustAdd];
+
+/// The most large bodies that are read or worked on at once.
+const MAX_LARGE: usize = 4;
+
 /// The path of the description.
 const DOCUMENT: &str = "/api/openapi.json";
 
@@ -48,6 +64,8 @@ pub struct Api {
     authority: Arc<Authority>,
     instance: Arc<Instance>,
     slots: Arc<Semaphore>,
+    gate: Arc<Semaphore>,
+    large: Arc<Semaphore>,
     repeats: Arc<Repeats>,
     routes: Arc<BTreeMap<&'static str, Vec<Route>>>,
     document: Arc<String>,
@@ -71,6 +89,8 @@ impl Api {
             authority: Arc::clone(authority),
             instance: Arc::clone(instance),
             slots: Arc::new(Semaphore::new(instance.config.admin.max_concurrent)),
+            gate: Arc::new(Semaphore::new(MAX_AT_GATE)),
+            large: Arc::new(Semaphore::new(MAX_LARGE)),
             repeats: Arc::default(),
             routes: Arc::new(routes),
             document: Arc::new(document),
@@ -79,10 +99,8 @@ impl Api {
 
     /// Adds the paths to an application.
     pub fn configure(&self, config: &mut web::ServiceConfig) {
-        let max_bytes = self.instance.config.admin.max_bytes;
         config
             .app_data(Data::new(self.clone()))
-            .app_data(web::PayloadConfig::new(max_bytes))
             .service(web::resource(DOCUMENT).route(web::to(description)));
         for path in self.routes.keys() {
             config.service(web::resource(*path).route(web::to(answer)));
@@ -110,15 +128,20 @@ impl Api {
         found.ok_or_else(|| Problem::no_method(methods(of_path)))
     }
 
-    /// Carries out a request.
-    async fn carry_out(
+    /// Carries out a request. Everything that may block, or take long, is done on another thread. The administrator is authenticated once
+    /// more: the proof may have ended while the body came.
+    fn carry_out(
         &self,
-        principal: Principal,
+        presented: &Presented,
         route: &Route,
-        input: &Input<'_>,
-    ) -> Result<HttpResponse, Problem> {
+        input: &Input,
+    ) -> Result<Done, Problem> {
+        let principal = presented.authenticate(&self.authority, &self.instance)?;
         let roles = &self.instance.config.admin.roles;
-        let request = match route.action {
+        if route.query.is_empty() {
+            input.no_query()?;
+        }
+        let mut request = match route.action {
             Action::Caller => return self.caller(&principal),
             Action::Ask(verb, request) => {
                 principal
@@ -129,53 +152,34 @@ impl Api {
             Action::Command => input.json::<Request>()?,
         };
         let verb = request.verb();
-        let key = input.header("idempotency-key").filter(|_| route.success == StatusCode::CREATED);
+        let is_conditional = matches!(&request, Request::AdminGrant { expected: Some(_), .. });
+        let refused = |unfulfilled| refusal(unfulfilled, route, is_conditional);
+        let key = input.key.as_deref().filter(|_| route.success == StatusCode::CREATED);
         let turn = match key {
-            Some(key) => match self.repeats.begin(&principal.name, key, &input.identity())? {
-                Ok(turn) => Some(turn),
-                Err(kept) => return Ok(repeated(&kept)),
-            },
+            Some(key) => {
+                // A repetition is for those who may still make the request.
+                principal.check(&self.instance, &mut request).map_err(refused)?;
+                match self.repeats.begin(&principal.name, key, &input.identity())? {
+                    Ok(turn) => Some(turn),
+                    Err(kept) => return Ok(Done::repeated(kept)),
+                }
+            }
             None => None,
         };
-        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
-            let why = "too many requests are worked on; try again";
-            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why));
-        };
-        let instance = Arc::clone(&self.instance);
-        let is_conditional = matches!(&request, Request::AdminGrant { expected: Some(_), .. });
-        let work = web::block(move || {
-            let answer = principal.carry_out(&instance, request);
-            drop(slot);
-            answer
-        });
-        let answer = work.await.map_err(|_| {
-            let why = "the server failed; its log says why";
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, why)
-        })?;
-        let answer = match answer {
-            Ok(answer) => Wiped::from(answer),
-            Err(unfulfilled) => return Err(refusal(unfulfilled, route, is_conditional)),
-        };
-        let mut response = no_store(route.success);
-        response.content_type("application/json");
-        if let Some(tag) = version(verb, &answer) {
-            response.insert_header((ETAG, format!("\"{tag}\"")));
-        }
-        if let Some(location) = location(verb, &answer) {
-            response.insert_header((LOCATION, location));
-        }
-        let octets = WipedOctets::json(&answer).map_err(|e| {
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string())
-        })?;
+        let answer = principal.carry_out(&self.instance, request).map_err(refused)?;
+        let answer = Wiped::from(answer);
+        let octets = WipedOctets::json(&answer)
+            .map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
         let kept = Kept { status: route.success, body: Arc::new(octets) };
         if let Some(turn) = turn {
             turn.keep(&kept);
         }
-        Ok(response.body(kept.body.to_vec()))
+        let (tag, location) = (version(verb, &answer), location(verb, &answer));
+        Ok(Done { kept, tag, location, is_repeated: false })
     }
 
     /// Describes the caller.
-    fn caller(&self, principal: &Principal) -> Result<HttpResponse, Problem> {
+    fn caller(&self, principal: &Principal) -> Result<Done, Problem> {
         let roles = &self.instance.config.admin.roles;
         let verbs = Verb::ALL.iter().filter(|verb| principal.has(roles, **verb));
         let grants = principal.grants.iter().map(|grant| GrantLine {
@@ -189,7 +193,47 @@ impl Api {
             grants: grants.collect(),
             verbs: verbs.map(|verb| verb.name().to_owned()).collect(),
         };
-        Ok(no_store(StatusCode::OK).json(caller))
+        let value = serde_json::to_value(caller)
+            .map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
+        let octets = WipedOctets::json(&value)
+            .map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
+        let kept = Kept { status: StatusCode::OK, body: Arc::new(octets) };
+        Ok(Done { kept, tag: None, location: None, is_repeated: false })
+    }
+
+    /// Forgets answers that are kept for repetitions and are too old. The server calls this every second or so.
+    pub fn forget_old(&self) {
+        self.repeats.forget_old();
+    }
+}
+
+/// The answer to a request that was carried out.
+struct Done {
+    kept: Kept,
+    tag: Option<String>,
+    location: Option<String>,
+    is_repeated: bool,
+}
+
+impl Done {
+    /// The answer that a request got before.
+    const fn repeated(kept: Kept) -> Self {
+        Self { kept, tag: None, location: None, is_repeated: true }
+    }
+
+    fn response(self) -> HttpResponse {
+        let mut response = no_store(self.kept.status);
+        response.content_type("application/json");
+        if let Some(tag) = self.tag {
+            response.insert_header((ETAG, format!("\"{tag}\"")));
+        }
+        if let Some(location) = self.location {
+            response.insert_header((LOCATION, location));
+        }
+        if self.is_repeated {
+            response.insert_header(("Idempotency-Replayed", "true"));
+        }
+        response.body(self.kept.body.to_vec())
     }
 }
 
@@ -208,42 +252,128 @@ async fn description(api: Data<Api>, request: HttpRequest) -> HttpResponse {
 
 /// Every other path.
 async fn answer(api: Data<Api>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
-    let sender = sender::authenticate(&api.authority, &api.instance, &request);
-    if let (&Method::OPTIONS, Ok(_), Ok(routes)) = (request.method(), &sender, api.path(&request)) {
+    let presented = Presented::of(&request);
+    let principal = match api.authenticate(presented.clone()).await {
+        Ok(principal) => principal,
+        // The rest of the body is not read, so that a stranger cannot hold the connection.
+        Err(problem) => return closing_with(problem.response(), payload),
+    };
+    if let (&Method::OPTIONS, Ok(routes)) = (request.method(), api.path(&request)) {
         let mut response = no_store(StatusCode::NO_CONTENT);
         return response.insert_header((ALLOW, methods(routes))).finish();
     }
-    let judged = sender
-        .and_then(|principal| refuse_foreign_site(&request).map(|()| principal))
-        .and_then(|principal| Ok((principal, api.route(&request)?)));
-    let (principal, route) = match judged {
-        Ok(judged) => judged,
-        // The rest of the body is not read, so that a stranger cannot hold the connection.
-        Err(problem) => {
-            let response = problem.response();
-            return closing_with(response, payload);
-        }
+    let routed = refuse_foreign_site(&request).and_then(|()| {
+        let route = api.route(&request)?;
+        let most = api.largest_body(&principal, route)?;
+        Ok((route, most))
+    });
+    let (route, most) = match routed {
+        Ok(routed) => routed,
+        Err(problem) => return closing_with(problem.response(), payload),
     };
-    let mut payload = payload.into_inner();
-    let body = tokio::time::timeout(BODY_TIMEOUT, web::Bytes::from_request(&request, &mut payload));
-    let body = match body.await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => {
-            let most = api.instance.config.admin.max_bytes;
-            let why = format!("expected a body of at most {most} octets that is sent whole");
-            let problem = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, why);
-            return closing_with(problem.response(), payload);
-        }
-        Err(_) => {
-            let problem = Problem::new(StatusCode::REQUEST_TIMEOUT, "the body took too long");
-            return closing_with(problem.response(), payload);
-        }
+    let read = api.read(&request, payload, most).await;
+    let (body, room) = match read {
+        Ok(read) => read,
+        Err(response) => return *response,
     };
     let input = Input::new(&request, body);
-    match api.carry_out(principal, route, &input).await {
-        Ok(response) => response,
-        Err(problem) => problem.response(),
+    let Ok(slot) = Arc::clone(&api.slots).try_acquire_owned() else { return busy() };
+    let (path, method) = (route.path, route.method.clone());
+    let work = web::block(move || {
+        let _held = (slot, room);
+        let routes = api.routes.get(path).into_iter().flatten();
+        let route = routes.into_iter().find(|route| route.method == method);
+        let route = route.ok_or_else(|| Problem::no_path(path))?;
+        api.carry_out(&presented, route, &input)
+    });
+    match work.await {
+        Ok(Ok(done)) => done.response(),
+        Ok(Err(problem)) => problem.response(),
+        Err(_) => failed().response(),
     }
+}
+
+impl Api {
+    /// Authenticates a client, on another thread: a certificate is looked up in the journal.
+    async fn authenticate(&self, presented: Presented) -> Result<Principal, Problem> {
+        let waiting = tokio::time::timeout(GATE_TIMEOUT, Arc::clone(&self.gate).acquire_owned());
+        let Ok(Ok(slot)) = waiting.await else {
+            let why = "too many clients are authenticated; try again";
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why));
+        };
+        let (authority, instance) = (Arc::clone(&self.authority), Arc::clone(&self.instance));
+        let work = web::block(move || {
+            let _slot = slot;
+            presented.authenticate(&authority, &instance)
+        });
+        work.await.unwrap_or_else(|_| Err(failed()))
+    }
+
+    /// The largest body that a request may have: that of the configuration for what may be large, and 64 KiB for everything else.
+    ///
+    /// # Errors
+    /// 403 if the administrator may not make such a request at all.
+    fn largest_body(&self, principal: &Principal, route: &Route) -> Result<usize, Problem> {
+        let (roles, most) = (&self.instance.config.admin.roles, self.instance.config.admin.max_bytes);
+        let is_large = match route.action {
+            Action::Caller => false,
+            Action::Ask(verb, _) => {
+                principal
+                    .require(roles, verb)
+                    .map_err(|failure| Problem::of_failure(failure, route.conflict))?;
+                LARGE.contains(&verb)
+            }
+            Action::Command => LARGE.iter().any(|verb| principal.has(roles, *verb)),
+        };
+        Ok(if is_large { most } else { most.min(SMALL) })
+    }
+
+    /// Reads a body of at most `most` octets. Few bodies beyond 64 KiB are read or worked on at once.
+    async fn read(
+        &self,
+        request: &HttpRequest,
+        payload: web::Payload,
+        most: usize,
+    ) -> Result<(web::Bytes, Option<OwnedSemaphorePermit>), Box<HttpResponse>> {
+        let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+        let length = length.and_then(|text| text.parse::<usize>().ok());
+        let room = match length {
+            Some(length) if length <= SMALL => None,
+            None if most <= SMALL || !request.chunked().unwrap_or(true) => None,
+            _ => match Arc::clone(&self.large).try_acquire_owned() {
+                Ok(room) => Some(room),
+                Err(_) => return Err(Box::new(closing_with(busy(), payload))),
+            },
+        };
+        let body = tokio::time::timeout(BODY_TIMEOUT, payload.to_bytes_limited(most)).await;
+        match body {
+            Ok(Ok(Ok(body))) => Ok((body, room)),
+            Ok(Ok(Err(e))) => {
+                let why = format!("the body cannot be read: {e}");
+                Err(Box::new(closing_with(Problem::malformed(why).response(), ())))
+            }
+            Ok(Err(_)) => {
+                let why = format!("expected a body of at most {most} octets");
+                let problem = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, why);
+                Err(Box::new(closing_with(problem.response(), ())))
+            }
+            Err(_) => {
+                let problem = Problem::new(StatusCode::REQUEST_TIMEOUT, "the body took too long");
+                Err(Box::new(closing_with(problem.response(), ())))
+            }
+        }
+    }
+}
+
+/// The answer to a request that finds no slot.
+fn busy() -> HttpResponse {
+    let why = "too many requests are worked on; try again";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, why).response()
+}
+
+/// The problem after a panic.
+fn failed() -> Problem {
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the server failed; its log says why")
 }
 
 /// The methods of a path, for `Allow`.
@@ -268,14 +398,6 @@ fn refusal(unfulfilled: Unfulfilled, route: &Route, is_conditional: bool) -> Pro
         _ => route.conflict,
     };
     Problem::of_failure(failure, conflict)
-}
-
-/// The answer that a request got before.
-fn repeated(kept: &Kept) -> HttpResponse {
-    no_store(kept.status)
-        .insert_header((CONTENT_TYPE, "application/json"))
-        .insert_header(("Idempotency-Replayed", "true"))
-        .body(kept.body.to_vec())
 }
 
 /// The version of the object that an answer shows, if two people may change it.

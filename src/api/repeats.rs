@@ -17,11 +17,12 @@ use crate::wiped::WipedOctets;
 /// How long an answer is kept.
 const KEPT: Duration = Duration::from_secs(3600);
 
-/// The most answers that are kept. With as many, new requests with a key are refused.
-const MAX_ANSWERS: usize = 1000;
+/// The most answers that are kept of one administrator, and of all. With as many, new requests with a key are refused.
+const MAX_OF_ONE: usize = 64;
+const MAX_OF_ALL: usize = 1024;
 
-/// The largest answer that is kept, in octets.
-const MAX_ANSWER: usize = 1 << 20;
+/// The most octets of all answers that are kept. An answer that does not fit in is not kept.
+const MAX_OCTETS: usize = 16 << 20;
 
 /// The longest key, in bytes.
 const MAX_KEY: usize = 255;
@@ -73,9 +74,10 @@ impl Repeats {
         }
         let request = hash(request);
         let key = (who.clone(), key.to_owned());
+        self.forget_old();
         let mut known = self.known();
-        known.retain(|_, begun| begun.at.elapsed() < KEPT);
-        let is_full = known.len() >= MAX_ANSWERS;
+        let own = known.keys().filter(|(of, _)| of == who).count();
+        let is_full = known.len() >= MAX_OF_ALL || own >= MAX_OF_ONE;
         match known.entry(key.clone()) {
             Entry::Occupied(entry) if entry.get().request != request => Err(Problem::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
@@ -99,6 +101,11 @@ impl Repeats {
         }
     }
 
+    /// Forgets the answers that are older than an hour. The server calls this every second or so.
+    pub fn forget_old(&self) {
+        self.known().retain(|_, begun| begun.at.elapsed() < KEPT);
+    }
+
     fn known(&self) -> MutexGuard<'_, HashMap<(Label, String), Begun>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -107,10 +114,14 @@ impl Repeats {
 impl Turn {
     /// Keeps the answer to the request. An answer that is too large is not kept: the repetition is then a request of its own.
     pub fn keep(self, answer: &Kept) {
-        if answer.body.len() > MAX_ANSWER {
+        // `self` is dropped after `known`, so that its lock is free by then.
+        let mut known = self.repeats.known();
+        let kept = known.values().filter_map(|begun| begun.answer.as_ref());
+        let octets: usize = kept.map(|answer| answer.body.len()).sum();
+        if octets.saturating_add(answer.body.len()) > MAX_OCTETS {
             return;
         }
-        if let Some(begun) = self.repeats.known().get_mut(&self.key) {
+        if let Some(begun) = known.get_mut(&self.key) {
             begun.answer = Some(answer.clone());
         }
     }
@@ -151,6 +162,15 @@ mod tests {
         assert_eq!(&**again.body, b"\"first\"");
         assert_eq!(begin("k", b"two").err().unwrap().status, StatusCode::UNPROCESSABLE_ENTITY);
         assert!(repeats.begin(&"bob".parse().unwrap(), "k", b"two").unwrap().is_ok());
+        // One administrator cannot take all the room.
+        for number in 0..MAX_OF_ONE {
+            let Ok(Ok(turn)) = begin(&number.to_string(), b"one") else { break };
+            turn.keep(&kept("x"));
+        }
+        assert_eq!(begin("more", b"").err().unwrap().status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(repeats.begin(&"carol".parse().unwrap(), "k", b"").unwrap().is_ok());
+        let (repeats, alice): (_, Label) = (Arc::new(Repeats::default()), "alice".parse().unwrap());
+        let begin = |key: &str, request: &[u8]| repeats.begin(&alice, key, request);
         // A request that failed has no answer to repeat.
         drop(begin("failed", b"one").unwrap());
         assert!(begin("failed", b"two").unwrap().is_ok());

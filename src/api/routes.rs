@@ -43,7 +43,7 @@ pub struct Route {
 #[derive(Clone, Copy)]
 pub enum Action {
     /// As this request of administrators, for which a role must have the verb.
-    Ask(Verb, fn(&Input<'_>) -> Result<Request, Problem>),
+    Ask(Verb, fn(&Input) -> Result<Request, Problem>),
     /// As the request of administrators in the body.
     Command,
     /// It shows the caller.
@@ -138,7 +138,7 @@ impl Route {
     }
 }
 
-const fn ask(verb: Verb, request: fn(&Input<'_>) -> Result<Request, Problem>) -> Action {
+const fn ask(verb: Verb, request: fn(&Input) -> Result<Request, Problem>) -> Action {
     Action::Ask(verb, request)
 }
 
@@ -157,10 +157,7 @@ fn accounts() -> Vec<Route> {
         Route::get(
             "/api/v1/accounts",
             "Lists the accounts, sorted by name",
-            ask(Verb::PeerList, |input| {
-                input.no_query()?;
-                Ok(Request::PeerList)
-            }),
+            ask(Verb::PeerList, |_| Ok(Request::PeerList)),
             list::<answer::AccountLine>,
         ),
         Route::get(
@@ -284,10 +281,7 @@ fn requests() -> Vec<Route> {
         Route::get(
             "/api/v1/requests",
             "Lists the requests that need an approval, oldest first",
-            ask(Verb::PendingList, |input| {
-                input.no_query()?;
-                Ok(Request::PendingList)
-            }),
+            ask(Verb::PendingList, |_| Ok(Request::PendingList)),
             list::<answer::RequestLine>,
         ),
         Route::get(
@@ -434,20 +428,21 @@ fn administrators() -> Vec<Route> {
             "Gives an administrator these grants in place of the present ones; with If-Match, only if nobody changed them meanwhile",
             ask(Verb::AdminGrant, |input| {
                 let NewGrants { grants } = input.json()?;
-                let expected = input.header("if-match").map(|tag| tag.trim_matches('"').to_owned());
-                let expected = expected.filter(|tag| tag != "*");
-                Ok(Request::AdminGrant { name: input.label("name")?, grants, expected })
+                let (name, expected) = (input.label("name")?, input.if_match()?);
+                Ok(Request::AdminGrant { name, grants, expected })
             }),
             shape::<answer::AdministratorLine>,
         )
-        .with(Method::PUT, shape::<NewGrants>),
+        .with(Method::PUT, shape::<NewGrants>)
+        .conflicting(),
         Route::get(
             "/api/v1/administrators/{name}",
             "Removes an administrator, and revokes the certificates",
             ask(Verb::AdminRemove, |input| Ok(Request::AdminRemove { name: input.label("name")? })),
             shape::<answer::RemovedAdministrator>,
         )
-        .removing(),
+        .removing()
+        .conflicting(),
         Route::get(
             "/api/v1/administrators/{name}/tokens",
             "Makes a token for a program of an administrator; its text is shown this once",

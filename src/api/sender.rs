@@ -9,6 +9,7 @@ use countersign_ca::authority::administrators::is_administrators_profile;
 use countersign_ca::record::{Administrator, Grant};
 use countersign_ca::{Authority, Credential, Store};
 use countersign_enroll::est::{ClientCertificate, Connection};
+use zeroize::Zeroizing;
 
 use super::problem::Problem;
 use crate::admin::{Principal, Proof};
@@ -19,38 +20,61 @@ use crate::logging::REFUSED;
 /// The text for a client that proves nothing.
 const NO_PROOF: &str = "expected an administrator's client certificate, or a token in the header `Authorization: Bearer …`";
 
-/// The administrator who sent a request. A token decides if there is one, and the client certificate otherwise.
-///
-/// # Errors
-/// 401 without a proof, or with one that is not an administrator's; the errors of the store.
-pub fn authenticate(
-    authority: &Authority,
-    instance: &Instance,
-    request: &HttpRequest,
-) -> Result<Principal, Problem> {
-    let address = request
-        .peer_addr()
-        .map(|address| address.ip().to_canonical())
-        .ok_or_else(|| Problem::malformed("the connection has no address"))?;
-    let refused = |why: &str| {
-        tracing::warn!(target: REFUSED, client = %address, "no administrator: {why}");
-        Problem::new(StatusCode::UNAUTHORIZED, why)
-    };
-    if let Some(header) = request.headers().get(AUTHORIZATION) {
-        let token = header.to_str().ok().and_then(|text| {
-            let (scheme, token) = text.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("Bearer").then_some(token.trim())
+/// What a client presented, to be judged on another thread, and again when its body has come.
+#[derive(Clone)]
+pub struct Presented {
+    address: Option<IpAddr>,
+    /// The text of the header `Authorization`; `None` without it.
+    authorization: Option<Zeroizing<String>>,
+    certificate: Option<ClientCertificate>,
+}
+
+impl Presented {
+    /// What came with a request.
+    pub fn of(request: &HttpRequest) -> Self {
+        let authorization = request.headers().get(AUTHORIZATION).map(|header| {
+            // A header that is no text is no token.
+            Zeroizing::new(header.to_str().unwrap_or_default().to_owned())
         });
-        let token = token.ok_or_else(|| refused("expected `Authorization: Bearer` and a token"))?;
-        return by_token(instance, token, address)?
-            .ok_or_else(|| refused("the token is unknown or has ended"));
+        let tls = request.conn_data::<Connection>();
+        Self {
+            address: request.peer_addr().map(|address| address.ip().to_canonical()),
+            authorization,
+            certificate: tls.and_then(|tls| tls.certificate.clone()),
+        }
     }
-    match request.conn_data::<Connection>().and_then(|tls| tls.certificate.as_ref()) {
-        None => Err(refused(NO_PROOF)),
-        Some(ClientCertificate::Unreadable(why)) => Err(refused(why)),
-        Some(ClientCertificate::Proven(certificates)) => {
-            let Some(first) = certificates.first() else { return Err(refused(NO_PROOF)) };
-            by_certificate(authority, instance, first, address)?.map_err(|why| refused(&why))
+
+    /// The administrator. A token decides if there is one, and the client certificate otherwise.
+    ///
+    /// # Errors
+    /// 401 without a proof, or with one that is not an administrator's; the errors of the store.
+    pub fn authenticate(
+        &self,
+        authority: &Authority,
+        instance: &Instance,
+    ) -> Result<Principal, Problem> {
+        let address =
+            self.address.ok_or_else(|| Problem::malformed("the connection has no address"))?;
+        let refused = |why: &str| {
+            tracing::warn!(target: REFUSED, client = %address, "no administrator: {why}");
+            Problem::new(StatusCode::UNAUTHORIZED, why)
+        };
+        if let Some(header) = &self.authorization {
+            let token = header.split_once(' ').and_then(|(scheme, token)| {
+                scheme.eq_ignore_ascii_case("Bearer").then_some(token.trim())
+            });
+            let token =
+                token.ok_or_else(|| refused("expected `Authorization: Bearer` and a token"))?;
+            return by_token(instance, token, address)?
+                .ok_or_else(|| refused("the token is unknown or has ended"));
+        }
+        match &self.certificate {
+            None => Err(refused(NO_PROOF)),
+            Some(ClientCertificate::Unreadable(why)) => Err(refused(why)),
+            Some(ClientCertificate::Proven(certificates)) => {
+                let Some(first) = certificates.first() else { return Err(refused(NO_PROOF)) };
+                by_certificate(authority, instance, first, address)?.map_err(|why| refused(&why))
+            }
         }
     }
 }

@@ -86,7 +86,7 @@ impl Context {
             Reached::Instance(instance) => {
                 let process = i32::try_from(std::process::id()).ok();
                 let actor = admin::actor::local(rustix::process::getuid().as_raw(), process);
-                admin::handle(&instance, &actor, request, &mut progress)
+                admin::handle_alone(&instance, &actor, request, &mut progress)
             }
         };
         bar.done();

@@ -117,7 +117,7 @@ impl Authority {
     }
 
     /// Whether the requester is a registration authority that may revoke this certificate. The certificate must be
-    /// issued by the registration authority's own CA, with any of its keys. It must not be that of a CA, of a delegate of this instance or
+    /// issued by the registration authority's own CA, with any of its keys. It must not be that of a CA, of a delegate of this instance, of an administrator or
     /// of a registration authority. The peer's account may be removed by then.
     pub(super) fn may_revoke(
         &self,
@@ -129,6 +129,7 @@ impl Authority {
         let issued_by = self.cas.get(&record.ca).map(|ca| &self.latest(ca).info().name);
         let is_peers = !record.account.as_str().starts_with(OWN_ACCOUNT_PREFIX)
             && !self.is_for_registrars(&record.profile)
+            && record.profile.as_str() != ADMINISTRATOR_PROFILE
             && !is_registrars(record)
             && !is_cas(record);
         let may = issued_by == Some(&own) && is_peers;

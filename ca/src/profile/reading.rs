@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::key::KeyForm;
 use crate::name::attribute_type;
 use crate::oid;
+use crate::record::approval::MAX_APPROVERS;
 use crate::record::Label;
 use crate::x509::Policy;
 
