@@ -615,15 +615,16 @@ fn two_people_must_approve_where_the_profile_says_so() {
     let server = format!("http://{}", site.instance.address);
     let root = site.root();
     let folder = site.instance.file(".");
-    let enrol = |server: &str| {
+    let enrol = |server: &str, more: &[&str]| {
         let mut command = Command::new(COUNTERSIGN);
         command
-            .args(["enroll", "--server", server, "--reference", &peer.reference])
-            .args(["--secret-file", "secret", "--trust", &root, "--out", "gw1", "--patience", "1s"])
+            .args(["enroll", "--server", server, "--out", "gw1", "--patience", "1s"])
+            .args(more)
             .current_dir(&folder);
-        command
+        common::output_of(&mut command)
     };
-    assert_eq!(common::output_of(&mut enrol(&server)).status.code(), Some(7));
+    let first = ["--reference", &peer.reference, "--secret-file", "secret", "--trust", &root];
+    assert_eq!(enrol(&server, &first).status.code(), Some(7));
     let alice = site.token_of("alice", &["--role", "approver"]);
     let other = site.token("alice", "other", &[]);
     let bob = site.token_of("bob", &["--role", "approver"]);
@@ -639,12 +640,12 @@ fn two_people_must_approve_where_the_profile_says_so() {
     site.instance.stop();
     site.instance.serve();
     let server = format!("http://{}", site.instance.address);
-    let resumed = common::output_of(&mut enrol(&server));
+    let resumed = enrol(&server, &["--renew"]);
     assert_eq!(resumed.status.code(), Some(7), "{}", common::text(&resumed));
     let second = site.send(By::Token(&bob), "PUT", &decision, &approve).json(200);
     assert_eq!(second["status"], "approved");
     assert!(second["decided_by"].as_str().unwrap().starts_with("bob ("), "{second}");
-    let finished = common::output_of(&mut enrol(&server));
+    let finished = enrol(&server, &["--renew"]);
     assert_eq!(finished.status.code(), Some(0), "{}", common::text(&finished));
     let export = site.instance.ok(&["audit", "export"]);
     assert!(export.contains("\"kind\":\"request-partly-approved\""), "{export}");
