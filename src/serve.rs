@@ -92,9 +92,7 @@ pub fn run(
         false => None,
     };
     let open = |server, listener: &Option<TlsListener>| match listener {
-        Some(listener) => {
-            Ok(Some(Arc::new(Tls::open(&authority, server, &listener.certificate)?)))
-        }
+        Some(listener) => Ok(Some(Arc::new(Tls::open(&authority, server, &listener.certificate)?))),
         None => Ok::<_, Failure>(None),
     };
     let est_tls = open(TlsServer::Est, &instance.config.est.listener)?;
@@ -394,15 +392,9 @@ const fn blocking_threads(config: &Config) -> usize {
 }
 
 /// Writes a file by which scripts find an address of the server, such as `listen` in the data folder.
-fn write_address(
-    file: PathBuf,
-    scheme: &str,
-    address: Option<SocketAddr>,
-) -> Result<(), Failure> {
+fn write_address(file: PathBuf, scheme: &str, address: Option<SocketAddr>) -> Result<(), Failure> {
     match address {
-        Some(address) => {
-            Ok(write_atomically(&file, format!("{scheme}://{address}\n").as_bytes())?)
-        }
+        Some(address) => Ok(write_atomically(&file, format!("{scheme}://{address}\n").as_bytes())?),
         None => Ok(()),
     }
 }

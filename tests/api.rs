@@ -12,8 +12,8 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
 
 use common::{COUNTERSIGN, Instance, tool, tool_ok};
@@ -222,7 +222,8 @@ fn private(file: &std::path::Path, text: &str) {
 #[test]
 fn an_administrator_enrols_and_works_from_another_machine() {
     let site = Site::start();
-    let added = site.admin("alice", &["--role", "administrator", "--id", "email:alice@example.net"]);
+    let added =
+        site.admin("alice", &["--role", "administrator", "--id", "email:alice@example.net"]);
     site.enrol("alice", &added);
     let alice = By::Login("alice");
 
@@ -280,16 +281,43 @@ fn a_revoked_certificate_ends_at_once_and_so_does_a_removed_administrator() {
     let revoke = format!("{url}/api/v1/certificates/issuing/{serial}/revocation");
     let caller = format!("{url}/api/v1/caller");
     let arguments = [
-        "-s", "-w", "\n%{http_code} %{num_connects}\n", "--cacert", &root,
-        "--cert", "alice/enrolment/current/certificate.pem",
-        "--key", "alice/enrolment/current/key.pem",
-        &caller, "--next", "-s", "-w", "\n%{http_code} %{num_connects}\n", "--cacert", &root,
-        "--cert", "alice/enrolment/current/certificate.pem",
-        "--key", "alice/enrolment/current/key.pem",
-        "-X", "PUT", "-H", "Content-Type: application/json", "-d", "{\"reason\":\"keyCompromise\"}", &revoke,
-        "--next", "-s", "-w", "\n%{http_code} %{num_connects}\n", "--cacert", &root,
-        "--cert", "alice/enrolment/current/certificate.pem",
-        "--key", "alice/enrolment/current/key.pem",
+        "-s",
+        "-w",
+        "\n%{http_code} %{num_connects}\n",
+        "--cacert",
+        &root,
+        "--cert",
+        "alice/enrolment/current/certificate.pem",
+        "--key",
+        "alice/enrolment/current/key.pem",
+        &caller,
+        "--next",
+        "-s",
+        "-w",
+        "\n%{http_code} %{num_connects}\n",
+        "--cacert",
+        &root,
+        "--cert",
+        "alice/enrolment/current/certificate.pem",
+        "--key",
+        "alice/enrolment/current/key.pem",
+        "-X",
+        "PUT",
+        "-H",
+        "Content-Type: application/json",
+        "-d",
+        "{\"reason\":\"keyCompromise\"}",
+        &revoke,
+        "--next",
+        "-s",
+        "-w",
+        "\n%{http_code} %{num_connects}\n",
+        "--cacert",
+        &root,
+        "--cert",
+        "alice/enrolment/current/certificate.pem",
+        "--key",
+        "alice/enrolment/current/key.pem",
         &caller,
     ];
     let text = tool_ok("curl", "curl", &arguments, &site.instance.file("."));
@@ -381,8 +409,19 @@ fn nobody_else_is_let_in() {
         "openssl",
         "openssl",
         &[
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-            "-subj", "/CN=alice", "-keyout", "stranger.key", "-out", "stranger.crt",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-subj",
+            "/CN=alice",
+            "-keyout",
+            "stranger.key",
+            "-out",
+            "stranger.crt",
         ],
         &site.instance.file("."),
     );
@@ -413,15 +452,26 @@ fn each_verb_is_allowed_to_its_roles_and_refused_to_others() {
         let inventory = vec!["viewer", "auditor", "approver", "operator", "administrator"];
         let state = vec!["viewer", "auditor", "operator", "administrator"];
         let keeping = vec!["operator", "administrator"];
-        match (method, path.trim_start_matches("/api/v1/").split('/').collect::<Vec<_>>().as_slice()) {
+        match (
+            method,
+            path.trim_start_matches("/api/v1/").split('/').collect::<Vec<_>>().as_slice(),
+        ) {
             (_, ["caller" | "command"]) => everybody,
             ("get", ["certificates", ..]) => everybody,
-            ("put", ["certificates", _, _, "revocation"]) => vec!["revoker", "operator", "administrator"],
+            ("put", ["certificates", _, _, "revocation"]) => {
+                vec!["revoker", "operator", "administrator"]
+            }
             ("get", ["accounts" | "requests" | "cas" | "crls", ..]) => inventory,
             ("get", ["vendors" | "directories" | "store" | "roles", ..]) => state,
             ("get", ["administrators", ..]) => vec!["auditor", "administrator"],
             (_, ["requests", _, "decision"]) => vec!["approver"],
-            (_, ["accounts", _, "permissions"] | ["vendors", ..] | ["cas", ..] | ["administrators", ..]) => {
+            (
+                _,
+                ["accounts", _, "permissions"]
+                | ["vendors", ..]
+                | ["cas", ..]
+                | ["administrators", ..],
+            ) => {
                 vec!["administrator"]
             }
             (_, ["accounts" | "certificates" | "crls" | "directories", ..]) => keeping,
@@ -485,7 +535,8 @@ fn a_grant_is_good_for_its_cas_and_accounts_alone() {
     let page = site.get(bob, "/api/v1/certificates").json(200);
     assert_eq!(names(page["items"].clone(), "account"), ["gw-berlin"]);
     site.get(bob, "/api/v1/accounts/gw-paris").is_problem(403, &["no grant covers the account"]);
-    let serial = |name: &str| site.instance.certificates(name)[0]["serial"].as_str().unwrap().to_owned();
+    let serial =
+        |name: &str| site.instance.certificates(name)[0]["serial"].as_str().unwrap().to_owned();
     let (berlin, paris) = (serial("gw-berlin"), serial("gw-paris"));
     let revocation = |serial: &str| format!("/api/v1/certificates/issuing/{serial}/revocation");
     let reason = json!({"reason": "superseded"});
@@ -496,9 +547,7 @@ fn a_grant_is_good_for_its_cas_and_accounts_alone() {
     // What is about all accounts needs a grant for all of them.
     site.send(bob, "POST", "/api/v1/crls", &json!({"ca": null})).is_problem(403, &["all CAs"]);
     site.send(bob, "POST", "/api/v1/crls", &json!({"ca": "issuing"})).is_problem(403, &["covers"]);
-    let account = |name: &str| {
-        json!({"accounts": [{"name": name, "ids": ["fqdn:x.example.net"], "profile": "gateway"}]})
-    };
+    let account = |name: &str| json!({"accounts": [{"name": name, "ids": ["fqdn:x.example.net"], "profile": "gateway"}]});
     site.send(bob, "POST", "/api/v1/accounts", &account("gw-rome")).is_problem(403, &["gw-rome"]);
     assert_eq!(site.send(bob, "POST", "/api/v1/accounts", &account("x-berlin")).status, 201);
 
@@ -518,7 +567,10 @@ fn a_grant_is_good_for_its_cas_and_accounts_alone() {
 
     let other = site.token_of("eve", &["--role", "operator", "--ca", "issuing"]);
     assert_eq!(site.get(By::Token(&other), "/api/v1/accounts/gw-paris").status, 200);
-    assert_eq!(site.send(By::Token(&other), "POST", "/api/v1/crls", &json!({"ca": "issuing"})).status, 200);
+    assert_eq!(
+        site.send(By::Token(&other), "POST", "/api/v1/crls", &json!({"ca": "issuing"})).status,
+        200
+    );
 }
 
 /// Somebody who keeps accounts could otherwise become an administrator: by the secret of an administrator's account, or a new account of
@@ -537,11 +589,16 @@ fn who_keeps_accounts_becomes_no_administrator() {
     let account = json!({"accounts": [{
         "name": "mallory", "ids": ["email:m@example.net"], "profile": "administrator", "secret": secret,
     }]});
-    site.send(bob, "POST", "/api/v1/accounts", &account).is_problem(403, &["administrator's account"]);
+    site.send(bob, "POST", "/api/v1/accounts", &account)
+        .is_problem(403, &["administrator's account"]);
     // An administrator's account goes with the administrator: the tokens would stay.
     let kept = site.instance.run(&["peer", "remove", "alice"]);
     assert_eq!(kept.status.code(), Some(3));
-    assert!(common::text(&kept).contains("countersign admin remove alice"), "{}", common::text(&kept));
+    assert!(
+        common::text(&kept).contains("countersign admin remove alice"),
+        "{}",
+        common::text(&kept)
+    );
     // With a certificate for the name of this server, a peer could pass for it, and read tokens.
     let account = json!({"accounts": [{
         "name": "pki", "ids": ["fqdn:localhost"], "profile": "host", "secret": secret,
@@ -552,7 +609,8 @@ fn who_keeps_accounts_becomes_no_administrator() {
         "name": "sub", "ids": ["dn:CN=Mine"], "profile": "gateway", "secret": secret,
         "permissions": ["cross-certification"],
     });
-    site.send(bob, "POST", "/api/v1/accounts", &json!({"accounts": [peer]})).is_problem(403, &["peer-permit"]);
+    site.send(bob, "POST", "/api/v1/accounts", &json!({"accounts": [peer]}))
+        .is_problem(403, &["peer-permit"]);
     let command = json!({"do": "peer-add", "peers": [peer]});
     site.send(bob, "POST", "/api/v1/command", &command).is_problem(403, &["peer-permit"]);
     // A token has no more than its roles.
@@ -571,10 +629,12 @@ fn who_keeps_accounts_becomes_no_administrator() {
 
 #[test]
 fn a_request_waits_for_an_approver_who_is_somebody_else() {
-    let profile = "[profiles.administrator]\napproval = true\n[profiles.gateway]\napproval = true\n";
+    let profile =
+        "[profiles.administrator]\napproval = true\n[profiles.gateway]\napproval = true\n";
     let site = Site::start_with(&[], profile);
     let added = site.admin("alice", &["--role", "approver"]);
-    let (alice, bob) = (site.token("alice", "t", &[]), site.token_of("bob", &["--role", "approver"]));
+    let (alice, bob) =
+        (site.token("alice", "t", &[]), site.token_of("bob", &["--role", "approver"]));
     let text = |key: &str| added["account"][key].as_str().unwrap().to_owned();
     private(&site.instance.file("secret"), &text("secret"));
     let server = format!("http://{}", site.instance.address);
@@ -595,12 +655,17 @@ fn a_request_waits_for_an_approver_who_is_somebody_else() {
     site.instance.ok(&["admin", "grant", "alice", "--role", "approver", "--role", "administrator"]);
     site.send(By::Token(&alice), "PUT", &decision, &approve).is_problem(403, &["own"]);
     // Bob may not make an administrator, either: that needs the role that changes administrators.
-    site.send(By::Token(&bob), "PUT", &decision, &approve).is_problem(403, &["administrator's account"]);
+    site.send(By::Token(&bob), "PUT", &decision, &approve)
+        .is_problem(403, &["administrator's account"]);
     let carol = site.token_of("carol", &["--role", "approver", "--role", "administrator"]);
     let decided = site.send(By::Token(&carol), "PUT", &decision, &approve).json(200);
-    assert_eq!((&decided["status"], &decided["words"]), (&json!("approved"), &json!("known by voice")));
+    assert_eq!(
+        (&decided["status"], &decided["words"]),
+        (&json!("approved"), &json!("known by voice"))
+    );
     assert_eq!(decided["decided_by"], "carol (token test, from 127.0.0.1)");
-    site.send(By::Token(&carol), "PUT", &decision, &approve).is_problem(409, &["is approved already"]);
+    site.send(By::Token(&carol), "PUT", &decision, &approve)
+        .is_problem(409, &["is approved already"]);
     site.send(By::Token(&carol), "PUT", "/api/v1/requests/00000000/decision", &approve)
         .is_problem(404, &["no request"]);
 }
@@ -667,7 +732,8 @@ fn two_who_change_the_same_and_one_who_asks_twice() {
     assert_ne!(changed.header("etag"), shown.header("etag"));
     site.send_with(alice, "PUT", path, &grants("auditor"), &[&tag]).is_problem(412, &["meanwhile"]);
     for wrong in ["If-Match: W/\"x\"", "If-Match: x", "If-Match: \"é\""] {
-        site.send_with(alice, "PUT", path, &grants("auditor"), &[wrong]).is_problem(400, &["If-Match"]);
+        site.send_with(alice, "PUT", path, &grants("auditor"), &[wrong])
+            .is_problem(400, &["If-Match"]);
     }
     assert_eq!(site.send(alice, "PUT", path, &grants("auditor")).status, 200);
     site.send(alice, "PUT", path, &grants("king")).is_problem(400, &["there is no role `king`"]);
@@ -682,7 +748,8 @@ fn two_who_change_the_same_and_one_who_asks_twice() {
     assert_eq!(first.json(201), again.json(201));
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
     let other = json!({"accounts": [{"name": "gw2", "ids": ["fqdn:gw2.example.net"], "profile": "gateway"}]});
-    site.send_with(alice, "POST", "/api/v1/accounts", &other, &[key]).is_problem(422, &["another request"]);
+    site.send_with(alice, "POST", "/api/v1/accounts", &other, &[key])
+        .is_problem(422, &["another request"]);
 }
 
 #[test]
@@ -699,7 +766,8 @@ fn what_cannot_be_read_is_said() {
     site.get(alice, "/api/v1/certificates?cursor=x").is_problem(400, &["query"]);
     site.get(alice, "/api/v1/accounts/..gw").is_problem(404, &["expected a name"]);
     site.curl(alice, accounts, &["-d", "{}"]).is_problem(415, &["application/json"]);
-    site.send(alice, "POST", accounts, &json!({"accounts": [], "more": 1})).is_problem(400, &["more"]);
+    site.send(alice, "POST", accounts, &json!({"accounts": [], "more": 1}))
+        .is_problem(400, &["more"]);
     site.send(alice, "POST", accounts, &json!({"accounts": [{"name": "a b"}]}))
         .is_problem(400, &["expected a name"]);
     let large = json!({"accounts": "x".repeat(5000)});
@@ -752,9 +820,15 @@ fn the_description_is_valid_and_the_server_keeps_to_it() {
     fs::write(&file, &document.body).unwrap();
     let venv = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-api");
     let validator = venv.join("bin/openapi-spec-validator");
-    tool_ok(validator.to_str().unwrap(), "openapi-spec-validator", &["openapi.json"], &site.instance.file("."));
+    tool_ok(
+        validator.to_str().unwrap(),
+        "openapi-spec-validator",
+        &["openapi.json"],
+        &site.instance.file("."),
+    );
     // An administrator who may see and keep, but not change administrators: the generated requests must not lock the test out.
-    let token = site.token_of("fuzz", &["--role", "operator", "--role", "auditor", "--role", "approver"]);
+    let token =
+        site.token_of("fuzz", &["--role", "operator", "--role", "auditor", "--role", "approver"]);
     let header = format!("Authorization: Bearer {token}");
     let root = site.root();
     let url = site.url();
@@ -762,11 +836,25 @@ fn the_description_is_valid_and_the_server_keeps_to_it() {
         venv.join("bin/schemathesis").to_str().unwrap(),
         "schemathesis",
         &[
-            "run", "openapi.json", "--url", &url, "-H", &header, "--tls-verify", &root,
-            "--phases", "examples,coverage,fuzzing", "--max-examples", "8", "--no-shrink", "--seed", "1",
+            "run",
+            "openapi.json",
+            "--url",
+            &url,
+            "-H",
+            &header,
+            "--tls-verify",
+            &root,
+            "--phases",
+            "examples,coverage,fuzzing",
+            "--max-examples",
+            "8",
+            "--no-shrink",
+            "--seed",
+            "1",
             "--continue-on-failure",
             // A schema cannot say all that makes a value wrong; that a wrong one is answered by 400 is in the description.
-            "--exclude-checks", "positive_data_acceptance",
+            "--exclude-checks",
+            "positive_data_acceptance",
         ],
         &site.instance.file("."),
     );

@@ -177,11 +177,7 @@ fn line(administrator: &Administrator) -> AdministratorLine {
 }
 
 fn grant_line(grant: &Grant) -> GrantLine {
-    GrantLine {
-        role: grant.role.clone(),
-        cas: grant.cas.clone(),
-        accounts: grant.accounts.clone(),
-    }
+    GrantLine { role: grant.role.clone(), cas: grant.cas.clone(), accounts: grant.accounts.clone() }
 }
 
 fn token_line(token: &Token) -> TokenLine {

@@ -198,7 +198,9 @@ pub struct Removed {
 }
 
 /// The status of a certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, utoipa::ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, utoipa::ToSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum CertificateStatus {
     /// Not revoked, not expired, and confirmed by its holder if that was required

@@ -6,7 +6,10 @@ use serde_json::Value;
 
 use super::answer::to_value;
 use super::request::Request;
-use super::{accounts, administrators, cas, certificates, crls, directories, recovery, requests, store, vendors};
+use super::{
+    accounts, administrators, cas, certificates, crls, directories, recovery, requests, store,
+    vendors,
+};
 use crate::bridge::Effect;
 use crate::exit::Failure;
 use crate::instance::Instance;

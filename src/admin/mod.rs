@@ -25,5 +25,6 @@ mod vendors;
 pub use handler::handle_alone;
 pub use principal::{Principal, Proof, Unfulfilled};
 pub use request::{
-    CaDuty, Request, RequestedDevice, RequestedGrant, RequestedPeer, RequestedSecret, RequestedVendor,
+    CaDuty, Request, RequestedDevice, RequestedGrant, RequestedPeer, RequestedSecret,
+    RequestedVendor,
 };

@@ -143,7 +143,11 @@ impl Principal {
     ///
     /// # Errors
     /// Exit code 4 if the administrator may not; those of the request.
-    pub fn carry_out(&self, instance: &Instance, mut request: Request) -> Result<Value, Unfulfilled> {
+    pub fn carry_out(
+        &self,
+        instance: &Instance,
+        mut request: Request,
+    ) -> Result<Value, Unfulfilled> {
         // What is decided here about the records must still hold when the change is recorded.
         let _change = instance.change(request.verb());
         self.check(instance, &mut request)?;
@@ -190,12 +194,10 @@ impl Principal {
             Reach::Listed => self.require(roles, verb),
             Reach::Instance if self.usable(roles, verb).any(Grant::is_unbounded) => Ok(()),
             Reach::Instance => Err(self.refused(verb, "it needs a grant for all CAs and accounts")),
-            Reach::Ca(ca) => {
-                match self.covers_all_of(roles, verb, ca, cas) {
-                    true => Ok(()),
-                    false => Err(self.refused(verb, &format!("no grant covers the CA `{ca}`"))),
-                }
-            }
+            Reach::Ca(ca) => match self.covers_all_of(roles, verb, ca, cas) {
+                true => Ok(()),
+                false => Err(self.refused(verb, &format!("no grant covers the CA `{ca}`"))),
+            },
             Reach::Accounts(affected) => {
                 affected.iter().try_for_each(|one| self.require_covered(roles, verb, one, cas))
             }
@@ -217,13 +219,12 @@ impl Principal {
                 if !self.may_change_administrators(roles)
                     && (*name != self.name || matches!(self.proof, Proof::Token(_))) =>
             {
-                let why = "without `admin-grant` for everything, only by certificate, and for oneself";
+                let why =
+                    "without `admin-grant` for everything, only by certificate, and for oneself";
                 Err(self.refused(verb, why))
             }
             Request::Backup { .. } => Err(here("backup")),
-            Request::TrustAdd { vendor } if !vendor.crls.is_empty() => {
-                Err(here("trust add --crl"))
-            }
+            Request::TrustAdd { vendor } if !vendor.crls.is_empty() => Err(here("trust add --crl")),
             _ => Ok(()),
         }
     }
@@ -265,7 +266,9 @@ impl Principal {
         }
         match standing {
             Standing::Registrar if !self.covers_all_of(roles, verb, ca, cas) => {
-                let why = format!("`{account}` is a registration authority, which acts for all accounts of its CA; no grant is for them");
+                let why = format!(
+                    "`{account}` is a registration authority, which acts for all accounts of its CA; no grant is for them"
+                );
                 Err(self.refused(verb, &why))
             }
             // Otherwise somebody who may give accounts secrets could become an administrator.
@@ -294,18 +297,15 @@ impl Principal {
         let is_own = transaction.account == self.name
             || transaction.registrar.as_ref().is_some_and(|registrar| *registrar == self.name);
         match is_own {
-            true => Err(self.refused(Verb::PendingDecide, "the request is the administrator's own")),
+            true => {
+                Err(self.refused(Verb::PendingDecide, "the request is the administrator's own"))
+            }
             false => Ok(()),
         }
     }
 
     /// Takes the rows out of a list that no grant covers. A page of a list may so have fewer rows than others.
-    fn withhold(
-        &self,
-        instance: &Instance,
-        verb: Verb,
-        answer: &mut Value,
-    ) -> Result<(), Failure> {
+    fn withhold(&self, instance: &Instance, verb: Verb, answer: &mut Value) -> Result<(), Failure> {
         let roles = &instance.config.admin.roles;
         if self.usable(roles, verb).any(Grant::is_unbounded) {
             return Ok(());
@@ -345,7 +345,9 @@ fn lines<'a>(cas: &'a [CaRecord], ca: &'a Label) -> impl Iterator<Item = &'a Lab
 
 /// The refusal of what works on files of the server's machine.
 fn here(command: &str) -> Failure {
-    Failure::input(format!("`{command}` works on files of the server: run it there, without `--server`"))
+    Failure::input(format!(
+        "`{command}` works on files of the server: run it there, without `--server`"
+    ))
 }
 
 /// What a request is about. Abbreviations in it become whole names.
@@ -365,7 +367,11 @@ fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure>
                         standing = Standing::Administrator;
                     }
                     for holder in instance.store.holders(&identity)? {
-                        target.shared.push(affected_by(instance, holder.name.clone(), Some(holder))?);
+                        target.shared.push(affected_by(
+                            instance,
+                            holder.name.clone(),
+                            Some(holder),
+                        )?);
                     }
                 }
                 if !peer.permissions.is_empty() {
@@ -404,7 +410,8 @@ fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure>
         Request::PendingShow { id } | Request::PendingDecide { id, .. } => {
             let waiting = requests::find(instance, id)?;
             *id = waiting.id.to_string();
-            let (account, request) = (&waiting.pending.transaction.account, &waiting.pending.request);
+            let (account, request) =
+                (&waiting.pending.transaction.account, &waiting.pending.request);
             about(Reach::Accounts(vec![Affected {
                 account: account.clone(),
                 ca: request.ca.clone(),

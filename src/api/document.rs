@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use actix_web::http::StatusCode;
-use utoipa::{PartialSchema, ToSchema};
 use utoipa::openapi::path::{OperationBuilder, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
@@ -12,6 +11,7 @@ use utoipa::openapi::{
     ComponentsBuilder, Content, ContentBuilder, HttpMethod, InfoBuilder, OpenApi, OpenApiBuilder,
     PathsBuilder, Ref, RefOr, Required, ResponseBuilder, Schema,
 };
+use utoipa::{PartialSchema, ToSchema};
 
 use super::problem::{Details, MEDIA_TYPE};
 use super::routes::{NamedSchema, Route};
@@ -22,7 +22,10 @@ const REFUSALS: [(StatusCode, &str); 13] = [
     (StatusCode::UNAUTHORIZED, "The client did not prove to be an administrator"),
     (StatusCode::FORBIDDEN, "The administrator may not do this"),
     (StatusCode::NOT_FOUND, "There is no such thing"),
-    (StatusCode::METHOD_NOT_ALLOWED, "The path has no such method; `Allow` lists those that it has"),
+    (
+        StatusCode::METHOD_NOT_ALLOWED,
+        "The path has no such method; `Allow` lists those that it has",
+    ),
     (StatusCode::REQUEST_TIMEOUT, "The body took too long"),
     (StatusCode::CONFLICT, "The request contradicts what is recorded"),
     (StatusCode::PRECONDITION_FAILED, "Somebody changed the object meanwhile (If-Match)"),
@@ -38,16 +41,17 @@ pub fn describe(routes: &[Route]) -> OpenApi {
     let mut schemas = BTreeMap::new();
     let mut paths = PathsBuilder::new();
     for route in routes {
-        paths = paths.path(
-            route.path,
-            PathItem::new(method(route), operation(route, &mut schemas).build()),
-        );
+        paths = paths
+            .path(route.path, PathItem::new(method(route), operation(route, &mut schemas).build()));
     }
     schemas.insert(Details::name().into_owned(), Details::schema());
     let components = ComponentsBuilder::new()
         .schemas_from_iter(schemas)
         .security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)))
-        .security_scheme("certificate", SecurityScheme::MutualTls { description: None, extensions: None, deprecated: None })
+        .security_scheme(
+            "certificate",
+            SecurityScheme::MutualTls { description: None, extensions: None, deprecated: None },
+        )
         .build();
     let info = InfoBuilder::new()
         .title("Countersign administration")
@@ -77,14 +81,12 @@ fn method(route: &Route) -> HttpMethod {
 }
 
 /// One path and method. Its schemas are added to `schemas`.
-fn operation(
-    route: &Route,
-    schemas: &mut BTreeMap<String, RefOr<Schema>>,
-) -> OperationBuilder {
+fn operation(route: &Route, schemas: &mut BTreeMap<String, RefOr<Schema>>) -> OperationBuilder {
     let mut operation = OperationBuilder::new().summary(Some(route.summary));
-    let named = route.path.split('/').filter_map(|part| {
-        part.strip_prefix('{').and_then(|part| part.strip_suffix('}'))
-    });
+    let named = route
+        .path
+        .split('/')
+        .filter_map(|part| part.strip_prefix('{').and_then(|part| part.strip_suffix('}')));
     for name in named {
         operation = operation.parameter(
             ParameterBuilder::new()

@@ -37,7 +37,9 @@ impl Input {
         Self {
             head: format!("{} {}\n", request.method(), request.uri()),
             query: request.query_string().to_owned(),
-            parameters: parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            parameters: parameters
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
             content_type: text(CONTENT_TYPE.as_str()),
             if_match: headers.get(IF_MATCH).map(|value| tag(value.to_str().ok())),
             key: text("idempotency-key"),

@@ -240,12 +240,12 @@ impl Done {
 /// `/api/openapi.json`: the description, for everybody.
 async fn description(api: Data<Api>, request: HttpRequest) -> HttpResponse {
     match *request.method() {
-        Method::GET | Method::HEAD => HttpResponse::Ok()
-            .content_type("application/json")
-            .body(api.document.as_ref().clone()),
-        Method::OPTIONS => no_store(StatusCode::NO_CONTENT)
-            .insert_header((ALLOW, "GET, HEAD, OPTIONS"))
-            .finish(),
+        Method::GET | Method::HEAD => {
+            HttpResponse::Ok().content_type("application/json").body(api.document.as_ref().clone())
+        }
+        Method::OPTIONS => {
+            no_store(StatusCode::NO_CONTENT).insert_header((ALLOW, "GET, HEAD, OPTIONS")).finish()
+        }
         _ => Problem::no_method("GET, HEAD, OPTIONS".to_owned()).response(),
     }
 }
@@ -314,7 +314,8 @@ impl Api {
     /// # Errors
     /// 403 if the administrator may not make such a request at all.
     fn largest_body(&self, principal: &Principal, route: &Route) -> Result<usize, Problem> {
-        let (roles, most) = (&self.instance.config.admin.roles, self.instance.config.admin.max_bytes);
+        let (roles, most) =
+            (&self.instance.config.admin.roles, self.instance.config.admin.max_bytes);
         let is_large = match route.action {
             Action::Caller => false,
             Action::Ask(verb, _) => {

@@ -239,7 +239,11 @@ fn certificates() -> Vec<Route> {
             shape::<answer::CertificatePage>,
         )
         .asking(&[
-            Parameter { name: "account", meaning: "The account whose certificates are listed", is_number: false },
+            Parameter {
+                name: "account",
+                meaning: "The account whose certificates are listed",
+                is_number: false,
+            },
             Parameter { name: "cursor", meaning: "The `next` of the page before", is_number: true },
         ]),
         Route::get(

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
+use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::http::header::AUTHORIZATION;
-use actix_web::HttpRequest;
 use countersign_ca::authority::administrators::is_administrators_profile;
 use countersign_ca::record::{Administrator, Grant};
 use countersign_ca::{Authority, Credential, Store};
@@ -102,7 +102,9 @@ fn by_certificate(
 ) -> Result<Result<Principal, String>, Problem> {
     let requester = match authority.authenticate_certificate(certificate, &mut |_| Ok(())) {
         Ok(requester) => requester,
-        Err(error @ (countersign_ca::Error::Internal(_) | countersign_ca::Error::Unavailable(_))) => {
+        Err(
+            error @ (countersign_ca::Error::Internal(_) | countersign_ca::Error::Unavailable(_)),
+        ) => {
             return Err(unreadable(error));
         }
         Err(error) => return Ok(Err(error.to_string())),

@@ -94,7 +94,9 @@ impl Grants {
 #[derive(Debug, Subcommand)]
 pub enum Token {
     /// Make a token, and print it once
-    #[command(after_help = "Example:\n  countersign admin token add alice monitor --role viewer --expires 90d")]
+    #[command(
+        after_help = "Example:\n  countersign admin token add alice monitor --role viewer --expires 90d"
+    )]
     Add {
         /// The administrator
         name: Label,
@@ -147,10 +149,9 @@ impl Admin {
                 })?);
                 hand_out(context, &new)
             }
-            Self::Token(Token::Remove { name, token }) => context.show(Request::AdminTokenRemove {
-                name: name.clone(),
-                token: token.clone(),
-            }),
+            Self::Token(Token::Remove { name, token }) => {
+                context.show(Request::AdminTokenRemove { name: name.clone(), token: token.clone() })
+            }
         }
     }
 }

@@ -136,8 +136,7 @@ impl Remote {
         let status = response.status().as_u16();
         let octets = response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
         let octets = Zeroizing::new(octets.map_err(|e| away(&e))?);
-        let answer: Result<Wiped, _> =
-            serde_json::from_slice::<Value>(&octets).map(Wiped::from);
+        let answer: Result<Wiped, _> = serde_json::from_slice::<Value>(&octets).map(Wiped::from);
         match answer {
             Ok(mut answer) if status < 300 => Ok(std::mem::take(&mut *answer)),
             Ok(problem) => {

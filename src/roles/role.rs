@@ -21,13 +21,8 @@ const INVENTORY: &[Verb] = &[
 ];
 
 /// The verbs that show the instance besides.
-const STATE: &[Verb] = &[
-    Verb::TrustList,
-    Verb::TrustShow,
-    Verb::PublishStatus,
-    Verb::StoreStatus,
-    Verb::AdminRoles,
-];
+const STATE: &[Verb] =
+    &[Verb::TrustList, Verb::TrustShow, Verb::PublishStatus, Verb::StoreStatus, Verb::AdminRoles];
 
 /// The verbs by which accounts and certificates are kept.
 const KEEPING: &[Verb] = &[
@@ -43,7 +38,11 @@ const KEEPING: &[Verb] = &[
 
 /// The built-in roles with the parts that they are made of, and a line for people.
 const BUILT_IN: [(&str, &[&[Verb]], &str); 5] = [
-    ("viewer", &[INVENTORY, STATE], "sees accounts, certificates, requests, CAs and the state of the instance"),
+    (
+        "viewer",
+        &[INVENTORY, STATE],
+        "sees accounts, certificates, requests, CAs and the state of the instance",
+    ),
     (
         "auditor",
         &[INVENTORY, STATE, &[Verb::AdminList, Verb::AdminShow]],
@@ -55,11 +54,7 @@ const BUILT_IN: [(&str, &[&[Verb]], &str); 5] = [
         &[&[Verb::CertList, Verb::CertShow, Verb::CertRevoke]],
         "finds certificates and revokes them, and no more",
     ),
-    (
-        "operator",
-        &[INVENTORY, STATE, KEEPING],
-        "keeps accounts and certificates, and publishes",
-    ),
+    ("operator", &[INVENTORY, STATE, KEEPING], "keeps accounts and certificates, and publishes"),
 ];
 
 /// A line about the role of those who change administrators and CAs.
@@ -79,18 +74,21 @@ impl Roles {
     pub fn new(own: &BTreeMap<Label, Vec<String>>) -> Result<Self, Failure> {
         let mut verbs = BTreeMap::new();
         for (name, parts, _) in BUILT_IN {
-            verbs.insert(name.parse::<Label>()?, parts.iter().copied().flatten().copied().collect());
+            verbs
+                .insert(name.parse::<Label>()?, parts.iter().copied().flatten().copied().collect());
         }
         let all = Verb::ALL.iter().copied().filter(|verb| *verb != Verb::PendingDecide);
         verbs.insert(ADMINISTRATOR_ROLE.parse::<Label>()?, all.collect::<BTreeSet<Verb>>());
         for (name, names) in own {
             if names.is_empty() {
-                return Err(Failure::input(format!("expected verbs in admin.roles.{name}, found none")));
+                return Err(Failure::input(format!(
+                    "expected verbs in admin.roles.{name}, found none"
+                )));
             }
             let parsed = names.iter().map(|verb| verb.parse::<Verb>());
-            let parsed = parsed.collect::<Result<BTreeSet<_>, _>>().map_err(|why| {
-                Failure::input(format!("admin.roles.{name}: {}", why.message))
-            })?;
+            let parsed = parsed
+                .collect::<Result<BTreeSet<_>, _>>()
+                .map_err(|why| Failure::input(format!("admin.roles.{name}: {}", why.message)))?;
             if verbs.insert(name.clone(), parsed).is_some() {
                 return Err(Failure::input(format!(
                     "admin.roles.{name}: the role is built in; choose another name"

@@ -14,9 +14,7 @@ use zeroize::Zeroizing;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::error::{Denial, Error, Result};
-use crate::record::{
-    ADMINISTRATOR_PROFILE, Administrator, Grant, Label, Token, no_administrator,
-};
+use crate::record::{ADMINISTRATOR_PROFILE, Administrator, Grant, Label, Token, no_administrator};
 use crate::store::Store;
 
 /// The role that may change administrators. One administrator with an unbounded grant of it remains always.
@@ -99,8 +97,7 @@ impl Administrators {
         let _changing = self.change();
         self.check_new(name, &grants)?;
         let now = self.clock.now();
-        let added =
-            Administrator { name: name.clone(), grants, tokens: Vec::new(), created: now };
+        let added = Administrator { name: name.clone(), grants, tokens: Vec::new(), created: now };
         self.store.record_administrator(now, &added)?;
         Ok(added)
     }
@@ -158,7 +155,9 @@ impl Administrators {
             .iter()
             .find(|role| !administrator.grants.iter().any(|grant| grant.role == **role));
         if let Some(role) = foreign {
-            return Err(Error::malformed(format!("`{of}` has no role `{role}` to give to a token")));
+            return Err(Error::malformed(format!(
+                "`{of}` has no role `{role}` to give to a token"
+            )));
         }
         let now = self.clock.now();
         administrator.tokens.retain(|token| token.expires > now);
@@ -216,7 +215,8 @@ impl Administrators {
     /// The errors of the store.
     pub fn by_token(&self, text: &str) -> Result<Option<(Administrator, Token)>> {
         let mut parts = text.strip_prefix(TOKEN_PREFIX).unwrap_or_default().splitn(3, ':');
-        let (Some(of), Some(name), Some(secret)) = (parts.next(), parts.next(), parts.next()) else {
+        let (Some(of), Some(name), Some(secret)) = (parts.next(), parts.next(), parts.next())
+        else {
             return Ok(None);
         };
         let (Ok(of), Ok(name)) = (of.parse::<Label>(), name.parse::<Label>()) else {

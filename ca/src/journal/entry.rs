@@ -8,8 +8,8 @@ use crate::clock::Timestamp;
 use crate::record::Vendor;
 use crate::record::approval::{Decision, PartialApproval, PendingRequest, RequestId};
 use crate::record::{
-    Account, AdminAction, Administrator, CaRecord, CrlRecord, Duty, Issued, Label, Restoration, Revocation,
-    RevokedEntry, Serial, Transaction,
+    Account, AdminAction, Administrator, CaRecord, CrlRecord, Duty, Issued, Label, Restoration,
+    Revocation, RevokedEntry, Serial, Transaction,
 };
 
 /// The most serials that one entry reserves.

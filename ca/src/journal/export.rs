@@ -175,9 +175,10 @@ fn crl(crl: &CrlRecord) -> Value {
 
 /// An administrator as a JSON object. The hashes of tokens are left out: nobody but the server compares them.
 fn administrator(administrator: &Administrator) -> Value {
-    let grants = administrator.grants.iter().map(|grant| {
-        json!({ "role": grant.role, "cas": grant.cas, "accounts": grant.accounts })
-    });
+    let grants = administrator
+        .grants
+        .iter()
+        .map(|grant| json!({ "role": grant.role, "cas": grant.cas, "accounts": grant.accounts }));
     let tokens = administrator.tokens.iter().map(|token| {
         json!({
             "name": token.name,

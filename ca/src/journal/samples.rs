@@ -7,9 +7,9 @@ use crate::record::approval::{
     Decision, PartialApproval, PendingRequest, RecordedRequest, RequestId, Verdict,
 };
 use crate::record::{
-    Account, AccountSecret, AdminAction, Administrator, CaRecord, CrlRecord, CrlScope, Duty, Incarnation, Issued,
-    Label, Links, Permission, Reason, Restoration, Revocation, RevokedEntry, Serial, Succession,
-    Transaction,
+    Account, AccountSecret, AdminAction, Administrator, CaRecord, CrlRecord, CrlScope, Duty,
+    Incarnation, Issued, Label, Links, Permission, Reason, Restoration, Revocation, RevokedEntry,
+    Serial, Succession, Transaction,
 };
 use crate::record::{CertificateId, Device, Grant, Mapping, Token, Vendor};
 

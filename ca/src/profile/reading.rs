@@ -16,8 +16,8 @@ use crate::error::{Error, Result};
 use crate::key::KeyForm;
 use crate::name::attribute_type;
 use crate::oid;
-use crate::record::approval::MAX_APPROVERS;
 use crate::record::Label;
+use crate::record::approval::MAX_APPROVERS;
 use crate::x509::Policy;
 
 /// The value of `ike` for certificates that no IKE daemon presents.
@@ -88,7 +88,9 @@ impl Profile {
         let variant = config.ike.as_deref().or(base.ike.as_deref()).unwrap_or("default");
         let extended = match variant {
             // The usages of a base that is for IKE are none of this profile's.
-            NOT_FOR_IKE if base.ike.as_deref() != Some(NOT_FOR_IKE) => config.extended_key_usage.clone().unwrap_or_default(),
+            NOT_FOR_IKE if base.ike.as_deref() != Some(NOT_FOR_IKE) => {
+                config.extended_key_usage.clone().unwrap_or_default()
+            }
             _ => list(&config.extended_key_usage, &base.extended_key_usage),
         };
         let extended_key_usage = extended_key_usage(&extended, variant)?;

@@ -29,8 +29,8 @@ use crate::record::approval::{
 use crate::record::revoked::RevokedSet;
 use crate::record::search::SearchKey;
 use crate::record::{
-    Account, AdminAction, Administrator, CaRecord, CertificateId, CertificateRecord, CrlRecord, CrlScope, Duty,
-    Incarnation, Issued, Label, Revocation, RevokedEntry, Serial, Transaction,
+    Account, AdminAction, Administrator, CaRecord, CertificateId, CertificateRecord, CrlRecord,
+    CrlScope, Duty, Incarnation, Issued, Label, Revocation, RevokedEntry, Serial, Transaction,
 };
 
 /// A store of the authority's records. Every verb is atomic and may be called from any thread.

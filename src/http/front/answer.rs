@@ -59,8 +59,7 @@ where
         }
         None => None,
     };
-    let is_answered_here =
-        request.method() == Method::OPTIONS && !request.path().starts_with(API);
+    let is_answered_here = request.method() == Method::OPTIONS && !request.path().starts_with(API);
     let mut answer = if is_answered_here {
         let mut answer = Response::with_body(StatusCode::NO_CONTENT, BoxBody::new(()));
         let methods = HeaderValue::from_static(allowed(request.path()));

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use countersign_ca::key::read_private;
 use countersign_ca::authority::TlsServer;
+use countersign_ca::key::read_private;
 use countersign_ca::{Authority, Identity};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
@@ -53,7 +53,9 @@ impl Tls {
         from: &ServerCertificate,
     ) -> Result<Self, Failure> {
         let source = match from {
-            ServerCertificate::Issued(names) => Source::Issued(Arc::clone(authority), names.clone()),
+            ServerCertificate::Issued(names) => {
+                Source::Issued(Arc::clone(authority), names.clone())
+            }
             ServerCertificate::Files { certificate, key } => {
                 Source::Files { certificate: certificate.clone(), key: key.clone() }
             }

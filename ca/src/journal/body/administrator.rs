@@ -117,7 +117,10 @@ impl<'a> TokenBody<'a> {
     fn record(self) -> Result<Token> {
         Ok(Token {
             name: self.name.parse()?,
-            hash: self.hash.try_into().map_err(|_| Error::internal("a token's hash has 32 octets"))?,
+            hash: self
+                .hash
+                .try_into()
+                .map_err(|_| Error::internal("a token's hash has 32 octets"))?,
             roles: self.roles.into_iter().map(str::parse).collect::<Result<_>>()?,
             created: Timestamp::from_millis(self.created),
             expires: Timestamp::from_millis(self.expires),

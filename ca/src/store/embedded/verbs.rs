@@ -18,8 +18,8 @@ use crate::record::approval::{
 use crate::record::revoked::RevokedSet;
 use crate::record::search::SearchKey;
 use crate::record::{
-    Account, AdminAction, Administrator, CaRecord, CertificateId, CertificateRecord, CrlRecord, CrlScope, Duty,
-    Incarnation, Issued, Label, Revocation, RevokedEntry, Serial, Transaction,
+    Account, AdminAction, Administrator, CaRecord, CertificateId, CertificateRecord, CrlRecord,
+    CrlScope, Duty, Incarnation, Issued, Label, Revocation, RevokedEntry, Serial, Transaction,
 };
 use crate::store::announced::Announced;
 use crate::store::answers::{LastRestore, Page, RequestCounts};

@@ -172,7 +172,9 @@ impl<V: View> Rules<'_, V> {
                 self.remove_account(name)?;
                 self.close_requests_of(name)?;
             }
-            Entry::AdministratorChanged(administrator) => self.apply_administrator(administrator)?,
+            Entry::AdministratorChanged(administrator) => {
+                self.apply_administrator(administrator)?
+            }
             Entry::AdministratorRemoved(name) => self.apply_administrator_removed(name),
             Entry::VendorTrusted(vendor) => self.apply_vendor(vendor)?,
             Entry::VendorRemoved(name) => self.apply_vendor_removed(name),
