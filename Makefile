@@ -15,6 +15,8 @@ UNPACKED := libreswan openiked fail2ban
 VENV := target/test-tools
 # PyScep, over Debian's oscrypto: that of PyPI does not find OpenSSL 3.
 PYSCEP := target/test-pyscep
+# The driver of the administration API; its packages contradict those of the other tools.
+API := target/test-api
 DAEMONS := target/test-daemons
 # A newer OpenSSL than Debian's, as a CMP client: its command, built from the sources that tests/openssl names.
 OPENSSL := target/test-openssl
@@ -90,6 +92,7 @@ endef
 deps: $(VENV)/.done
 	$(call install,$(PACKAGES))
 	@$(MAKE) -s --no-print-directory $(PYSCEP)/.done
+	@$(MAKE) -s --no-print-directory $(API)/.done
 	@$(MAKE) -s --no-print-directory $(DAEMONS)/.done
 	@$(MAKE) -s --no-print-directory $(OPENSSL)/openssl
 	@$(MAKE) -s --no-print-directory charon-plugin
@@ -169,6 +172,12 @@ $(PYSCEP)/.done: tests/requirements-scep.txt
 	rm -rf $(PYSCEP)
 	/usr/bin/python3 -m venv --system-site-packages $(PYSCEP)
 	$(PYSCEP)/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement tests/requirements-scep.txt
+	touch $@
+
+$(API)/.done: tests/requirements-api.txt
+	rm -rf $(API)
+	python3 -m venv $(API)
+	$(API)/bin/pip install --quiet --disable-pip-version-check --requirement tests/requirements-api.txt
 	touch $@
 
 $(VENV)/.done: tests/requirements.txt

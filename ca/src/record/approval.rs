@@ -30,6 +30,9 @@ pub const MAX_PENDING_OF_ACCOUNT: usize = 8;
 /// The most transactions that may join one request, that is, ask for the same again.
 pub const MAX_JOINED: u16 = 4096;
 
+/// The most people whose approvals a profile can want for one request.
+pub const MAX_APPROVERS: usize = 5;
+
 /// The longest comment of an administrator, in characters.
 pub const MAX_COMMENT: usize = 300;
 
@@ -212,6 +215,17 @@ pub struct Decision {
     /// request.
     pub actor: String,
     /// The administrator's comment, which the peer can read; at most [`MAX_COMMENT`] characters.
+    pub comment: Option<String>,
+}
+
+/// An approval that does not suffice alone, because the profile wants those of several people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartialApproval {
+    /// Who approved: the name of an administrator, or a user of the operating system. One person counts once.
+    pub person: String,
+    /// The same, with the proof and the address.
+    pub actor: String,
+    /// The administrator's comment; at most [`MAX_COMMENT`] characters.
     pub comment: Option<String>,
 }
 
