@@ -5,7 +5,7 @@ use std::fs;
 
 use super::cms::{openssl, signature};
 use super::der::{Element, elements, seq, tlv};
-use super::{Answer, Instance};
+use super::{Answer, Instance, Peer};
 
 /// The object identifiers of attributes, as the content of OBJECT IDENTIFIER.
 const MESSAGE_TYPE: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x86, 0xf8, 0x45, 0x01, 0x09, 0x02];
@@ -301,4 +301,51 @@ pub fn read(instance: &Instance, answer: &Answer) -> CertRep {
         recipient_nonce: scep(RECIPIENT_NONCE).expect("a recipientNonce"),
         content,
     }
+}
+
+/// The profile of gateways, with approval.
+pub const APPROVAL: &str = "[profiles.gateway]\napproval = true";
+
+pub fn site() -> Instance {
+    let instance = Instance::start_with(&[ENABLED]);
+    fetch_certificates(&instance, "/scep");
+    instance
+}
+
+/// An instance whose CAs have RSA keys: some clients verify no other signatures, or encrypt for every key that they see.
+pub fn rsa_site() -> Instance {
+    let mut instance = Instance::init(&["--algorithm", "rsa3072", "--root-algorithm", "rsa3072"]);
+    let path = instance.data().join("countersign.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(path, text.replacen("[scep]\n", "[scep]\nenabled = true\n", 1)).unwrap();
+    instance.serve();
+    fetch_certificates(&instance, "/scep");
+    instance
+}
+
+/// The challengePassword that names its reference.
+pub fn challenge(peer: &Peer) -> String {
+    format!("{}:{}", peer.reference, peer.secret)
+}
+
+#[track_caller]
+pub fn refused(answer: &CertRep, failure: &str, word: &str) {
+    let text = answer.text.clone().unwrap_or_default();
+    assert_eq!(
+        (answer.status.as_str(), answer.fail_info.as_deref()),
+        ("2", Some(failure)),
+        "{text}"
+    );
+    assert!(text.contains(word), "{text}");
+}
+
+/// A message whose content has a wrong padding: an octet before the last block of its ciphertext was changed, so that the last octet of the
+/// content is another.
+#[track_caller]
+pub fn tampered(client: &Client<'_>, draft: &Draft<'_>) -> Vec<u8> {
+    assert!(!client.message(draft).is_empty());
+    let mut enveloped = fs::read(client.instance.file("enveloped")).unwrap();
+    let before_last = enveloped.len() - 17;
+    enveloped[before_last] ^= 0x40;
+    client.signed(draft, &enveloped)
 }
