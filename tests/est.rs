@@ -14,8 +14,8 @@ use std::fs;
 
 use common::est::{Site, statuses, userpass};
 use common::openssl;
-use common::tool_ok;
 use common::vendor::{DEVICE, Pki};
+use common::{Peer, pki_6, tool_ok};
 use data_encoding::BASE64;
 
 #[test]
@@ -101,6 +101,31 @@ fn a_label_names_a_profile_or_a_ca_before_and_behind_the_prefix() {
     site.curl("/.well-known/est/enrol", &[]).is(404, &["simpleenroll", "found `enrol`"]);
     site.curl("/elsewhere", &[]).is(404, &["/.well-known/est/OPERATION"]);
     assert_eq!(statuses(&site.instance, "gw9"), [""; 0]);
+}
+
+#[test]
+fn strongswan_6_enrols_and_renews_behind_a_label() {
+    let site = Site::start();
+    let (url, root) = (site.url(""), site.root());
+    let peer = site.instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    let (first, next) =
+        (["--userpass", &userpass(&peer)], ["--cert", "gw1.crt", "--key", "gw1.key"]);
+    for (name, by) in [("gw1", &first[..]), ("next", &next)] {
+        site.request(name, "p256", "/CN=gw1.example.net", "DNS:gw1.example.net");
+        let csr = format!("{name}.csr");
+        let common =
+            ["--est", "--url", &url, "--label", "gateway", "--cacert", &root, "--in", &csr];
+        let run = pki_6(&[&common[..], by].concat(), &site.instance.file("."));
+        site.keep_printed(&run, name);
+        let text = openssl::text(&site.instance, &format!("{name}.crt"));
+        assert!(text.contains("DNS:gw1.example.net"), "{text}");
+    }
+    assert_eq!(statuses(&site.instance, "gw1"), ["valid", "valid"]);
+    // The label of another profile.
+    let wrong = ["--est", "--url", &url, "--label", "user", "--cacert", &root, "--in", "gw1.csr"];
+    let run = pki_6(&[&wrong[..], &next].concat(), &site.instance.file("."));
+    assert!(!run.status.success());
+    site.has_logged(&["is for the profile `gateway`, not `user`"]);
 }
 
 #[test]
@@ -282,4 +307,56 @@ fn the_same_names_and_key_have_the_same_certificate_over_cmp_and_est() {
         text.lines().filter(differs).map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(fields("by-est.crt"), fields("by-cmp.crt"));
+}
+
+/// The commands in the row of a client in `docs/enrolment.md`: whatever stands in backticks and begins with its program.
+fn documented(row: &str, program: &str) -> Vec<String> {
+    let text = include_str!("../docs/enrolment.md");
+    let row = text.lines().find(|line| line.starts_with(&format!("| {row} |"))).expect("a row");
+    let all = row.split('`').skip(1).step_by(2);
+    all.filter(|text| text.starts_with(&format!("{program} "))).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_commands_of_the_documentation_enrol_and_renew() {
+    let site = Site::start();
+    fs::copy(site.root(), site.instance.file("root.crt")).unwrap();
+    let folder = site.instance.file(".");
+    let run = |command: &str, peer: &Peer| {
+        let host = format!("localhost:{}", site.port());
+        let command = command.replace("HOST:8443", &host).replace("REF:SECRET", &userpass(peer));
+        tool_ok("sh", "dash", &["-ec", &command], &folder)
+    };
+    for (row, program) in [("strongSwan `pki` 5.9.8", "pki"), ("curl", "curl")] {
+        let name = format!("gw-{program}");
+        let peer = site.instance.peer(&name, &["fqdn:gw1.example.net"]);
+        let commands = documented(row, program);
+        let [first, next] = commands.as_slice() else { panic!("{commands:?}") };
+        for command in [first, next] {
+            site.request("gw1", "p256", "/CN=gw1.example.net", "DNS:gw1.example.net");
+            run("openssl req -in gw1.csr -outform DER | base64 -w0 > gw1.b64", &peer);
+            run(command, &peer);
+            run(
+                match program {
+                    "pki" => "openssl x509 -inform DER -in gw1.der -out gw1.crt",
+                    _ => {
+                        "base64 -d gw1.p7.b64 | openssl pkcs7 -inform DER -print_certs -out gw1.crt"
+                    }
+                },
+                &peer,
+            );
+            let text = openssl::text(&site.instance, "gw1.crt");
+            assert!(text.contains("DNS:gw1.example.net"), "{text}");
+            run("mv gw1.crt old.crt; mv gw1.key old.key", &peer);
+        }
+        assert_eq!(statuses(&site.instance, &name), ["valid", "valid"]);
+        // As the page says of the key that the server makes.
+        if program == "curl" {
+            site.instance.ok(&["peer", "allow", &name, "--permission", "key-generation"]);
+            site.request("gw1", "p256", "/CN=gw1.example.net", "DNS:gw1.example.net");
+            run(&next.replace("simplereenroll", "serverkeygen"), &peer);
+            let answer = fs::read_to_string(site.instance.file("gw1.p7.b64")).unwrap();
+            assert!(answer.contains("application/pkcs8"), "{answer}");
+        }
+    }
 }

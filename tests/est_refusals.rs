@@ -156,8 +156,38 @@ fn bodies_that_are_no_request_are_refused_and_told() {
     }
     fs::write(site.instance.file("bad.b64"), vec![b'A'; 70_000]).unwrap();
     site.post_as(enrol, "bad", &peer).is(413, &["65536"]);
+    site.has_logged(&["413"]);
     let plain = ["-u", &userpass(&peer), "-d", "@gw1.b64"];
     site.curl(enrol, &plain).is(415, &["application/pkcs10"]);
+    assert_eq!(statuses(&site.instance, "gw1"), [""; 0]);
+    site.goes_on();
+}
+
+#[test]
+fn a_label_of_another_ca_or_profile_gets_nothing() {
+    let mut site = Site::start();
+    site.instance.stop();
+    site.instance.ok(&["ca", "add", "other", "--subject", "CN=Other issuing CA"]);
+    site.instance.serve();
+    let peer = site.instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    site.request("gw1", "p256", "/CN=gw1.example.net", "");
+    for (label, word) in [("other", "is for the CA `issuing`"), ("user", "is for the profile")] {
+        for path in [
+            format!("/.well-known/est/{label}/simpleenroll"),
+            format!("/{label}/.well-known/est/simpleenroll"),
+            format!("/.well-known/est/{label}/serverkeygen"),
+        ] {
+            let word = if path.ends_with("keygen") { "key-generation" } else { word };
+            site.post_as(&path, "gw1", &peer).is(403, &[word]);
+            site.has_logged(&[word]);
+        }
+    }
+    // Its certificates are everybody's, and those of that CA.
+    let cas = site.curl("/.well-known/est/other/cacerts", &[]).is(200, &[]);
+    fs::write(site.instance.file("cas.p7"), cas.der()).unwrap();
+    let names =
+        site.openssl(&["pkcs7", "-inform", "DER", "-in", "cas.p7", "-print_certs", "-noout"]);
+    assert!(names.contains("Other issuing CA"), "{names}");
     assert_eq!(statuses(&site.instance, "gw1"), [""; 0]);
     site.goes_on();
 }

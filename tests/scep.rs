@@ -11,6 +11,8 @@
 mod common;
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
 
 use common::cms::openssl;
@@ -19,7 +21,7 @@ use common::scep::{
     APPROVAL, Client, Draft, ENABLED, GET_CERT, GET_CRL, POLL, RENEWAL, REQUEST, challenge,
     fetch_certificates, refused, rsa_site, site,
 };
-use common::{Instance, wait_for};
+use common::{Instance, pki_6, wait_for};
 
 /// strongSwan's `pki`, which is started.
 fn pki(instance: &Instance, arguments: &str) -> Child {
@@ -84,6 +86,55 @@ fn strongswan_enrols_and_renews() {
     let refused = ended(&instance, pki(&instance, &wrong), false);
     let text = String::from_utf8_lossy(&refused.stderr);
     assert!(text.contains("badMessageCheck"), "{text}");
+}
+
+/// A server in front of an instance that offers no POST, so that clients send their messages by GET. Gives its address; it ends with the
+/// test's process.
+fn without_post(instance: &Instance) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (own, behind) = (listener.local_addr().unwrap().to_string(), instance.address.clone());
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut octet = [0];
+                client.read_exact(&mut octet).unwrap();
+                head.push(octet[0]);
+            }
+            let head = String::from_utf8(head).unwrap();
+            assert!(head.starts_with("GET "), "{head}");
+            if head.contains("operation=GetCACaps") {
+                let offered = "AES\nSHA-256\nSHA-384\nRenewal\nSCEPStandard\n";
+                let length = offered.len();
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{offered}"
+                );
+                client.write_all(answer.as_bytes()).unwrap();
+                continue;
+            }
+            let mut server = TcpStream::connect(&behind).unwrap();
+            let head = head.replacen("\r\n", "\r\nConnection: close\r\n", 1);
+            server.write_all(head.as_bytes()).unwrap();
+            std::io::copy(&mut server, &mut client).unwrap();
+        }
+    });
+    own
+}
+
+#[test]
+fn strongswan_6_enrols_by_get() {
+    let instance = site();
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    openssl(&instance, "genpkey -quiet -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out gw1.key");
+    let url = format!("http://{}/scep", without_post(&instance));
+    let arguments = enrol(&challenge(&peer), "").replace("URL", &url);
+    let arguments: Vec<&str> = arguments.split(' ').collect();
+    let run = pki_6(&arguments, &instance.file("."));
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{said}\n{}", instance.log());
+    let names = kept(&instance, &run, "gw1.crt");
+    assert!(names.contains("DNS:gw1.example.net"), "{names}");
 }
 
 #[test]
@@ -418,4 +469,38 @@ fn pyscep_enrols_asks_for_a_crl_and_reads_refusals() {
     }
     openssl(&instance, "x509 -inform DER -in py.crt -out py.pem");
     openssl(&instance, "verify -CAfile data/keys/root.crt -untrusted above.crt py.pem");
+}
+
+#[test]
+fn the_commands_of_the_documentation_enrol_and_renew() {
+    let instance = site();
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    let text = include_str!("../docs/enrolment.md");
+    let row = "| strongSwan's `pki` 5.9.8 |";
+    let row = text.lines().find(|line| line.starts_with(row)).expect("a row");
+    let commands: Vec<&str> =
+        row.split('`').skip(1).step_by(2).filter(|text| text.starts_with("pki --")).collect();
+    assert_eq!(commands.len(), 3, "{row}");
+    for (number, command) in commands.into_iter().enumerate() {
+        let key = ["", "gw1.key", "next.key"][number];
+        if !key.is_empty() {
+            let make =
+                format!("genpkey -quiet -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out {key}");
+            openssl(&instance, &make);
+        }
+        let command = command
+            .replace("HOST:8829", &instance.address)
+            .replace("SECRET", &peer.secret)
+            .replace("--cacert CA", "--cacert data/keys/issuing.crt --cacert data/keys/root.crt")
+            .replace("RA-ENC", "ra-enc.crt")
+            .replace("RA-SIG", "ra-sig.crt");
+        common::tool_ok("sh", "dash", &["-ec", &command], &instance.file("."));
+    }
+    for file in ["gw1.crt", "next.crt"] {
+        openssl(
+            &instance,
+            &format!("verify -CAfile data/keys/root.crt -untrusted above.crt {file}"),
+        );
+    }
+    assert_eq!(instance.certificates("gw1").len(), 2);
 }

@@ -13,12 +13,13 @@ mod common;
 use std::fs;
 use std::process::{Command, Stdio};
 
-use common::Instance;
+use common::cms::openssl;
 use common::der::seq;
 use common::scep::{
     APPROVAL, Client, Draft, ENABLED, GET_CERT, GET_CRL, POLL, RENEWAL, REQUEST, challenge,
-    fetch_certificates, refused, rsa_site, site, tampered,
+    fetch_certificates, logged, refused, rsa_site, site, tampered,
 };
+use common::{COUNTERSIGN, Instance, at_another_time};
 
 #[test]
 fn each_refusal_says_what_to_change_and_the_server_goes_on() {
@@ -67,6 +68,21 @@ fn each_refusal_says_what_to_change_and_the_server_goes_on() {
     let message = client.message(&Draft::new(REQUEST, "3", good()));
     refused(&client.send_to("/scep/other", &message), "2", "other");
     refused(&client.send_to("/scep/user", &message), "2", "profile");
+    for (transaction, failure, word) in [
+        ("1", "BadAlg", "triple DES"),
+        ("1", "BadAlg", "SHA-1"),
+        ("1", "BadAlg", "MD5"),
+        ("1", "BadAlg", "P-256 key"),
+        ("1", "BadMessageCheck", "no valid certificate of this registration authority"),
+        ("1", "BadMessageCheck", "the padding is wrong"),
+        ("1", "BadRequest", "messageType"),
+        ("1", "BadCertId", "nothing waits"),
+        ("2", "BadRequest", "other.example.net"),
+        ("3", "BadRequest", "is for the CA `issuing`, not `other`"),
+        ("3", "BadRequest", "is for the profile `gateway`, not `user`"),
+    ] {
+        logged(&instance, &[&format!("transaction={transaction} "), failure, word]);
+    }
     // Octets that are no message.
     for (octets, status, word) in [
         (&b""[..], 400, "no pkiMessage"),
@@ -78,7 +94,11 @@ fn each_refusal_says_what_to_change_and_the_server_goes_on() {
         let answer = instance.http("POST", "/scep?operation=PKIOperation", "", octets).unwrap();
         let text = String::from_utf8_lossy(&answer.body).into_owned();
         assert_eq!((answer.status, text.contains(word)), (status, true), "{text}");
+        if status == 400 {
+            logged(&instance, &["unreadable", word]);
+        }
     }
+    logged(&instance, &["not read: 413"]);
     for (method, path, status) in [
         ("GET", "/scep?operation=PKIOperation&message=!", 400),
         ("GET", "/scep?operation=Nothing", 400),
@@ -87,6 +107,9 @@ fn each_refusal_says_what_to_change_and_the_server_goes_on() {
         ("GET", "/scep?operation=GetNextCACert", 404),
     ] {
         assert_eq!(instance.http(method, path, "", &[]).unwrap().status, status, "{path}");
+    }
+    for word in ["base64", "found `Nothing`", "no issuing CA `nowhere`"] {
+        logged(&instance, &["not read", word]);
     }
     // Secrets: a wrong one, an unknown reference and a locked one look alike.
     let wrong =
@@ -262,4 +285,130 @@ fn octets_that_are_no_message_make_no_delegate() {
     assert!(!key.exists(), "a stranger had keys made");
     fetch_certificates(&instance, "/scep/other");
     assert!(key.exists(), "the file has this name");
+}
+
+#[test]
+fn a_rejected_request_says_why_to_each_who_asks_again() {
+    let instance = Instance::start_with_profile(&[ENABLED], APPROVAL);
+    fetch_certificates(&instance, "/scep");
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    let client = Client::rsa(&instance, "gw1");
+    let csr = client.csr("gw1.example.net", "DNS:gw1.example.net", &challenge(&peer));
+    let message = client.message(&Draft::new(REQUEST, "A1", csr));
+    assert_eq!(client.send(&message).status, "3", "pending");
+    let list = instance.json(&["request", "list"]);
+    let id = list[0]["id"].as_str().unwrap().to_owned();
+    instance.ok(&["request", "reject", &id, "--reason", "call first"]);
+    let content = seq(&[&client.issuer_and_serial("ra-sig.crt").0, &seq(&[])]);
+    let poll = client.message(&Draft::new(POLL, "A1", content));
+    for message in [&poll, &message] {
+        refused(&client.send(message), "2", "rejected the request: call first");
+    }
+    logged(&instance, &["kind=\"CertPoll\"", "BadRequest", "call first"]);
+    assert!(instance.certificates("gw1").is_empty());
+    // Another request is decided by itself.
+    let next = Client::rsa(&instance, "next");
+    let csr = next.csr("gw1.example.net", "DNS:gw1.example.net", &challenge(&peer));
+    assert_eq!(next.send(&next.message(&Draft::new(REQUEST, "B1", csr))).status, "3", "pending");
+}
+
+#[test]
+fn a_poll_finds_nothing_once_the_account_is_gone() {
+    let instance = Instance::start_with_profile(&[ENABLED], APPROVAL);
+    fetch_certificates(&instance, "/scep");
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    let client = Client::rsa(&instance, "gw1");
+    let csr = client.csr("gw1.example.net", "DNS:gw1.example.net", &challenge(&peer));
+    let message = client.message(&Draft::new(REQUEST, "A1", csr));
+    assert_eq!(client.send(&message).status, "3", "pending");
+    let list = instance.json(&["request", "list"]);
+    instance.ok(&["request", "approve", list[0]["id"].as_str().unwrap()]);
+    instance.ok(&["peer", "remove", "gw1"]);
+    let content = seq(&[&client.issuer_and_serial("ra-sig.crt").0, &seq(&[])]);
+    let poll = client.message(&Draft::new(POLL, "A1", content));
+    refused(&client.send(&poll), "4", "nothing waits");
+    refused(&client.send(&message), "1", "wrong secret");
+    // An account that has the name later has nothing of it.
+    let later = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    refused(&client.send(&poll), "4", "nothing waits");
+    logged(&instance, &["kind=\"CertPoll\"", "BadCertId", "nothing waits"]);
+    let csr = client.csr("gw1.example.net", "DNS:gw1.example.net", &challenge(&later));
+    assert_eq!(client.send(&client.message(&Draft::new(REQUEST, "A2", csr))).status, "3");
+    assert!(instance.certificates("gw1").is_empty());
+}
+
+#[test]
+fn what_is_encrypted_for_a_certificate_that_ended_is_refused_and_the_next_one_serves() {
+    let mut instance = site();
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    let client = Client::rsa(&instance, "gw1");
+    let csr = client.csr("gw1.example.net", "DNS:gw1.example.net", &challenge(&peer));
+    client.enrol("A1", csr);
+    let name = client.name.clone();
+    drop(client);
+    // The certificates of the registration authority end after two years.
+    instance.stop();
+    let accepted = at_another_time("+740d", COUNTERSIGN)
+        .args(["store", "accept-clock", "--data"])
+        .arg(instance.data())
+        .status();
+    assert!(accepted.unwrap().success());
+    instance.serve_with(at_another_time("+740d", COUNTERSIGN));
+    let later = openssl(&instance, "x509 -in ra-enc.crt -noout -enddate");
+    let client = Client { instance: &instance, name };
+    let (path, then) = ("/scep?operation=PKIOperation", " -no_check_time");
+    let send = |message: &[u8]| {
+        let answer = instance.http("POST", path, "", message).unwrap();
+        common::scep::read_at(&instance, &answer, then)
+    };
+    let csr = client.csr("gw1.example.net", "DNS:gw1.example.net", "");
+    let stale = client.message(&Draft::new(RENEWAL, "A2", csr.clone()));
+    refused(&send(&stale), "1", "no valid certificate");
+    logged(&instance, &["kind=\"RenewalReq\"", "BadMessageCheck", "GetCACert"]);
+    // The client fetches the certificates again, and learns that its own has ended, too.
+    fetch_certificates(&instance, "/scep");
+    assert_ne!(openssl(&instance, "x509 -in ra-enc.crt -noout -enddate"), later);
+    let late = send(&client.message(&Draft::new(RENEWAL, "A3", csr)));
+    refused(&late, "1", "enrol again");
+    logged(&instance, &["kind=\"RenewalReq\"", "enrol again"]);
+    let peer = instance.peer("gw2", &["fqdn:gw2.example.net"]);
+    let fresh = Client::rsa(&instance, "fresh");
+    let csr = fresh.csr("gw2.example.net", "DNS:gw2.example.net", &challenge(&peer));
+    let issued = send(&fresh.message(&Draft::new(REQUEST, "B1", csr)));
+    assert_eq!(fresh.certificates(&issued).len(), 1);
+}
+
+#[test]
+fn an_envelope_that_is_cut_off_deep_or_damaged_is_refused() {
+    let instance = site();
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    let client = Client::rsa(&instance, "gw1");
+    let csr = client.csr("gw1.example.net", "DNS:gw1.example.net", &challenge(&peer));
+    let draft = Draft::new(REQUEST, "A1", csr);
+    let message = client.message(&draft);
+    let enveloped = fs::read(instance.file("enveloped")).unwrap();
+    // The signature is right each time: only what it covers is wrong.
+    for (number, (content, word)) in [
+        (enveloped[..enveloped.len() - 1].to_vec(), "cut off"),
+        (Vec::new(), "cut off"),
+        (b"hello".to_vec(), "cut off"),
+        ([0x30, 0x80].repeat(100), "nesting"),
+        ([&enveloped[..], &[5, 0]].concat(), "behind"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let id = format!("damaged{number}");
+        let draft = Draft { id: &id, ..Draft::new(REQUEST, "", Vec::new()) };
+        refused(&client.send(&client.signed(&draft, &content)), "2", word);
+        logged(&instance, &[&format!("transaction={id}"), "BadRequest", word]);
+    }
+    // A content that was changed after its signature was made.
+    let mut damaged = message.clone();
+    let place = damaged.windows(enveloped.len()).position(|window| window == enveloped).unwrap();
+    damaged[place + enveloped.len() - 1] ^= 1;
+    refused(&client.send(&damaged), "1", "messageDigest");
+    logged(&instance, &["BadMessageCheck", "messageDigest"]);
+    assert!(instance.certificates("gw1").is_empty());
+    assert_eq!(client.certificates(&client.send(&message)).len(), 1, "the server goes on");
 }
