@@ -180,6 +180,7 @@ fn the_same_request_finds_its_answer_again_and_makes_no_second_certificate() {
     let enrol = "/.well-known/est/simpleenroll";
     let first = site.post_as(enrol, "gw1", &peer);
     let first = site.keep(&first, "gw1");
+    fs::copy(site.instance.file("gw1.b64"), site.instance.file("first.b64")).unwrap();
     // The secret is used up; the client that lost the answer gets it all the same, also after a restart.
     let again = site.post_as(enrol, "gw1", &peer);
     assert_eq!(site.keep(&again, "gw1"), first);
@@ -193,18 +194,18 @@ fn the_same_request_finds_its_answer_again_and_makes_no_second_certificate() {
     site.post_as(enrol, "gw1", &peer).is(403, &["used up"]);
     site.has_logged(&["used up"]);
 
-    // A renewal under the same key is a request of its own, and has its own answer.
+    // A renewal by the same octets is a request of its own, and has its own answer.
     let by = ["--cert", "gw1.crt", "--key", "gw1.key"];
-    let renewed = site.post("/.well-known/est/simplereenroll", "gw1", &by);
+    let renewed = site.post("/.well-known/est/simplereenroll", "first", &by);
     let renewed = site.keep(&renewed, "renewed");
     assert_ne!(renewed, first);
-    let again = site.post("/.well-known/est/simplereenroll", "gw1", &by);
+    let again = site.post("/.well-known/est/simplereenroll", "first", &by);
     assert_eq!(site.keep(&again, "renewed"), renewed);
     assert_eq!(statuses(&site.instance, "gw1"), ["valid", "valid"]);
     // Once it is revoked, it is not handed out again.
     let serial = site.instance.certificates("gw1")[0]["serial"].as_str().unwrap().to_owned();
     site.instance.ok(&["cert", "revoke", &serial, "--reason", "keyCompromise"]);
-    site.post("/.well-known/est/simplereenroll", "gw1", &by).is(403, &["revoked"]);
+    site.post("/.well-known/est/simplereenroll", "first", &by).is(403, &["revoked"]);
     site.has_logged(&["revoked"]);
     site.goes_on();
 }

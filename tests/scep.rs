@@ -105,7 +105,8 @@ fn without_post(instance: &Instance) -> String {
             let head = String::from_utf8(head).unwrap();
             assert!(head.starts_with("GET "), "{head}");
             if head.contains("operation=GetCACaps") {
-                let offered = "AES\nSHA-256\nSHA-384\nRenewal\nSCEPStandard\n";
+                // SCEPStandard would imply POST.
+                let offered = "AES\nSHA-256\nSHA-384\nRenewal\n";
                 let length = offered.len();
                 let answer = format!(
                     "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{offered}"

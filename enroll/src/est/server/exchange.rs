@@ -193,9 +193,7 @@ impl EstService {
         tracing::debug!(account = %sender.requester.account().name, "authenticated");
         // 3. It has the key, and it means this connection.
         let content = match received.route.operation {
-            Operation::ServerKeyGen => {
-                Content::Key(Box::new(request::read_for_key(&octets, self.config())?))
-            }
+            Operation::ServerKeyGen => Content::Key(request::read_for_key(&octets, self.config())?),
             _ => Content::Certificate(request::read(&octets, self.config())?),
         };
         let (bindings, rule) = (&received.connection.bindings, self.config().channel_binding);
@@ -211,7 +209,7 @@ impl EstService {
         match (exchange.again(&content)?, content) {
             (Some(reply), _) => Ok(Begun::Ready(reply)),
             (None, Content::Certificate(request)) => exchange.ask(request, span),
-            (None, Content::Key(request)) => exchange.ask_for_key(*request, span),
+            (None, Content::Key(request)) => exchange.ask_for_key(request, span),
         }
     }
 

@@ -21,7 +21,7 @@ pub enum Content {
     /// A certificate for the key that signed the request.
     Certificate(CertificationRequest),
     /// A key, and a certificate for it.
-    Key(Box<KeyRequest>),
+    Key(KeyRequest),
 }
 
 impl Content {
