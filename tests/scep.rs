@@ -11,8 +11,6 @@
 mod common;
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
 
 use common::cms::openssl;
@@ -88,47 +86,12 @@ fn strongswan_enrols_and_renews() {
     assert!(text.contains("badMessageCheck"), "{text}");
 }
 
-/// A server in front of an instance that offers no POST, so that clients send their messages by GET. Gives its address; it ends with the
-/// test's process.
-fn without_post(instance: &Instance) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (own, behind) = (listener.local_addr().unwrap().to_string(), instance.address.clone());
-    std::thread::spawn(move || {
-        for client in listener.incoming() {
-            let mut client = client.unwrap();
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                let mut octet = [0];
-                client.read_exact(&mut octet).unwrap();
-                head.push(octet[0]);
-            }
-            let head = String::from_utf8(head).unwrap();
-            assert!(head.starts_with("GET "), "{head}");
-            if head.contains("operation=GetCACaps") {
-                // SCEPStandard would imply POST.
-                let offered = "AES\nSHA-256\nSHA-384\nRenewal\n";
-                let length = offered.len();
-                let answer = format!(
-                    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{offered}"
-                );
-                client.write_all(answer.as_bytes()).unwrap();
-                continue;
-            }
-            let mut server = TcpStream::connect(&behind).unwrap();
-            let head = head.replacen("\r\n", "\r\nConnection: close\r\n", 1);
-            server.write_all(head.as_bytes()).unwrap();
-            std::io::copy(&mut server, &mut client).unwrap();
-        }
-    });
-    own
-}
-
 #[test]
-fn strongswan_6_enrols_by_get() {
+fn strongswan_6_enrols() {
     let instance = site();
     let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
     openssl(&instance, "genpkey -quiet -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out gw1.key");
-    let url = format!("http://{}/scep", without_post(&instance));
+    let url = format!("http://{}/scep", instance.address);
     let arguments = enrol(&challenge(&peer), "").replace("URL", &url);
     let arguments: Vec<&str> = arguments.split(' ').collect();
     let run = pki_6(&arguments, &instance.file("."));
