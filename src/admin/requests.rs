@@ -121,7 +121,10 @@ fn in_full(waiting: &WaitingRequest, approvals: usize, approved_by: Vec<String>)
     RequestInFull {
         line: line(waiting),
         alt_names: alt_names.collect(),
-        key: key.as_ref().map(|key| key.kind().to_string()),
+        key: match request.awaits_key() {
+            true => Some("generated here once it is approved".to_owned()),
+            false => key.as_ref().map(|key| key.kind().to_string()),
+        },
         key_identifier: key.map(|key| HEXLOWER.encode(&key.key_identifier())),
         extensions: request.extensions.len(),
         not_before: request.not_before.map(|at| at.to_string()),

@@ -112,6 +112,7 @@ pub fn check(
         approval_wait: cmp.service.approval_wait,
         poll_after: cmp.service.poll_after.max(Duration::from_secs(1)),
         max_per_account: cmp.service.max_per_account,
+        key_workers: cmp.service.key_workers,
     };
     let listener = tls::check(&tls::TlsFile {
         section: "est",

@@ -10,7 +10,7 @@ mod private;
 mod public;
 mod seal;
 
-pub use decryption::DecryptionKey;
+pub use decryption::{DecryptionKey, KeyTransport, OaepHash};
 pub use folder::{KeyFolder, Passphrase, read_credential, read_private};
 pub(crate) use generated::RSA_SIZES;
 pub use generated::{GeneratedKey, KeyForm};

@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use der::Decode;
 use ring::digest;
+use spki::SubjectPublicKeyInfoRef;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
@@ -108,7 +109,8 @@ impl FromStr for RequestPrefix {
 /// The content of a request for a certificate. Names and extensions are DER.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedRequest {
-    /// The SubjectPublicKeyInfo, DER. Possession of its private key was proven.
+    /// The SubjectPublicKeyInfo, DER. Possession of its private key was proven; or it has an algorithm and no key, because the authority
+    /// generates the key once the request is approved.
     pub key: Vec<u8>,
     /// The requested subject; `None` if none was requested.
     pub subject: Option<Vec<u8>>,
@@ -145,6 +147,12 @@ impl RecordedRequest {
                 == (&other.key, &other.profile, &other.updates, &other.published)
             && all(&self.alt_names) == all(&other.alt_names)
             && all(&self.extensions) == all(&other.extensions)
+    }
+
+    /// Whether the authority generates the key once the request is approved.
+    pub fn awaits_key(&self) -> bool {
+        let key = SubjectPublicKeyInfoRef::from_der(&self.key);
+        key.is_ok_and(|key| key.subject_public_key.bit_len() == 0)
     }
 
     /// The requested subject, decoded; `None` if none was requested, or it cannot be decoded.
