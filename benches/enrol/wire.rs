@@ -104,6 +104,8 @@ pub struct Key {
     random: SystemRandom,
     /// SubjectPublicKeyInfo, DER.
     pub public: Vec<u8>,
+    /// The private key, PKCS #8.
+    pub pkcs8: Vec<u8>,
 }
 
 impl Key {
@@ -118,7 +120,7 @@ impl Key {
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, der, &random)
             .map_err(|e| format!("expected a P-256 key as PKCS #8: {e}"))?;
         let public = [P256_KEY, pair.public_key().as_ref()].concat();
-        Ok(Self { pair, random, public })
+        Ok(Self { pair, random, public, pkcs8: der.to_vec() })
     }
 
     pub fn sign(&self, message: &[u8]) -> Vec<u8> {
@@ -356,14 +358,15 @@ impl Granted<'_> {
 }
 
 /// The number of a field of a TBSCertificate without its version: 2 is the issuer, 4 the subject, 5 the key.
-fn field_of_tbs(certificate: &[u8], number: usize) -> Result<Part<'_>, String> {
+pub fn field_of_tbs(certificate: &[u8], number: usize) -> Result<Part<'_>, String> {
     let tbs = first(only(certificate)?.content)?;
     let mut fields = parts(tbs.content)?;
     fields.retain(|field| field.tag != 0xa0);
     fields.get(number).copied().ok_or_else(|| "a certificate cannot be read".into())
 }
 
-fn verify_certificate(certificate: &[u8], ca: &[u8]) -> Result<(), String> {
+/// Verifies the signature of a certificate with the key of a CA.
+pub fn verify_certificate(certificate: &[u8], ca: &[u8]) -> Result<(), String> {
     let fields = parts(only(certificate)?.content)?;
     let [tbs, _, signature] = fields.as_slice() else {
         return Err("a certificate has three parts".into());
