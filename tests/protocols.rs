@@ -224,8 +224,7 @@ fn enrols_and_renews(profile: &'static str, kind: &str) {
         (
             "CMP ir",
             site.cmp_by_secret(&format!(
-                "-cmd ir -newkey gw1.key -subject /CN={SUBJECT} -sans gw1.example.net,gw1.example.org,192.0.2.1,2001:db8::1,\
-                 gw1@example.net"
+                "-config req.cnf -reqexts extensions -cmd ir -newkey gw1.key -subject /CN={SUBJECT}"
             )),
         ),
         ("EST", site.est("simpleenroll", &csr, &["-u", &userpass])),
