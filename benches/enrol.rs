@@ -81,11 +81,14 @@ fn main() {
     }
 }
 
+/// A part of the bench, which adds its goals.
+type Part = fn(&mut Vec<Goal>);
+
 fn bench() {
     let started = Instant::now();
     let only = std::env::var("ENROL_BENCH_ONLY").unwrap_or_default();
     let mut goals = Vec::new();
-    let parts: [(&str, fn(&mut Vec<Goal>)); 6] = [
+    let parts: [(&str, Part); 6] = [
         ("cmp", goals::enrolments),
         ("durability", goals::durability),
         ("instructions", goals::instructions),

@@ -282,12 +282,6 @@ impl<'a> CertRep<'a> {
     }
 }
 
-/// Verifies the signature of a certificate by a CA with an RSA key.
-pub fn verify_certificate(certificate: &[u8], ca: &[u8]) -> Result<(), String> {
-    let [tbs, _, signature] = fields(only(certificate)?)?;
-    verify(ca, tbs.whole, signature.content.get(1..).unwrap_or_default())
-}
-
 /// Verifies a signature by the RSA key of a certificate.
 fn verify(signer: &[u8], message: &[u8], signature: &[u8]) -> Result<(), String> {
     // SubjectPublicKeyInfo ::= SEQUENCE { algorithm, BIT STRING }

@@ -10,7 +10,7 @@ use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1, EcdsaKeyPair,
-    KeyPair, UnparsedPublicKey,
+    KeyPair, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
 };
 use sha2::Digest;
 
@@ -375,11 +375,12 @@ pub fn verify_certificate(certificate: &[u8], ca: &[u8]) -> Result<(), String> {
         .map_err(|()| "the signature of the certificate is wrong".into())
 }
 
-/// ECDSA with SHA-256 on P-256 or SHA-384 on P-384: the algorithms of our CAs and the mock servers.
+/// ECDSA with SHA-256 on P-256 or SHA-384 on P-384, and RSA-3072 with SHA-256: the algorithms of our CAs and the mock servers.
 fn verify(spki: &[u8], message: &[u8], signature: &[u8]) -> Result<(), ()> {
-    let (algorithm, key) = match spki.len() {
+    let (algorithm, key): (&dyn VerificationAlgorithm, _) = match spki.len() {
         91 => (&ECDSA_P256_SHA256_ASN1, &spki[26..]),
         120 => (&ECDSA_P384_SHA384_ASN1, &spki[23..]),
+        422 => (&RSA_PKCS1_2048_8192_SHA256, &spki[24..]),
         _ => return Err(()),
     };
     UnparsedPublicKey::new(algorithm, key).verify(message, signature).map_err(drop)

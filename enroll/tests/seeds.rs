@@ -80,6 +80,7 @@ fn no_seed_finds_a_fault_in_the_reader_of_ber() {
         ("long-length-kept", &[0x30, 0x80, 0x30, 0x81, 2, 5, 0, 0x31, 0x80, 0, 0, 0, 0]),
         ("segments-in-segments", &[0x24, 0x80, 0x24, 3, 4, 1, 1, 0x24, 0x80, 4, 0, 0, 0, 0, 0]),
         ("segments-of-bits", &[0x23, 8, 3, 2, 0, 0xff, 3, 2, 4, 0xf0]),
+        ("no-segments-of-bits", &[0x23, 0]),
         ("segments-of-text", &[0x33, 6, 4, 1, b'a', 0x13, 1, b'b']),
         ("implicit-segments", &[0xa0, 0x80, 4, 1, 7, 4, 1, 8, 0, 0]),
         ("deepest", &deep),
