@@ -23,7 +23,7 @@ use serde_json::Value;
 const PROFILE: &str = r#"
 [profiles.several]
 validity = "45d"
-subject = "C=NZ,O=Example,CN={id}"
+subject = "CN={id},O=Example,C=NZ"
 key_usage = ["digitalSignature", "nonRepudiation"]
 extended_key_usage = ["ipsecIKE", "iKEIntermediate", "1.3.6.1.4.1.99999.7"]
 crl_urls = ["http://pki.example.net/crl/{ca}.crl", "ldap://ldap.example.net/cn={ca}?certificateRevocationList?base"]
