@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, Serve
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 /// The longest time for an answer.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest answer.
 const MAX_ANSWER: usize = 4 << 20;
 
@@ -188,17 +188,22 @@ impl<'a> Connection<'a> {
             {
                 head = Some(Head::read(&buffer[..end], end + 4)?);
             }
-            if let Some(Head { status, start, length: Some(length), keep }) = head
+            if let Some(Head { status, start, length: Some(length), keep, .. }) = head
                 && buffer.len() >= start + length
             {
                 return Ok((status, keep, buffer[start..start + length].to_vec()));
+            }
+            if let Some(Head { status, start, chunked: true, keep, .. }) = head
+                && let Some(body) = joined(&buffer[start..])
+            {
+                return Ok((status, keep, body));
             }
             let mut chunk = [0; 8192];
             let read =
                 stream.read(&mut chunk).map_err(|e| format!("waiting for an answer: {e}"))?;
             if read == 0 {
                 return match head {
-                    Some(Head { status, start, length: None, .. }) => {
+                    Some(Head { status, start, length: None, chunked: false, .. }) => {
                         Ok((status, false, buffer[start..].to_vec()))
                     }
                     _ => Err("the server closed the connection before the answer".into()),
@@ -220,7 +225,23 @@ struct Head {
     start: usize,
     /// The Content-Length. Without one, the body ends with the connection.
     length: Option<usize>,
+    /// Whether the body comes in chunks (RFC 9112 §7.1).
+    chunked: bool,
     keep: bool,
+}
+
+/// The body in these chunks; `None` as long as the last one is not there.
+fn joined(mut chunks: &[u8]) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let end = chunks.windows(2).position(|window| window == b"\r\n")?;
+        let length = usize::from_str_radix(std::str::from_utf8(&chunks[..end]).ok()?, 16).ok()?;
+        body.extend_from_slice(chunks.get(end + 2..end + 2 + length)?);
+        chunks = chunks.get(end + 2 + length..)?.strip_prefix(b"\r\n")?;
+        if length == 0 {
+            return Some(body);
+        }
+    }
 }
 
 impl Head {
@@ -238,6 +259,7 @@ impl Head {
             Some("keep-alive") => true,
             _ => !old,
         };
-        Ok(Self { status, start, length, keep })
+        let chunked = value("transfer-encoding") == Some("chunked");
+        Ok(Self { status, start, length, chunked, keep })
     }
 }

@@ -356,8 +356,6 @@ pub fn scep(goals: &mut Vec<Goal>) {
                     challenge: "secret".into(),
                 })
                 .collect();
-            // It takes some twenty times as long for each.
-            let each = each.div_ceil(4);
             let messages = Volleyed::prepare(&rival.target, &rivals_ra, &peers, REQUEST, each);
             let theirs = volley(rival.pid(), &messages.lanes);
             for answer in theirs.answers.iter().flatten() {
