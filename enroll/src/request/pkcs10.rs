@@ -15,9 +15,11 @@ use super::template::RequestTemplate;
 use crate::ber::{BIT_STRING, CONTEXT_0, Elements, INTEGER, OBJECT_IDENTIFIER, SEQUENCE, SET};
 
 /// extensionRequest, RFC 2985 §5.4.2.
-const EXTENSION_REQUEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.14");
+pub const EXTENSION_REQUEST: ObjectIdentifier =
+    ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.14");
 /// challengePassword, RFC 2985 §5.4.1.
-const CHALLENGE_PASSWORD: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.7");
+pub const CHALLENGE_PASSWORD: ObjectIdentifier =
+    ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.7");
 
 /// A PKCS #10 request whose signature was verified. It has no `Debug`, because it contains a secret.
 pub struct CertificationRequest {

@@ -47,25 +47,9 @@ impl Cipher {
         (Self::Aes256, oid::AES_256_CBC),
     ];
 
-    /// The cipher with this identifier.
-    ///
-    /// # Errors
-    /// badAlg, with what the client must change.
-    fn of(found: ObjectIdentifier) -> Result<Self, Refusal> {
-        if let Some((cipher, _)) = Self::ALL.into_iter().find(|(_, known)| *known == found) {
-            return Ok(cipher);
-        }
-        Err(Refusal::bad_alg(match found {
-            oid::DES_CBC => "the content is encrypted with single DES, which is never accepted; have the client use AES, which \
-                             GetCACaps offers (scepclient 2.1.0 cannot do better)"
-                .to_owned(),
-            oid::DES_EDE3_CBC => "the content is encrypted with triple DES, which is not accepted; have the client use AES, \
-                                  which GetCACaps offers (strongSwan: without `--cipher des3`)"
-                .to_owned(),
-            other => format!(
-                "the content is encrypted with the algorithm `{other}`; have the client use AES in CBC mode, which GetCACaps offers"
-            ),
-        }))
+    /// The cipher with this identifier; `None` for another than AES.
+    fn of(found: ObjectIdentifier) -> Option<Self> {
+        Self::ALL.into_iter().find(|(_, known)| *known == found).map(|(cipher, _)| cipher)
     }
 
     const fn identifier(self) -> ObjectIdentifier {
@@ -92,6 +76,21 @@ impl Cipher {
             Self::Aes256 => &AES_256,
         }
     }
+}
+
+/// What the client must change whose content is encrypted with this algorithm.
+fn other_cipher(found: ObjectIdentifier) -> Refusal {
+    Refusal::bad_alg(match found {
+        oid::DES_CBC => "the content is encrypted with single DES, which is never accepted; have the client use AES, which \
+                         GetCACaps offers (scepclient 2.1.0 cannot do better)"
+            .to_owned(),
+        oid::DES_EDE3_CBC => "the content is encrypted with triple DES, which is not accepted; have the client use AES, which \
+                              GetCACaps offers (strongSwan: without `--cipher des3`)"
+            .to_owned(),
+        other => format!(
+            "the content is encrypted with the algorithm `{other}`; have the client use AES in CBC mode, which GetCACaps offers"
+        ),
+    })
 }
 
 /// A recipient of an envelope.
@@ -158,6 +157,18 @@ impl Envelope {
     /// # Errors
     /// badRequest if it is no such envelope; badAlg for another cipher than AES.
     pub fn read(octets: &[u8], bounds: Bounds) -> Result<Self, Stop> {
+        Self::read_or(octets, bounds, other_cipher)
+    }
+
+    /// Like [`Self::read`], with the refusal of another cipher than AES in the words of the caller.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_or(
+        octets: &[u8],
+        bounds: Bounds,
+        other_cipher: fn(ObjectIdentifier) -> Refusal,
+    ) -> Result<Self, Stop> {
         let definite = ber::definite(octets, bounds)?;
         let mut parts = content_info(&definite, oid::ENVELOPED_DATA, "an EnvelopedData")?;
         parts.expect(INTEGER, "a version")?;
@@ -166,7 +177,7 @@ impl Envelope {
         let mut content = parts.expect(SEQUENCE, "an encryptedContentInfo")?.elements();
         content.expect(OBJECT_IDENTIFIER, "a content type")?;
         let encryption = algorithm(content.expect(SEQUENCE, "a content encryption algorithm")?)?;
-        let cipher = Cipher::of(encryption.oid)?;
+        let cipher = Cipher::of(encryption.oid).ok_or_else(|| other_cipher(encryption.oid))?;
         let iv = encryption.parameters.as_ref().and_then(|iv| iv.value().try_into().ok());
         let iv =
             iv.ok_or_else(|| Error::malformed("expected an initialization vector of 16 octets"))?;

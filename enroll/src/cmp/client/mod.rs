@@ -6,11 +6,9 @@
 
 mod certificate;
 mod credential;
-mod error;
 mod exchange;
 mod http;
 mod information;
-mod issued;
 mod peer;
 mod poll;
 mod request;
@@ -23,12 +21,9 @@ mod verify;
 pub(super) use response::exercise;
 
 pub use credential::{Credential, MacKind, common_name};
-pub use error::{ClientError, Refusal};
 pub use http::{Http, Transport};
 pub use information::{Information, RootUpdate};
-pub use issued::{Confirmation, Issued};
-pub use peer::{Anchors, Client, Paths};
+pub use peer::Client;
 pub use poll::Waiting;
-pub use template::{Body, EnrolmentRequest};
 pub use x509_cert::ext::pkix::name::GeneralName;
 pub use x509_cert::name::Name;
