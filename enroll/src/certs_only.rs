@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn certificates_come_back_in_their_order_from_der_and_from_ber() {
         let bounds = Bounds { bytes: 1000, depth: 8, elements: 40 };
-        let (a, b) = (&[0x30, 1, 7][..], &[0x30, 3, 1, 1, 1][..]);
+        let (a, b) = (&[0x30, 3, 2, 1, 7][..], &[0x30, 3, 1, 1, 1][..]);
         let message = certs_only(&[a, b], &[]).unwrap();
         assert_eq!(certificates_in(&message, bounds).unwrap(), [a, b]);
         assert!(certificates_in(&certs_only(&[], &[]).unwrap(), bounds).unwrap().is_empty());
