@@ -2,7 +2,7 @@
 //! synchronous; trust, time and randomness are handed in, and no file is written here.
 //!
 //! An answer is believed only if its protection proves that the CA sent it (`verify.rs`), and a certificate is accepted only if it is the
-//! requested one (`certificate.rs`).
+//! requested one (`crate::client`).
 
 mod certificate;
 mod credential;

@@ -130,6 +130,10 @@ impl Client<'_> {
                     ClientError::untrusted(format!("the answer to csrattrs cannot be read: {e}"))
                 })
             }
+            // The same secret would be wrong again, and a server counts wrong ones.
+            401 if authorization.is_some() => {
+                Err(answer.unexpected(Operation::CsrAttrs.name(), &url))
+            }
             204 | 501 => Ok(false),
             status if (400..500).contains(&status) => Ok(false),
             _ => Err(answer.unexpected(Operation::CsrAttrs.name(), &url)),
