@@ -41,6 +41,9 @@ impl Digest {
     }
 }
 
+/// Signs octets.
+pub type Sign<'s> = dyn Fn(&[u8]) -> Result<Vec<u8>, Error> + 's;
+
 /// A SignedData around this content. Its signed attributes are `attributes`, contentType and messageDigest. `certificates` are the signer's,
 /// then others, DER. `sign` makes a signature by RSA with PKCS #1 v1.5 and the digest.
 ///
@@ -51,7 +54,7 @@ pub fn signed_data(
     mut attributes: Vec<Vec<u8>>,
     certificates: &[&[u8]],
     hash: Digest,
-    sign: &dyn Fn(&[u8]) -> Result<Vec<u8>, Error>,
+    sign: &Sign<'_>,
 ) -> Result<Vec<u8>, Error> {
     let digest = digest::digest(hash.algorithm(), content);
     attributes.push(attribute(oid::CONTENT_TYPE, &der(ID_DATA)?)?);
