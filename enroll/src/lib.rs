@@ -1,4 +1,4 @@
-//! How a peer gets a certificate: CMP over HTTP, the server and the client, and SCEP, the server. Nothing here decides whether a request is granted:
+//! How a peer gets a certificate: CMP, EST and SCEP, the servers and the clients. Nothing here decides whether a request is granted:
 //! `countersign-ca` does.
 
 #![doc = include_str!("../README.md")]
@@ -15,6 +15,7 @@
 
 pub mod ber;
 pub mod certs_only;
+pub mod client;
 pub mod cmp;
 pub mod est;
 pub(crate) mod legible;

@@ -5,20 +5,24 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use countersign_ca::KeyAlgorithm;
 use countersign_ca::record::Reason;
-use countersign_enroll::cmp::client::{Anchors, Information};
+use countersign_enroll::client::Anchors;
+use countersign_enroll::cmp::client::Information;
 use countersign_ike_plugin::gateway::Layout;
 use serde_json::Value;
 
 use super::context::Context;
 use crate::enrolment::{
-    self, First, Overrides, Settings, Source, Start, certificates, default_name, key_from_pem,
-    query, revoke,
+    self, First, Overrides, Protocol, Settings, Source, Start, Trust, certificates, default_name,
+    key_from_pem, query, revoke, unfit,
 };
 use crate::exit::Failure;
 use crate::output;
 
 /// The identifiers, in clap, of the options that only a first enrolment takes. A renewal reads their values from `enrolment.toml`.
-const FIRST_ONLY: [&str; 22] = [
+const FIRST_ONLY: [&str; 25] = [
+    "protocol",
+    "tls_trust",
+    "ca_fingerprint",
     "recipient",
     "signer",
     "trust",
@@ -49,6 +53,8 @@ const FIRST_ONLY: [&str; 22] = [
 Examples:\n  \
 countersign enroll --server http://pki.example.net:8829 --reference REF --secret-file secret --trust root.crt \\\n    \
 --id fqdn:gw1.example.net --for strongswan --out /etc/swanctl --then 'swanctl --load-creds'\n  \
+countersign enroll --protocol est --server https://pki.example.net:8443 --reference REF --secret-file secret --trust root.crt \\\n    \
+--id fqdn:gw1.example.net --out /etc/gw1\n  \
 countersign enroll --renew --out /etc/swanctl\n  \
 countersign enroll --revoke --reason superseded --out /etc/swanctl\n  \
 countersign enroll --info caCerts,currentCRL --out /etc/swanctl\n\n\
@@ -71,13 +77,18 @@ pub struct Enroll {
     #[arg(long, value_name = "DIR", required_unless_present_any = ["info", "revoke"])]
     out: Option<PathBuf>,
 
-    /// The CMP server, such as http://pki.example.net:8829/.well-known/cmp; messages protect themselves, so it is plain HTTP
+    /// The protocol; the folder keeps it for renewals
+    #[arg(long, value_name = "PROTOCOL", value_enum, default_value_t, help_heading = "Server")]
+    protocol: Protocol,
+    /// The server: http://pki.example.net:8829/.well-known/cmp, https://pki.example.net:8443 for EST, http://pki.example.net:8829/scep for
+    /// SCEP. Messages of CMP and SCEP protect themselves, so that plain HTTP is enough
     #[arg(long, value_name = "URL", help_heading = "Server")]
     server: Option<String>,
     /// The distinguished name of the CMP server, if it requires its name as the recipient of messages
     #[arg(long, value_name = "DN", help_heading = "Server")]
     recipient: Option<String>,
-    /// The certificate with which the server signs messages, if it is no CA's and lacks the key purposes cmcCA and cmcRA
+    /// The certificate with which the CMP server signs messages, or that of SCEP's registration authority, if it is no CA's and lacks the
+    /// key purposes cmcCA and cmcRA
     #[arg(long, value_name = "FILE", help_heading = "Server")]
     signer: Option<PathBuf>,
     /// How long one HTTP exchange may take; 30s unless given
@@ -90,15 +101,22 @@ pub struct Enroll {
     /// The file of the root to trust, or of several roots, PEM or DER
     #[arg(long, value_name = "FILE", conflicts_with = "trust_from_answer", help_heading = "Trust")]
     trust: Option<PathBuf>,
-    /// Trust the root that the CA names in an answer that the secret protects
+    /// Trust the root that the CA names in an answer that the secret protects; with EST, in one over the TLS that --tls-trust verifies
     #[arg(long, help_heading = "Trust")]
     trust_from_answer: bool,
+    /// The file of the roots of the server's TLS certificate, such as /etc/ssl/certs/ca-certificates.crt, if not those of --trust
+    #[arg(long, value_name = "FILE", help_heading = "Trust")]
+    tls_trust: Option<PathBuf>,
+    /// The fingerprint of the CA's certificate in SCEP, SHA-256 or longer; without --trust, that certificate becomes the root
+    #[arg(long, value_name = "HEX", help_heading = "Trust")]
+    ca_fingerprint: Option<String>,
 
     /// The reference by which the CA finds the secret
     #[arg(long, value_name = "REF", requires = "secret_file", help_heading = "Who this is")]
     reference: Option<String>,
-    /// The file with the secret, in one line, readable by its owner only
-    #[arg(long, value_name = "FILE", requires = "reference", help_heading = "Who this is")]
+    /// The file with the secret, in one line, readable by its owner only. In SCEP the challengePassword is REF:SECRET, or the secret alone
+    /// without --reference
+    #[arg(long, value_name = "FILE", help_heading = "Who this is")]
     secret_file: Option<PathBuf>,
     /// How the secret protects messages: pbm or pbmac1; pbm unless given
     #[arg(long, value_name = "MAC", value_parser = ["pbm", "pbmac1"], help_heading = "Who this is")]
@@ -111,7 +129,7 @@ pub struct Enroll {
         long,
         value_name = "FILE",
         requires = "certificate_key",
-        conflicts_with = "reference",
+        conflicts_with = "secret_file",
         help_heading = "Who this is"
     )]
     certificate: Option<PathBuf>,
@@ -128,15 +146,15 @@ pub struct Enroll {
     /// The subject, if not CN= and the first identity
     #[arg(long, value_name = "DN", help_heading = "What is asked for")]
     subject: Option<String>,
-    /// The name of the certificate profile to ask the CA for
+    /// The name of the certificate profile to ask the CA for; in EST it is the label
     #[arg(long, value_name = "NAME", help_heading = "What is asked for")]
     profile: Option<String>,
     /// The validity in days, if not the CA's default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=36_600), help_heading = "What is asked for")]
     days: Option<u32>,
-    /// The key to make: p256, p384, ed25519, rsa3072 or rsa4096
-    #[arg(long, value_name = "KIND", default_value_t, help_heading = "What is asked for")]
-    key_kind: KeyAlgorithm,
+    /// The key to make: p256, p384, ed25519, rsa3072 or rsa4096; p256 unless given, and rsa3072 for SCEP
+    #[arg(long, value_name = "KIND", help_heading = "What is asked for")]
+    key_kind: Option<KeyAlgorithm>,
     /// The private key to use instead of making one, PEM, PKCS#8
     #[arg(long, value_name = "FILE", help_heading = "What is asked for")]
     key: Option<PathBuf>,
@@ -230,20 +248,41 @@ impl Enroll {
                 "expected what proves this gateway: `--reference` with `--secret-file`, or `--certificate` with `--certificate-key`",
             ));
         }
-        let anchors = self.anchors()?.ok_or_else(|| {
-            Failure::input(
-                "expected whom to trust: `--trust root.crt`, or `--trust-from-answer` with a secret",
-            )
+        let trust = self.trust()?.ok_or_else(|| {
+            Failure::input(match self.protocol {
+                Protocol::Cmp => {
+                    "expected whom to trust: `--trust root.crt`, or `--trust-from-answer` with a secret"
+                }
+                Protocol::Est => {
+                    "expected whom to trust: `--trust root.crt`, or `--trust-from-answer` with `--tls-trust`"
+                }
+                Protocol::Scep => {
+                    "expected whom to trust: `--trust root.crt`, or `--ca-fingerprint` of the CA's certificate"
+                }
+            })
         })?;
-        if anchors == Anchors::FromAnswer && settings.first.reference.is_none() {
-            return Err(Failure::input(
-                "expected `--trust`: only an answer that a secret protects can name whom to trust",
-            ));
+        if trust.anchors == Anchors::FromAnswer {
+            let (may, expected) = match self.protocol {
+                Protocol::Cmp => (
+                    settings.first.reference.is_some(),
+                    "`--trust`: only an answer that a secret protects can name whom to trust",
+                ),
+                Protocol::Est => (
+                    self.tls_trust.is_some(),
+                    "`--tls-trust`: only an answer over TLS that is verified can name whom to trust",
+                ),
+                Protocol::Scep => (
+                    self.ca_fingerprint.is_some(),
+                    "`--ca-fingerprint`: nothing else proves an answer of SCEP that names whom to trust",
+                ),
+            };
+            if !may {
+                return Err(Failure::input(format!("expected {expected}")));
+            }
         }
         Ok(Start {
             settings,
-            anchors,
-            signer: self.signer()?,
+            trust,
             key: self.key.as_deref().map(key_from_pem).transpose()?,
             replace: self.replace,
             abandon: self.abandon,
@@ -256,8 +295,8 @@ impl Enroll {
             Some(out) => Source::enrolled(out, &self.overrides()),
             None => {
                 let settings = self.settings()?;
-                let anchors = self.anchors()?.unwrap_or(Anchors::FromAnswer);
-                Source::given(&settings, anchors, self.signer()?)
+                let none = Trust { anchors: Anchors::FromAnswer, ..self.others()? };
+                Source::given(&settings, self.trust()?.unwrap_or(none))
             }
         }
     }
@@ -271,10 +310,11 @@ impl Enroll {
         let absolute = |path: &Option<PathBuf>| path.as_ref().map(std::path::absolute).transpose();
         let settings = Settings {
             version: 1,
+            protocol: self.protocol,
             server,
             name: self.name.clone().unwrap_or_else(|| default_name(&self.ids)),
             layout: self.layout.to_string(),
-            key_kind: self.key_kind.to_string(),
+            key_kind: self.key_kind.unwrap_or_else(|| self.protocol.default_key()).to_string(),
             ids: self.ids.clone(),
             subject: self.subject.clone(),
             profile: self.profile.clone(),
@@ -294,21 +334,40 @@ impl Enroll {
                 certificate: absolute(&self.certificate)?,
                 certificate_key: absolute(&self.certificate_key)?,
                 extra_certs: absolute(&self.extra_certs)?,
+                ca_fingerprint: self.ca_fingerprint.clone(),
             },
         };
         settings.check()?;
         Ok(settings)
     }
 
-    fn anchors(&self) -> Result<Option<Anchors>, Failure> {
-        if self.trust_from_answer {
-            return Ok(Some(Anchors::FromAnswer));
-        }
-        Ok(self.trust.as_deref().map(certificates).transpose()?.map(Anchors::Known))
+    /// Whom the command line says to trust; `None` if it names no anchors.
+    fn trust(&self) -> Result<Option<Trust>, Failure> {
+        let is_from_answer = self.trust_from_answer || self.ca_fingerprint.is_some();
+        let anchors = match &self.trust {
+            Some(file) => Anchors::Known(certificates(file)?),
+            None if is_from_answer => Anchors::FromAnswer,
+            None => return Ok(None),
+        };
+        Ok(Some(Trust { anchors, ..self.others()? }))
     }
 
-    fn signer(&self) -> Result<Option<Vec<u8>>, Failure> {
-        let read = self.signer.as_deref().map(certificates).transpose()?;
-        Ok(read.and_then(|list| list.into_iter().next()))
+    /// The trust besides the anchors.
+    fn others(&self) -> Result<Trust, Failure> {
+        for (option, is_set, protocol) in [
+            ("--signer", self.signer.is_some(), Protocol::Est),
+            ("--tls-trust", self.tls_trust.is_some(), Protocol::Cmp),
+        ] {
+            if is_set && self.protocol == protocol {
+                return Err(unfit(option, protocol));
+            }
+        }
+        let signer = self.signer.as_deref().map(certificates).transpose()?;
+        Ok(Trust {
+            anchors: Anchors::FromAnswer,
+            signer: signer.and_then(|list| list.into_iter().next()),
+            tls: self.tls_trust.as_deref().map(certificates).transpose()?.unwrap_or_default(),
+            fingerprint: self.ca_fingerprint.as_deref().map(str::parse).transpose()?,
+        })
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use countersign_ca::x509::Facts;
 use countersign_ca::{FileKey, Timestamp};
-use countersign_enroll::cmp::client::Issued;
+use countersign_enroll::client::Issued;
 use countersign_ike_plugin::gateway::{Files, Material, NamedCa, PrivateKey, credentials};
 use sha2::{Digest, Sha256};
 

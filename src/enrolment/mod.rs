@@ -15,15 +15,16 @@ mod settings;
 mod story;
 
 pub use material::{certificates, key_from_pem};
+pub use peer::Trust;
 pub use questions::{Source, query, revoke};
-pub use settings::{First, Overrides, Settings, default_name};
+pub use settings::{First, Overrides, Protocol, Settings, default_name, unfit};
 pub use story::{Start, enrol, renew};
 
-use countersign_enroll::cmp::client::ClientError;
+use countersign_enroll::client::ClientError;
 
 use crate::exit::Failure;
 
-/// Gives each error of the CMP client its exit code.
+/// Gives each error of a client its exit code.
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let code = match &error {

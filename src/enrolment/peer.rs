@@ -1,4 +1,4 @@
-//! The gateway as a CMP client: its credential, its trust anchors, and the certificates that it requests.
+//! The gateway as a client of CMP, EST or SCEP: its credential, its trust, and the certificates that it requests.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,14 +6,17 @@ use std::time::{Duration, Instant};
 use countersign_ca::path::{self, Certificate, PathSettings, validate};
 use countersign_ca::x509::Facts;
 use countersign_ca::{Clock, FileKey, Identity, SystemClock, SystemEntropy, Timestamp};
-use countersign_enroll::cmp::client::{
-    Anchors, Body, Client, ClientError, Credential, EnrolmentRequest, GeneralName, Http, Issued,
-    Name, Paths,
+use countersign_enroll::client::{
+    Anchors, Body, ClientError, Credential, EnrolmentRequest, Issued, Paths, TlsTrust, Web,
 };
+use countersign_enroll::cmp::client::{self as cmp, GeneralName, Http, Name};
+use countersign_enroll::est::client::{self as est, EstUrl};
+use countersign_enroll::scep::client::{self as scep, Fingerprint, ScepUrl, Step, require_rsa};
 
 use super::generation::Present;
 use super::material::{certificates, key_from_pem, secret};
-use super::settings::{First, Settings};
+use super::pending::{Begun, State};
+use super::settings::{First, Protocol, Settings};
 use crate::exit::Failure;
 
 /// The iterations of the MAC's key derivation, unless the operator says otherwise.
@@ -22,85 +25,239 @@ const ITERATIONS: u32 = 10_000;
 /// The longest common name, in characters (ub-common-name, RFC 5280 §A.1).
 const MAX_COMMON_NAME: usize = 64;
 
-/// The parameters of a CMP client.
+/// Whom the gateway trusts.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    /// The anchors for certificates.
+    pub anchors: Anchors,
+    /// The certificate, DER, with which a CMP server signs, or that of a registration authority of SCEP, if the operator named one.
+    pub signer: Option<Vec<u8>>,
+    /// The anchors for the server's TLS certificate, DER; if none, `anchors` are.
+    pub tls: Vec<Vec<u8>>,
+    /// The fingerprint of the CA's certificate in SCEP, which counts for a first enrolment.
+    pub fingerprint: Option<Fingerprint>,
+}
+
+/// The parameters of a client.
 pub struct Peer {
-    http: Http,
-    credential: Credential,
-    anchors: Anchors,
-    recipient: Name,
-    signer: Option<Vec<u8>>,
+    wire: Wire,
+    trust: Trust,
     entropy: SystemEntropy,
     patience: Duration,
 }
 
+/// What only one protocol needs.
+enum Wire {
+    Cmp { http: Http, credential: cmp::Credential, recipient: Name },
+    Est { web: Web, url: EstUrl, credential: Credential },
+    Scep { web: Web, url: ScepUrl, credential: Credential },
+}
+
 impl Peer {
-    /// A gateway with this credential. `signer` is the server's certificate, DER, if the operator named one.
-    pub fn new(
-        settings: &Settings,
-        credential: Credential,
-        anchors: Anchors,
-        signer: Option<Vec<u8>>,
-    ) -> Result<Self, Failure> {
-        Ok(Self {
-            http: settings.http()?,
-            credential,
-            anchors,
-            recipient: settings.recipient()?,
-            signer,
-            entropy: SystemEntropy::default(),
-            patience: settings.patience()?,
-        })
+    /// A gateway with this credential and this trust.
+    pub fn new(settings: &Settings, credential: Credential, trust: Trust) -> Result<Self, Failure> {
+        let wire = match settings.protocol {
+            Protocol::Cmp => Wire::Cmp {
+                http: settings.http()?,
+                credential: with_mac(credential, &settings.first)?,
+                recipient: settings.recipient()?,
+            },
+            Protocol::Est => {
+                let web = secure(settings, &trust, Some(&credential))?;
+                Wire::Est { web, url: settings.est_url()?, credential }
+            }
+            Protocol::Scep => {
+                if let Credential::Certificate { key, .. } = &credential {
+                    require_rsa(key, "the certificate that signs has")?;
+                }
+                let url = settings.scep_url()?;
+                // A client certificate says nothing here, because the messages are signed.
+                let web = match url.is_secure() {
+                    true => secure(settings, &trust, None)?,
+                    false => Web::plain(settings.timeout()?),
+                };
+                Wire::Scep { web, url, credential }
+            }
+        };
+        Ok(Self { wire, trust, entropy: SystemEntropy::default(), patience: settings.patience()? })
     }
 
     /// A CMP client. The patience of the settings, the longest time that it waits for the server, begins now.
-    pub fn client(&self) -> Client<'_> {
-        self.client_of(&self.credential, &self.anchors)
+    ///
+    /// # Errors
+    /// [`ClientError::Input`] if the gateway does not speak CMP.
+    pub fn cmp(&self) -> Result<cmp::Client<'_>, ClientError> {
+        let Wire::Cmp { http, credential, recipient } = &self.wire else { return Err(not_cmp()) };
+        Ok(self.cmp_client(http, credential, recipient, &self.trust.anchors))
     }
 
     /// Whether a shared secret, and not a certificate, protects its messages.
     pub const fn is_by_secret(&self) -> bool {
-        matches!(self.credential, Credential::Secret { .. })
+        matches!(
+            self.wire,
+            Wire::Cmp { credential: cmp::Credential::Secret { .. }, .. }
+                | Wire::Est { credential: Credential::Secret { .. }, .. }
+                | Wire::Scep { credential: Credential::Secret { .. }, .. }
+        )
     }
 
-    /// Asks the CA, under the new certificate, whether that certificate is in use.
+    /// What has to be the same whenever a request is sent ([`Begun::fixed`]); empty if nothing has.
     ///
     /// # Errors
-    /// As [`Client::prove_in_use`].
+    /// As `prepare` of the clients.
+    pub fn prepare(&self, template: &EnrolmentRequest<'_>) -> Result<Vec<u8>, ClientError> {
+        match &self.wire {
+            Wire::Cmp { .. } => Ok(Vec::new()),
+            Wire::Est { .. } => est::Client::prepare(template),
+            Wire::Scep { credential, .. } => {
+                scep::Client::prepare(template, credential, &SystemClock)
+            }
+        }
+    }
+
+    /// Sends a request, or goes on with one that the CA has not decided. `checkpoint` is called with each state in which that is so.
+    ///
+    /// # Errors
+    /// As `request` of the clients.
+    pub fn request(
+        &self,
+        template: &EnrolmentRequest<'_>,
+        begun: &Begun,
+        state: &State,
+        checkpoint: &mut dyn FnMut(State) -> Result<(), ClientError>,
+    ) -> Result<Issued, ClientError> {
+        let mut undecided = || checkpoint(State::Undecided);
+        match &self.wire {
+            Wire::Cmp { .. } => {
+                let client = self.cmp()?;
+                let mut checkpoint =
+                    |waiting: &_| checkpoint(State::Waiting(Clone::clone(waiting)));
+                match state {
+                    State::Waiting(waiting) => client.resume(template, waiting, &mut checkpoint),
+                    _ => client.request(template, &mut checkpoint),
+                }
+            }
+            Wire::Est { web, url, credential } => {
+                let client = est::Client {
+                    web,
+                    url,
+                    credential,
+                    anchors: &self.trust.anchors,
+                    paths: &Finder,
+                    clock: &SystemClock,
+                    until: self.until(),
+                };
+                client.request(template, &begun.fixed, &mut undecided)
+            }
+            Wire::Scep { web, url, credential } => {
+                let client = scep::Client {
+                    web,
+                    url,
+                    credential,
+                    anchors: &self.trust.anchors,
+                    fingerprint: self.trust.fingerprint.as_ref(),
+                    signer: self.trust.signer.as_deref(),
+                    paths: &Finder,
+                    clock: &SystemClock,
+                    entropy: &self.entropy,
+                    until: self.until(),
+                };
+                let step = if *state == State::Undecided { Step::Poll } else { Step::Request };
+                client.request(template, &begun.fixed, step, &mut undecided)
+            }
+        }
+    }
+
+    /// Asks the CA over CMP, under the new certificate, whether that certificate is in use.
+    ///
+    /// # Errors
+    /// As [`cmp::Client::prove_in_use`].
     pub fn prove_in_use(&self, issued: &Issued, key: &FileKey) -> Result<(), ClientError> {
-        let credential = Credential::Certificate {
+        let Wire::Cmp { http, recipient, .. } = &self.wire else { return Err(not_cmp()) };
+        let credential = cmp::Credential::Certificate {
             certificate: issued.certificate.clone(),
             chain: issued.path.clone(),
             key: Box::new(FileKey::from_pkcs8(&key.exported()?)?),
         };
-        self.client_of(&credential, &Anchors::Known(issued.anchors.clone())).prove_in_use()
+        let anchors = Anchors::Known(issued.anchors.clone());
+        self.cmp_client(http, &credential, recipient, &anchors).prove_in_use()
     }
 
-    fn client_of<'c>(&'c self, credential: &'c Credential, anchors: &'c Anchors) -> Client<'c> {
-        let now = Instant::now();
-        Client {
-            transport: &self.http,
+    fn cmp_client<'c>(
+        &'c self,
+        http: &'c Http,
+        credential: &'c cmp::Credential,
+        recipient: &Name,
+        anchors: &'c Anchors,
+    ) -> cmp::Client<'c> {
+        cmp::Client {
+            transport: http,
             credential,
             anchors,
             paths: &Finder,
             clock: &SystemClock,
             entropy: &self.entropy,
-            recipient: self.recipient.clone(),
-            signer: self.signer.clone(),
-            until: now.checked_add(self.patience).unwrap_or(now),
+            recipient: recipient.clone(),
+            signer: self.trust.signer.clone(),
+            until: self.until(),
         }
     }
+
+    /// When the patience that begins now ends.
+    fn until(&self) -> Instant {
+        let now = Instant::now();
+        now.checked_add(self.patience).unwrap_or(now)
+    }
+}
+
+fn not_cmp() -> ClientError {
+    ClientError::Input("expected an enrolment over CMP; EST and SCEP have no such question".into())
+}
+
+/// The credential of CMP. A secret protects messages by a MAC.
+fn with_mac(credential: Credential, first: &First) -> Result<cmp::Credential, Failure> {
+    Ok(match credential {
+        Credential::Secret { reference, secret } => cmp::Credential::Secret {
+            reference: reference.unwrap_or_default(),
+            secret,
+            mac: first.mac()?,
+            iterations: first.mac_iterations.unwrap_or(ITERATIONS),
+        },
+        Credential::Certificate { certificate, chain, key } => {
+            cmp::Credential::Certificate { certificate, chain, key }
+        }
+    })
+}
+
+/// HTTP over TLS. A certificate in the credential is presented.
+fn secure(
+    settings: &Settings,
+    trust: &Trust,
+    credential: Option<&Credential>,
+) -> Result<Web, Failure> {
+    let client = match credential {
+        Some(Credential::Certificate { certificate, chain, key }) => {
+            let is_root =
+                |der: &&Vec<u8>| Facts::of(der).is_ok_and(|facts| facts.subject == facts.issuer);
+            let above = chain.iter().filter(|der| !is_root(der));
+            Some((std::iter::once(certificate).chain(above).cloned().collect(), key.as_ref()))
+        }
+        _ => None,
+    };
+    let anchors = match trust.tls.as_slice() {
+        [] => trust.anchors.known(),
+        named => named,
+    };
+    Ok(Web::secure(settings.timeout()?, &TlsTrust { anchors, client })?)
 }
 
 impl First {
     /// The credential of a first enrolment, read from its files.
     pub fn credential(&self) -> Result<Credential, Failure> {
         match (&self.reference, &self.secret_file, &self.certificate, &self.certificate_key) {
-            (Some(reference), Some(file), None, None) => Ok(Credential::Secret {
-                reference: reference.clone(),
-                secret: secret(file)?,
-                mac: self.mac()?,
-                iterations: self.mac_iterations.unwrap_or(ITERATIONS),
-            }),
+            (reference, Some(file), None, None) => {
+                Ok(Credential::Secret { reference: reference.clone(), secret: secret(file)? })
+            }
             (None, None, Some(certificate), Some(key)) => {
                 let mut list = certificates(certificate)?.into_iter();
                 let own = list.next().unwrap_or_default();
@@ -195,7 +352,7 @@ fn common_name(ids: &[Identity]) -> Result<Name, Failure> {
         Identity::Dn(_) => None,
     });
     match text.filter(|text| text.chars().count() <= MAX_COMMON_NAME) {
-        Some(text) => Ok(countersign_enroll::cmp::client::common_name(&text)?),
+        Some(text) => Ok(cmp::common_name(&text)?),
         None => Ok(Name::default()),
     }
 }

@@ -5,12 +5,14 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 use countersign_ca::FileKey;
-use countersign_enroll::cmp::client::{Confirmation, Issued, Waiting};
+use countersign_enroll::client::{Confirmation, Issued};
+use countersign_enroll::cmp::client::Waiting;
 use data_encoding::{BASE64, HEXLOWER};
 use serde::{Deserialize, Serialize};
 
 use super::folder::{Folder, failure_at, read, remove, sync, write_over};
 use super::material::{key_from_pem, key_pem};
+use super::settings::Protocol;
 use crate::exit::Failure;
 
 /// The purpose of a request.
@@ -23,35 +25,52 @@ pub enum Purpose {
     Renewal,
 }
 
-/// The state of the CMP transaction of a pending request.
+/// The state of the transaction of a pending request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// The request may have been sent, and no answer came. The next run sends a new request for the same key.
+    /// The request may have been sent, and no answer came. The next run sends a request for the same key: in CMP a new one, in EST and SCEP
+    /// the same one.
     Sent,
-    /// The CA has not decided. The next run polls.
+    /// The CA has not decided. The next run polls by this transaction of CMP.
     Waiting(Waiting),
+    /// The CA has not decided. The next run sends the same request of EST, or polls by SCEP.
+    Undecided,
     /// The certificate came, and is good. The certConf may have been sent.
     Issued(Box<Issued>),
     /// The CA acknowledged the certConf.
     Confirmed(Box<Issued>),
 }
 
-/// A request for a certificate that is not finished.
-pub struct Pending {
+/// A request, as it was begun. It stays the same in each state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
     /// Its purpose.
     pub purpose: Purpose,
+    /// Its protocol.
+    pub protocol: Protocol,
+    /// What has to be the same whenever the request is sent, DER: in EST the request itself, in SCEP the certificate that the gateway made
+    /// to sign its messages. Empty before it is made, and if there is none.
+    pub fixed: Vec<u8>,
+}
+
+/// A request for a certificate that is not finished.
+pub struct Pending {
+    /// How it was begun.
+    pub begun: Begun,
     /// The private key of the requested certificate.
     pub key: FileKey,
     /// The state of its transaction.
     pub state: State,
 }
 
-/// The content of `transaction.toml`. transactionID and nonce are hexadecimal; certificates are DER in base64.
+/// The content of `transaction.toml`. transactionID and nonce are hexadecimal; certificates and requests are DER in base64.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Written {
     version: u32,
     purpose: Option<Purpose>,
+    protocol: Protocol,
+    fixed: String,
     state: String,
     transaction: String,
     nonce: String,
@@ -75,8 +94,8 @@ impl Folder {
         };
         let written: Written =
             toml::from_str(&String::from_utf8_lossy(&text)).map_err(|e| damaged(e.to_string()))?;
-        let (purpose, state) = written.state().ok_or_else(|| damaged("it is damaged".into()))?;
-        Ok(Some(Pending { purpose, key: key_from_pem(&self.pending_key())?, state }))
+        let (begun, state) = written.state().ok_or_else(|| damaged("it is damaged".into()))?;
+        Ok(Some(Pending { begun, key: key_from_pem(&self.pending_key())?, state }))
     }
 
     /// Makes the folder of the pending request. It is not a pending request yet: that takes a transaction.
@@ -90,24 +109,30 @@ impl Folder {
     }
 
     /// Begins a request. Its key is durable when this returns, and must be before the request is sent.
-    pub fn begin(&self, purpose: Purpose, key: FileKey) -> Result<Pending, Failure> {
+    pub fn begin(
+        &self,
+        purpose: Purpose,
+        protocol: Protocol,
+        key: FileKey,
+    ) -> Result<Pending, Failure> {
         self.prepare()?;
         let key_path = self.pending_key();
         write_over(&key_path, key_pem(&key)?.as_bytes()).map_err(failure_at(&key_path))?;
-        let pending = Pending { purpose, key, state: State::Sent };
+        let begun = Begun { purpose, protocol, fixed: Vec::new() };
+        let pending = Pending { begun, key, state: State::Sent };
         self.save_pending(&pending)?;
         Ok(pending)
     }
 
     /// Writes the state of the transaction, durably.
     pub fn save_pending(&self, pending: &Pending) -> Result<(), Failure> {
-        self.save_state(pending.purpose, &pending.state)
+        self.save_state(&pending.begun, &pending.state)
     }
 
     /// As [`Self::save_pending`], for a request whose key the caller has taken out of it.
-    pub fn save_state(&self, purpose: Purpose, state: &State) -> Result<(), Failure> {
+    pub fn save_state(&self, begun: &Begun, state: &State) -> Result<(), Failure> {
         let path = self.pending_transaction();
-        let text = toml::to_string(&Written::of(purpose, state))
+        let text = toml::to_string(&Written::of(begun, state))
             .map_err(|e| Failure { code: 1, message: e.to_string() })?;
         write_over(&path, text.as_bytes()).map_err(failure_at(&path))
     }
@@ -136,19 +161,26 @@ impl Folder {
 }
 
 impl Written {
-    fn of(purpose: Purpose, state: &State) -> Self {
+    fn of(begun: &Begun, state: &State) -> Self {
         let base64 = |der: &Vec<u8>| BASE64.encode(der);
         let list = |all: &[Vec<u8>]| all.iter().map(base64).collect();
         let name = match state {
             State::Sent => "sent",
             State::Waiting(_) => "waiting",
+            State::Undecided => "undecided",
             State::Issued(_) => "issued",
             State::Confirmed(_) => "confirmed",
         };
-        let mut written =
-            Self { version: 1, purpose: Some(purpose), state: name.into(), ..Self::default() };
+        let mut written = Self {
+            version: 1,
+            purpose: Some(begun.purpose),
+            protocol: begun.protocol,
+            fixed: base64(&begun.fixed),
+            state: name.into(),
+            ..Self::default()
+        };
         match state {
-            State::Sent => {}
+            State::Sent | State::Undecided => {}
             State::Waiting(waiting) => {
                 written.transaction = HEXLOWER.encode(&waiting.transaction);
                 written.nonce = HEXLOWER.encode(&waiting.nonce);
@@ -168,10 +200,11 @@ impl Written {
         written
     }
 
-    fn state(self) -> Option<(Purpose, State)> {
+    fn state(self) -> Option<(Begun, State)> {
         let purpose = self.purpose.filter(|_| self.version == 1)?;
         let state = match self.state.as_str() {
             "sent" => State::Sent,
+            "undecided" => State::Undecided,
             "waiting" => State::Waiting(Waiting {
                 transaction: hex(&self.transaction)?,
                 nonce: hex(&self.nonce)?,
@@ -180,7 +213,8 @@ impl Written {
             "confirmed" => State::Confirmed(Box::new(self.issued()?)),
             _ => return None,
         };
-        Some((purpose, state))
+        let fixed = BASE64.decode(self.fixed.as_bytes()).ok()?;
+        Some((Begun { purpose, protocol: self.protocol, fixed }, state))
     }
 
     fn issued(&self) -> Option<Issued> {

@@ -3,23 +3,25 @@
 
 use countersign_ca::x509::Facts;
 use countersign_ca::{FileKey, KeyAlgorithm};
-use countersign_enroll::cmp::client::{Anchors, Credential, Issued, MacKind};
+use countersign_enroll::client::{Anchors, Credential, Issued};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer};
 use zeroize::Zeroizing;
 
 use super::faults::fail_after;
 use super::folder::Folder;
 use super::material::{certificates, key_from_pem};
-use super::peer::Peer;
+use super::peer::{Peer, Trust};
 use super::pending::{Purpose, State};
-use super::settings::{First, Settings};
+use super::settings::{First, Protocol, Settings};
 use super::story::finish;
 use crate::exit::Failure;
 
-fn settings(layout: &str) -> Settings {
+fn settings(layout: &str, protocol: Protocol) -> Settings {
+    let scheme = if protocol == Protocol::Est { "https" } else { "http" };
     Settings {
         version: 1,
-        server: "http://192.0.2.1/".into(),
+        protocol,
+        server: format!("{scheme}://192.0.2.1/"),
         name: "gw1".into(),
         layout: layout.into(),
         key_kind: "p256".into(),
@@ -60,7 +62,14 @@ fn issued(key: &FileKey) -> Issued {
 fn renew(folder: &Folder, settings: &Settings, peer: &Peer) -> Result<(), Failure> {
     let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
     let issued = issued(&key);
-    let mut pending = folder.begin(Purpose::Renewal, key)?;
+    let mut pending = folder.begin(Purpose::Renewal, settings.protocol, key)?;
+    if settings.protocol != Protocol::Cmp {
+        // Each state of the request has to have it.
+        pending.begun.fixed = vec![0x30, 0];
+        folder.save_pending(&pending)?;
+        folder.save_state(&pending.begun, &State::Undecided)?;
+        assert_eq!(folder.pending().unwrap().unwrap().begun, pending.begun);
+    }
     pending.state = State::Issued(Box::new(issued));
     folder.save_pending(&pending)?;
     finish(folder, settings, peer, pending, None).map(drop)
@@ -80,15 +89,21 @@ fn certificate_with_its_key(folder: &Folder, certificate: &str, key: &str) -> Ve
 
 #[test]
 fn key_and_certificate_belong_together_whenever_the_power_fails() {
-    let credential = Credential::Secret {
-        reference: "r".into(),
-        secret: Zeroizing::new("s".into()),
-        mac: MacKind::Pbmac1,
-        iterations: 100,
-    };
+    for protocol in [Protocol::Cmp, Protocol::Est, Protocol::Scep] {
+        power_fails_after_each_step(protocol);
+    }
+}
+
+fn power_fails_after_each_step(protocol: Protocol) {
+    let credential =
+        Credential::Secret { reference: Some("r".into()), secret: Zeroizing::new("s".into()) };
     let layout = ("strongswan", "x509/gw1.pem", "private/gw1.pem");
-    let settings = settings(layout.0);
-    let peer = Peer::new(&settings, credential, Anchors::FromAnswer, None).unwrap();
+    let settings = settings(layout.0, protocol);
+    let root_key = FileKey::generate(KeyAlgorithm::P256).unwrap();
+    let root = issued(&root_key).anchors;
+    let trust =
+        Trust { anchors: Anchors::Known(root), signer: None, tls: Vec::new(), fingerprint: None };
+    let peer = Peer::new(&settings, credential, trust).unwrap();
     let mut old_survived = 0;
     for steps in 0.. {
         let at = tempfile::tempdir().unwrap();
@@ -104,7 +119,7 @@ fn key_and_certificate_belong_together_whenever_the_power_fails() {
         let found = certificate_with_its_key(&folder, layout.1, layout.2);
         old_survived += usize::from(found == old);
         match folder.pending().unwrap() {
-            Some(pending) if pending.state != State::Sent => {
+            Some(pending) if !matches!(pending.state, State::Sent | State::Undecided) => {
                 finish(&folder, &settings, &peer, pending, None).unwrap();
                 assert_ne!(
                     certificate_with_its_key(&folder, layout.1, layout.2),

@@ -5,7 +5,8 @@ use std::{fs, io};
 
 use countersign_ca::record::Reason;
 use countersign_ca::x509::{Facts, to_pem};
-use countersign_enroll::cmp::client::{Anchors, Client, Credential, Information, RootUpdate};
+use countersign_enroll::client::Credential;
+use countersign_enroll::cmp::client::{Client, Information, RootUpdate};
 use data_encoding::{BASE64, HEXLOWER};
 use der::Encode;
 use serde_json::{Map, Value, json};
@@ -14,9 +15,8 @@ use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
 use super::folder::{Folder, Phase, failure_at, write_over};
-use super::peer::Peer;
-use super::settings::{Overrides, Settings};
-use super::story::{ANCHORS, SIGNER};
+use super::peer::{Peer, Trust};
+use super::settings::{Overrides, Protocol, Settings};
 use crate::exit::Failure;
 
 /// The sender of a query or of a revocation request.
@@ -37,27 +37,36 @@ impl Source {
             || Failure::missing(format!("`{}` has no certificate yet", folder.path().display()));
         let settings = folder.settings(Phase::Finished)?.ok_or_else(missing)?.with(overrides);
         let present = folder.present()?.ok_or_else(missing)?;
-        let roots = folder.certificates(Phase::Finished, ANCHORS)?;
-        let signer = folder.certificates(Phase::Finished, SIGNER)?.into_iter().next();
-        let anchors = Anchors::Known(roots.clone());
-        let peer = Peer::new(&settings, present.credential()?, anchors, signer)?;
+        require_cmp(&settings)?;
+        let trust = folder.trust(Phase::Finished)?;
+        let roots = trust.anchors.known().to_vec();
+        let peer = Peer::new(&settings, present.credential()?, trust)?;
         Ok(Self { peer, certificate: Some(present.certificate), roots, _folder: Some(folder) })
     }
 
     /// A gateway that the command line describes.
-    pub fn given(
-        settings: &Settings,
-        anchors: Anchors,
-        signer: Option<Vec<u8>>,
-    ) -> Result<Self, Failure> {
+    pub fn given(settings: &Settings, trust: Trust) -> Result<Self, Failure> {
+        require_cmp(settings)?;
         let credential = settings.first.credential()?;
         let certificate = match &credential {
             Credential::Certificate { certificate, .. } => Some(certificate.clone()),
             Credential::Secret { .. } => None,
         };
-        let roots = anchors.known().to_vec();
-        let peer = Peer::new(settings, credential, anchors, signer)?;
+        let roots = trust.anchors.known().to_vec();
+        let peer = Peer::new(settings, credential, trust)?;
         Ok(Self { peer, certificate, roots, _folder: None })
+    }
+}
+
+/// Refuses protocols that have neither a request for a revocation nor the questions of CMP.
+fn require_cmp(settings: &Settings) -> Result<(), Failure> {
+    match settings.protocol {
+        Protocol::Cmp => Ok(()),
+        other => Err(Failure::input(format!(
+            "expected an enrolment over CMP, because {} has no messages for `--revoke` and `--info`; ask the CA's operator, or enrol \
+             over CMP",
+            other.name()
+        ))),
     }
 }
 
@@ -72,7 +81,7 @@ pub fn revoke(source: &Source, reason: Reason) -> Result<Value, Failure> {
     let certificate = source.certificate.as_ref().ok_or_else(|| {
         Failure::input("expected the certificate to revoke: `--out`, or `--certificate` with `--certificate-key`")
     })?;
-    source.peer.client().revoke(certificate, reason)?;
+    source.peer.cmp()?.revoke(certificate, reason)?;
     let facts = Facts::of(certificate)?;
     Ok(json!({
         "status": "revoked",
@@ -89,7 +98,7 @@ pub fn query(
     kinds: &[Information],
     save: Option<&Path>,
 ) -> Result<Value, Failure> {
-    let client = source.peer.client();
+    let client = source.peer.cmp()?;
     let mut answers = Map::new();
     let mut files: Vec<SavedFile> = Vec::new();
     for &kind in kinds {

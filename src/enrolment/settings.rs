@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use countersign_ca::name::distinguished_name;
 use countersign_ca::{Identity, KeyAlgorithm};
 use countersign_enroll::cmp::client::{Http, MacKind, Name};
+use countersign_enroll::est::client::EstUrl;
+use countersign_enroll::scep::client::{Fingerprint, ScepUrl};
 use countersign_ike_plugin::gateway::Layout;
 use serde::{Deserialize, Serialize};
 
@@ -19,12 +22,47 @@ const HEAD: &str =
 /// The longest patience that the operator may set, in seconds.
 const LONGEST: u64 = 30 * 86_400;
 
+/// The protocol of an enrolment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// CMP (RFC 9810).
+    #[default]
+    Cmp,
+    /// EST (RFC 7030).
+    Est,
+    /// SCEP (RFC 8894).
+    Scep,
+}
+
+impl Protocol {
+    /// The protocol's name, for people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cmp => "CMP",
+            Self::Est => "EST",
+            Self::Scep => "SCEP",
+        }
+    }
+
+    /// The kind of key to make, unless the operator names one. SCEP encrypts for the key.
+    pub const fn default_key(self) -> KeyAlgorithm {
+        match self {
+            Self::Cmp | Self::Est => KeyAlgorithm::P256,
+            Self::Scep => KeyAlgorithm::Rsa3072,
+        }
+    }
+}
+
 /// The settings of an enrolment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The version of this file's format, which is 1.
     pub version: u32,
+    /// The protocol; CMP, if the file does not say.
+    #[serde(default)]
+    pub protocol: Protocol,
     /// The server's URL.
     pub server: String,
     /// The base name of the files.
@@ -92,6 +130,9 @@ pub struct First {
     /// The file with the CA certificates above it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extra_certs: Option<PathBuf>,
+    /// The fingerprint of the CA's certificate in SCEP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_fingerprint: Option<String>,
 }
 
 /// Options of the command line that come before the file's settings, for one run.
@@ -114,7 +155,12 @@ pub struct Overrides {
 impl First {
     /// Whether there is no credential.
     pub const fn is_empty(&self) -> bool {
-        self.reference.is_none() && self.certificate.is_none()
+        self.secret_file.is_none() && self.certificate.is_none()
+    }
+
+    /// The fingerprint of the CA's certificate in SCEP.
+    pub fn fingerprint(&self) -> Result<Option<Fingerprint>, Failure> {
+        Ok(self.ca_fingerprint.as_deref().map(str::parse).transpose()?)
     }
 
     /// The MAC by its name; `pbm` if none is named.
@@ -146,10 +192,15 @@ impl Settings {
         Ok(format!("{HEAD}{}", text.map_err(|e| Failure { code: 1, message: e.to_string() })?))
     }
 
-    /// Checks the server's URL, the kinds of key and MAC, identities, DNs, durations and the layout, and that the daemon can use the kind
-    /// of key.
+    /// Checks the server's URL, the kinds of key and MAC, identities, DNs, durations and the layout, that the daemon can use the kind of key,
+    /// and that the protocol can carry each setting.
     pub fn check(&self) -> Result<(), Failure> {
-        self.http()?;
+        match self.protocol {
+            Protocol::Cmp => drop(self.http()?),
+            Protocol::Est => drop(self.est_url()?),
+            Protocol::Scep => drop(self.scep_url()?),
+        }
+        self.timeout()?;
         self.key_algorithm()?;
         self.identities()?;
         self.subject()?;
@@ -157,6 +208,8 @@ impl Settings {
         self.renew_before()?;
         self.patience()?;
         self.first.mac()?;
+        self.first.fingerprint()?;
+        self.check_protocol()?;
         let kind = self.key_algorithm()?;
         let kind = match kind {
             KeyAlgorithm::P256 => countersign_ca::KeyKind::P256,
@@ -166,6 +219,39 @@ impl Settings {
             KeyAlgorithm::Rsa4096 => countersign_ca::KeyKind::Rsa(4096),
         };
         self.layout()?.check_key(kind).map_err(|e| Failure::input(e.to_string()))
+    }
+
+    /// Refuses what the protocol cannot carry.
+    fn check_protocol(&self) -> Result<(), Failure> {
+        use Protocol::{Cmp, Scep};
+        let First { reference, secret_file, mac, mac_iterations, ca_fingerprint, .. } = &self.first;
+        let cases: [(&str, bool, &[Protocol]); 6] = [
+            ("--recipient", self.recipient.is_some(), &[Cmp]),
+            ("--days", self.days.is_some(), &[Cmp]),
+            ("--implicit-confirm", self.implicit_confirm, &[Cmp]),
+            ("--mac", mac.is_some(), &[Cmp]),
+            ("--mac-iterations", mac_iterations.is_some(), &[Cmp]),
+            ("--ca-fingerprint", ca_fingerprint.is_some(), &[Scep]),
+        ];
+        for (option, is_set, protocols) in cases {
+            if is_set && !protocols.contains(&self.protocol) {
+                return Err(unfit(option, self.protocol));
+            }
+        }
+        if self.protocol == Scep {
+            let kind = self.key_algorithm()?;
+            if !matches!(kind, KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096) {
+                return Err(Failure::input(format!(
+                    "expected `--key-kind rsa3072` or `rsa4096`, because SCEP encrypts its answers for the key, found `{kind}`; EST and \
+                     CMP take it"
+                )));
+            }
+        } else if secret_file.is_some() && reference.is_none() {
+            return Err(Failure::input(
+                "expected `--reference` with `--secret-file`; only SCEP has secrets without a reference",
+            ));
+        }
+        Ok(())
     }
 
     /// These settings with the options of the command line in place of their own.
@@ -184,9 +270,24 @@ impl Settings {
         self
     }
 
-    /// The HTTP client for the server's URL.
+    /// The HTTP client for the server's URL, for CMP.
     pub fn http(&self) -> Result<Http, Failure> {
-        Ok(Http::new(&self.server, duration("--timeout", &self.timeout, 1, 3600)?)?)
+        Ok(Http::new(&self.server, self.timeout()?)?)
+    }
+
+    /// How long one HTTP exchange may take.
+    pub fn timeout(&self) -> Result<Duration, Failure> {
+        duration("--timeout", &self.timeout, 1, 3600)
+    }
+
+    /// The server's URL for EST. The profile is the label in it.
+    pub fn est_url(&self) -> Result<EstUrl, Failure> {
+        Ok(EstUrl::new(&self.server, self.profile.as_deref())?)
+    }
+
+    /// The server's URL for SCEP.
+    pub fn scep_url(&self) -> Result<ScepUrl, Failure> {
+        Ok(ScepUrl::new(&self.server)?)
     }
 
     /// The file layout of the daemon, parsed.
@@ -225,6 +326,14 @@ impl Settings {
     pub fn patience(&self) -> Result<Duration, Failure> {
         duration("--patience", &self.patience, 0, LONGEST)
     }
+}
+
+/// The failure for an option that the protocol cannot carry.
+pub fn unfit(option: &str, protocol: Protocol) -> Failure {
+    Failure::input(format!(
+        "{} cannot carry what `{option}` asks for; leave it out",
+        protocol.name()
+    ))
 }
 
 /// The base name of the files, if the operator gives none: the first label of the first identity, or `gateway` if a file cannot have that

@@ -6,21 +6,24 @@ use std::time::Duration;
 
 use countersign_ca::x509::Facts;
 use countersign_ca::{Clock, FileKey, Identity, SystemClock};
-use countersign_enroll::cmp::client::{Anchors, ClientError, EnrolmentRequest, Issued, Refusal};
+use countersign_enroll::client::{Anchors, ClientError, EnrolmentRequest, Issued, Refusal};
+use countersign_enroll::scep::client::require_rsa;
 use countersign_ike_plugin::gateway::Files;
 use serde_json::{Value, json};
 
 use super::folder::{Folder, Phase, daemon_links, failure_at, remove, write_over};
 use super::generation::{Present, compose, name, renew_at};
-use super::peer::{Peer, first_template};
-use super::pending::{Pending, Purpose, State};
-use super::settings::{Overrides, Settings};
+use super::peer::{Peer, Trust, first_template};
+use super::pending::{Begun, Pending, Purpose, State};
+use super::settings::{Overrides, Protocol, Settings};
 use crate::exit::Failure;
 
 /// The file of the trust anchors, in `DIR/enrolment`.
 pub const ANCHORS: &str = "anchors.pem";
-/// The file of the server's certificate, in `DIR/enrolment`, if the command line named one.
+/// The file of the server's certificate, or that of a registration authority, in `DIR/enrolment`, if the command line named one.
 pub const SIGNER: &str = "signer.pem";
+/// The file of the anchors for the server's TLS certificate, in `DIR/enrolment`, if the command line named some.
+pub const TLS: &str = "tls.pem";
 /// The file that exists, in `DIR/enrolment`, while the operator's command has still to be run for a new certificate.
 const THEN: &str = "then";
 
@@ -42,10 +45,8 @@ enum Confirming {
 pub struct Start {
     /// The requested certificate, and the server.
     pub settings: Settings,
-    /// The trust anchors.
-    pub anchors: Anchors,
-    /// The server's certificate, DER, if the command line named one.
-    pub signer: Option<Vec<u8>>,
+    /// Whom the gateway trusts.
+    pub trust: Trust,
     /// A key that exists already; without it, one is made.
     pub key: Option<FileKey>,
     /// Whether a finished enrolment in the folder is replaced.
@@ -81,28 +82,37 @@ fn first(folder: &Folder, start: Start) -> Result<Value, Failure> {
     let layout = settings.layout()?;
     let paths = layout.paths(&settings.name);
     folder.check_links([paths.certificate.as_str(), paths.key.as_str()].into_iter())?;
-    let credential = settings.first.credential()?;
+    let Start { trust, key, .. } = start;
+    let saved = (
+        trust.anchors.known().to_vec(),
+        trust.signer.iter().cloned().collect::<Vec<_>>(),
+        trust.tls.clone(),
+    );
+    let peer = Peer::new(&settings, settings.first.credential()?, trust)?;
     // 2. Go on with a pending request, if it is for the same certificate.
     let pending = resumable(folder, &settings)?;
     // 3. Write the key, and everything that a renewal needs. Both must be durable before the request is sent.
     folder.prepare()?;
-    let signer: Vec<Vec<u8>> = start.signer.iter().cloned().collect();
-    folder.save_certificates(Phase::Pending, ANCHORS, start.anchors.known())?;
+    let (anchors, signer, tls) = saved;
+    folder.save_certificates(Phase::Pending, ANCHORS, &anchors)?;
     folder.save_certificates(Phase::Pending, SIGNER, &signer)?;
+    folder.save_certificates(Phase::Pending, TLS, &tls)?;
     folder.save_settings(Phase::Pending, &settings)?;
     let pending = match pending {
         Some(pending) => pending,
         None => {
-            let key = match start.key {
+            let key = match key {
                 Some(key) => key,
                 None => FileKey::generate(settings.key_algorithm()?)?,
             };
             layout.check_key(key.public().kind()).map_err(|e| Failure::input(e.to_string()))?;
-            folder.begin(Purpose::First, key)?
+            if settings.protocol == Protocol::Scep {
+                require_rsa(&key, "`--key` has")?;
+            }
+            folder.begin(Purpose::First, settings.protocol, key)?
         }
     };
     // 4. Get the certificate.
-    let peer = Peer::new(&settings, credential, start.anchors, start.signer)?;
     finish(folder, &settings, &peer, pending, None)
 }
 
@@ -117,12 +127,13 @@ fn resumable(folder: &Folder, settings: &Settings) -> Result<Option<Pending>, Fa
                 of.key_kind.clone(),
                 of.profile.clone(),
                 of.server.clone(),
+                of.protocol,
             )
         };
         asked(before) == asked(settings)
     };
     let before = folder.settings(Phase::Pending)?;
-    if pending.purpose == Purpose::First && before.as_ref().is_some_and(same) {
+    if pending.begun.purpose == Purpose::First && before.as_ref().is_some_and(same) {
         return Ok(Some(pending));
     }
     if pending.state == State::Sent {
@@ -144,7 +155,7 @@ pub fn renew(path: &Path, overrides: &Overrides, abandon: bool) -> Result<Value,
     }
     let pending = folder.pending()?;
     let phase = match &pending {
-        Some(Pending { purpose: Purpose::First, .. }) => Phase::Pending,
+        Some(pending) if pending.begun.purpose == Purpose::First => Phase::Pending,
         _ => Phase::Finished,
     };
     let settings = folder.settings(phase)?.ok_or_else(|| {
@@ -154,14 +165,18 @@ pub fn renew(path: &Path, overrides: &Overrides, abandon: bool) -> Result<Value,
         ))
     })?;
     let settings = settings.with(overrides);
-    let signer = folder.certificates(phase, SIGNER)?.into_iter().next();
-    let known = folder.certificates(phase, ANCHORS)?;
+    if let Some(pending) = pending.as_ref().filter(|p| p.begun.protocol != settings.protocol) {
+        return Err(Failure::missing(format!(
+            "a request over {} is on its way in `{}`, and `enrolment.toml` says {}; `--abandon` gives the request up",
+            pending.begun.protocol.name(),
+            folder.path().display(),
+            settings.protocol.name()
+        )));
+    }
+    let trust = folder.trust(phase)?;
     if phase == Phase::Pending {
-        let anchors = match known.is_empty() {
-            true => Anchors::FromAnswer,
-            false => Anchors::Known(known),
-        };
-        let peer = Peer::new(&settings, settings.first.credential()?, anchors, signer)?;
+        let trust = Trust { fingerprint: settings.first.fingerprint()?, ..trust };
+        let peer = Peer::new(&settings, settings.first.credential()?, trust)?;
         let pending = pending.ok_or_else(|| Failure::found("nothing is on its way"))?;
         let done = finish(&folder, &settings, &peer, pending, None);
         if done.is_err() && folder.pending().is_ok_and(|pending| pending.is_none()) {
@@ -190,10 +205,29 @@ pub fn renew(path: &Path, overrides: &Overrides, abandon: bool) -> Result<Value,
                 ),
             });
         }
-        None => folder.begin(Purpose::Renewal, FileKey::generate(settings.key_algorithm()?)?)?,
+        None => {
+            let key = FileKey::generate(settings.key_algorithm()?)?;
+            folder.begin(Purpose::Renewal, settings.protocol, key)?
+        }
     };
-    let peer = Peer::new(&settings, present.credential()?, Anchors::Known(known), signer)?;
+    let peer = Peer::new(&settings, present.credential()?, trust)?;
     finish(&folder, &settings, &peer, pending, Some(&present))
+}
+
+impl Folder {
+    /// Whom the gateway of this folder trusts.
+    pub fn trust(&self, phase: Phase) -> Result<Trust, Failure> {
+        let known = self.certificates(phase, ANCHORS)?;
+        Ok(Trust {
+            anchors: match phase == Phase::Pending && known.is_empty() {
+                true => Anchors::FromAnswer,
+                false => Anchors::Known(known),
+            },
+            signer: self.certificates(phase, SIGNER)?.into_iter().next(),
+            tls: self.certificates(phase, TLS)?,
+            fingerprint: None,
+        })
+    }
 }
 
 fn not_due(folder: &Folder, settings: &Settings, present: &Present) -> Result<Value, Failure> {
@@ -210,24 +244,25 @@ pub fn finish(
     pending: Pending,
     present: Option<&Present>,
 ) -> Result<Value, Failure> {
-    let Pending { purpose, key, state } = pending;
+    let Pending { mut begun, key, state } = pending;
+    let purpose = begun.purpose;
     // 1. Get the certificate; the client checks it.
     let (issued, confirming) = match state {
         // The run that wrote this state may have sent the certConf, and ended before it wrote that down.
         State::Issued(issued) => (issued, Confirming::Unanswered),
         State::Confirmed(issued) => (issued, Confirming::Acknowledged),
-        State::Sent | State::Waiting(_) => {
+        State::Sent | State::Waiting(_) | State::Undecided => {
             let template = match present {
                 Some(present) => present.successor(settings, &key)?,
                 None => first_template(settings, &key)?,
             };
-            let issued = request(folder, peer, purpose, &template, state);
+            let issued = request(folder, peer, &mut begun, &template, state);
             (Box::new(issued.map_err(|e| drop_if_final(folder, e))?), Confirming::NotSent)
         }
     };
     // 2. Write the certificate and the daemon's files.
     // INVARIANT: both are durable before the CA is told that the gateway has them. After that, the CA does not answer with them again.
-    folder.save_state(purpose, &State::Issued(issued.clone()))?;
+    folder.save_state(&begun, &State::Issued(issued.clone()))?;
     let generation = name(&issued)?;
     let files = compose(settings, &issued, &key)?;
     folder.add_generation(&generation, &files)?;
@@ -237,13 +272,15 @@ pub fn finish(
             folder.remove_generation(&generation);
             drop_if_final(folder, e)
         })?;
-        folder.save_state(purpose, &State::Confirmed(issued.clone()))?;
+        folder.save_state(&begun, &State::Confirmed(issued.clone()))?;
     }
     // 4. Put the certificate in force.
     if purpose == Purpose::First {
         folder.save_settings(Phase::Finished, settings)?;
         let signer = folder.certificates(Phase::Pending, SIGNER)?;
         folder.save_certificates(Phase::Finished, SIGNER, &signer)?;
+        let tls = folder.certificates(Phase::Pending, TLS)?;
+        folder.save_certificates(Phase::Finished, TLS, &tls)?;
     }
     install(folder, settings, &generation, &files, &issued)?;
     folder.drop_pending()?;
@@ -263,19 +300,20 @@ pub fn finish(
 fn request(
     folder: &Folder,
     peer: &Peer,
-    purpose: Purpose,
+    begun: &mut Begun,
     template: &EnrolmentRequest<'_>,
     state: State,
 ) -> Result<Issued, ClientError> {
-    let client = peer.client();
-    let mut checkpoint = |waiting: &_| {
-        let state = State::Waiting(Clone::clone(waiting));
-        folder.save_state(purpose, &state).map_err(|e| ClientError::Internal(e.message))
-    };
-    match state {
-        State::Waiting(waiting) => client.resume(template, &waiting, &mut checkpoint),
-        _ => client.request(template, &mut checkpoint),
+    let failed = |e: Failure| ClientError::Internal(e.message);
+    if begun.fixed.is_empty() {
+        begun.fixed = peer.prepare(template)?;
+        if !begun.fixed.is_empty() {
+            // INVARIANT: it is durable before it is sent. A server knows by it that a request came before.
+            folder.save_state(begun, &state).map_err(failed)?;
+        }
     }
+    let mut checkpoint = |state: State| folder.save_state(begun, &state).map_err(failed);
+    peer.request(template, begun, &state, &mut checkpoint)
 }
 
 /// Drops the pending request if the error is final: the CA refused, and proved that it is the CA; or the certificate is not what was
@@ -305,7 +343,7 @@ fn confirm(
     mut confirming: Confirming,
 ) -> Result<(), ClientError> {
     let Some(open) = &issued.confirmation else { return Ok(()) };
-    let client = peer.client();
+    let client = peer.cmp()?;
     let mut tries = 1;
     loop {
         match client.confirm(&issued.certificate, open) {

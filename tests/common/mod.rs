@@ -5,6 +5,7 @@ pub mod cmp;
 pub mod cms;
 pub mod der;
 pub mod est;
+pub mod gateway;
 pub mod gateways;
 pub mod general;
 pub mod hostile;

@@ -1,6 +1,7 @@
 //! EST: RFC 7030, with the clarifications of RFC 8951 and RFC 9908. This module never decides whether a request is granted:
 //! `countersign-ca` does. Its caller has the TLS listener, and hands each connection's facts over as a [`Connection`].
 
+pub mod client;
 mod connection;
 pub mod exercise;
 mod server;

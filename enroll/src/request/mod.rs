@@ -3,6 +3,7 @@
 
 pub mod elements;
 pub mod extensions;
+pub mod names;
 pub mod pkcs10;
 pub mod template;
 

@@ -18,9 +18,11 @@ use crate::ber::{
 };
 
 /// extensionRequest, RFC 2985 §5.4.2.
-const EXTENSION_REQUEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.14");
+pub const EXTENSION_REQUEST: ObjectIdentifier =
+    ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.14");
 /// challengePassword, RFC 2985 §5.4.1.
-const CHALLENGE_PASSWORD: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.7");
+pub const CHALLENGE_PASSWORD: ObjectIdentifier =
+    ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.7");
 /// id-aa-decryptKeyID, RFC 4108 §2.2.5.
 const DECRYPT_KEY_ID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.37");
 /// id-aa-asymmDecryptKeyID, RFC 7030 §4.4.1.2.

@@ -56,27 +56,13 @@ impl Cipher {
         (Self::TripleDes, oid::DES_EDE3_CBC),
     ];
 
-    /// The cipher with this identifier.
-    ///
-    /// # Errors
-    /// badAlg, with what the client must change.
-    fn of(found: ObjectIdentifier, legacy: Legacy) -> Result<Self, Refusal> {
+    /// The cipher with this identifier; `None` for another than AES, and for triple DES unless `legacy` accepts it.
+    fn of(found: ObjectIdentifier, legacy: Legacy) -> Option<Self> {
         let cipher = Self::ALL.into_iter().find(|(_, known)| *known == found);
         match (cipher, legacy) {
-            (None, _) | (Some((Self::TripleDes, _)), Legacy::Refused) => {}
-            (Some((cipher, _)), _) => return Ok(cipher),
+            (None, _) | (Some((Self::TripleDes, _)), Legacy::Refused) => None,
+            (Some((cipher, _)), _) => Some(cipher),
         }
-        Err(Refusal::bad_alg(match found {
-            oid::DES_CBC => "the content is encrypted with single DES, which is never accepted; have the client use AES, which \
-                             GetCACaps offers (scepclient 2.1.0 cannot do better)"
-                .to_owned(),
-            oid::DES_EDE3_CBC => "the content is encrypted with triple DES; have the client use AES, which GetCACaps offers \
-                                  (strongSwan: without `--cipher des3`), or have the administrator set `scep.legacy_algorithms`"
-                .to_owned(),
-            other => format!(
-                "the content is encrypted with the algorithm `{other}`; have the client use AES in CBC mode, which GetCACaps offers"
-            ),
-        }))
     }
 
     const fn identifier(self) -> ObjectIdentifier {
@@ -114,6 +100,21 @@ impl Cipher {
             Self::TripleDes => &DES_EDE3_FOR_LEGACY_USE_ONLY,
         }
     }
+}
+
+/// What the client must change whose content is encrypted with this algorithm.
+fn other_cipher(found: ObjectIdentifier) -> Refusal {
+    Refusal::bad_alg(match found {
+        oid::DES_CBC => "the content is encrypted with single DES, which is never accepted; have the client use AES, which \
+                         GetCACaps offers (scepclient 2.1.0 cannot do better)"
+            .to_owned(),
+        oid::DES_EDE3_CBC => "the content is encrypted with triple DES; have the client use AES, which GetCACaps offers \
+                              (strongSwan: without `--cipher des3`), or have the administrator set `scep.legacy_algorithms`"
+            .to_owned(),
+        other => format!(
+            "the content is encrypted with the algorithm `{other}`; have the client use AES in CBC mode, which GetCACaps offers"
+        ),
+    })
 }
 
 /// A recipient of an envelope.
@@ -173,6 +174,19 @@ impl Envelope {
     /// # Errors
     /// badRequest if it is no such envelope; badAlg for another cipher than AES, and for triple DES unless `legacy` accepts it.
     pub fn read(octets: &[u8], bounds: Bounds, legacy: Legacy) -> Result<Self, Stop> {
+        Self::read_or(octets, bounds, legacy, other_cipher)
+    }
+
+    /// Like [`Self::read`], with the refusal of another cipher in the words of the caller.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_or(
+        octets: &[u8],
+        bounds: Bounds,
+        legacy: Legacy,
+        other_cipher: fn(ObjectIdentifier) -> Refusal,
+    ) -> Result<Self, Stop> {
         let definite = ber::definite(octets, bounds)?;
         let mut parts = content_info(&definite, oid::ENVELOPED_DATA, "an EnvelopedData")?;
         parts.expect(INTEGER, "a version")?;
@@ -181,7 +195,8 @@ impl Envelope {
         let mut content = parts.expect(SEQUENCE, "an encryptedContentInfo")?.elements();
         content.expect(OBJECT_IDENTIFIER, "a content type")?;
         let encryption = algorithm(content.expect(SEQUENCE, "a content encryption algorithm")?)?;
-        let cipher = Cipher::of(encryption.oid, legacy)?;
+        let cipher = Cipher::of(encryption.oid, legacy);
+        let cipher = cipher.ok_or_else(|| other_cipher(encryption.oid))?;
         let length = cipher.block_length();
         let iv = encryption.parameters.map(|iv| iv.value().to_vec());
         let iv = iv.filter(|iv| iv.len() == length).ok_or_else(|| {

@@ -180,7 +180,7 @@ impl PkiMessage {
     /// signature is wrong.
     pub fn verify(&self, legacy: Legacy) -> Result<Signer, Stop> {
         // 1. The algorithms, before anything else: a client that can do no better learns that.
-        let algorithm = self.effective_algorithm();
+        let algorithm = effective_algorithm(&self.signature_algorithm, self.digest_algorithm);
         let is_sha1 = self.digest_algorithm == oid::SHA1 || algorithm.oid == oid::SHA1_RSA;
         if self.digest_algorithm == oid::MD5 || algorithm.oid == oid::MD5_RSA {
             return Err(Refusal::bad_alg(
@@ -232,22 +232,25 @@ impl PkiMessage {
         }
         Ok(signer)
     }
+}
 
-    /// The signature algorithm. Some clients write rsaEncryption there, and the digest only in digestAlgorithm (RFC 5652 §5.3 allows it
-    /// with RSA).
-    fn effective_algorithm(&self) -> AlgorithmIdentifierOwned {
-        if self.signature_algorithm.oid != ca::RSA_ENCRYPTION {
-            return self.signature_algorithm.clone();
-        }
-        let oid = match self.digest_algorithm {
-            ca::SHA384 => ca::RSA_SHA384,
-            ca::SHA512 => ca::RSA_SHA512,
-            oid::SHA1 => oid::SHA1_RSA,
-            oid::MD5 => oid::MD5_RSA,
-            _ => ca::RSA_SHA256,
-        };
-        AlgorithmIdentifierOwned { oid, parameters: Some(der::Any::from(der::asn1::Null)) }
+/// The signature algorithm. Some programs write rsaEncryption there, and the digest only in digestAlgorithm (RFC 5652 §5.3 allows it with
+/// RSA).
+pub fn effective_algorithm(
+    signature: &AlgorithmIdentifierOwned,
+    digest: ObjectIdentifier,
+) -> AlgorithmIdentifierOwned {
+    if signature.oid != ca::RSA_ENCRYPTION {
+        return signature.clone();
     }
+    let oid = match digest {
+        ca::SHA384 => ca::RSA_SHA384,
+        ca::SHA512 => ca::RSA_SHA512,
+        oid::SHA1 => oid::SHA1_RSA,
+        oid::MD5 => oid::MD5_RSA,
+        _ => ca::RSA_SHA256,
+    };
+    AlgorithmIdentifierOwned { oid, parameters: Some(der::Any::from(der::asn1::Null)) }
 }
 
 /// Verifies a signature by RSA with SHA-1, which the authority never does.
@@ -281,13 +284,17 @@ pub fn content_info<'a>(
 }
 
 /// The parts of a SignerInfo.
-struct SignerInfo<'a> {
-    sid: Element<'a>,
-    digest_algorithm: ObjectIdentifier,
+pub struct SignerInfo<'a> {
+    /// The signer: an IssuerAndSerialNumber, or a key identifier with the tag \[0\].
+    pub sid: Element<'a>,
+    /// The algorithm of messageDigest.
+    pub digest_algorithm: ObjectIdentifier,
     /// The signedAttrs, with their tag \[0\].
-    attributes: Element<'a>,
-    signature_algorithm: AlgorithmIdentifierOwned,
-    signature: &'a [u8],
+    pub attributes: Element<'a>,
+    /// The algorithm of the signature.
+    pub signature_algorithm: AlgorithmIdentifierOwned,
+    /// The signature.
+    pub signature: &'a [u8],
 }
 
 impl<'a> SignerInfo<'a> {
@@ -305,7 +312,10 @@ impl<'a> SignerInfo<'a> {
     ///     issuerAndSerialNumber IssuerAndSerialNumber,
     ///     subjectKeyIdentifier [0] SubjectKeyIdentifier }
     /// ```
-    fn read(mut parts: Elements<'a>) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if it is none, or has no signed attributes.
+    pub fn read(mut parts: Elements<'a>) -> Result<Self, Error> {
         parts.expect(INTEGER, "a version")?;
         let sid = match parts.optional(PRIMITIVE_0) {
             Some(key_identifier) => key_identifier,

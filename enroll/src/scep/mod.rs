@@ -1,8 +1,9 @@
-//! SCEP (RFC 8894), the server. This module never decides whether a request is granted: `countersign-ca` does.
+//! SCEP (RFC 8894), the server, and the client. This module never decides whether a request is granted: `countersign-ca` does.
 
 #[cfg(test)]
 mod captured;
 mod certificate;
+pub mod client;
 mod config;
 mod decision;
 mod enrolment;
@@ -17,6 +18,7 @@ mod query;
 mod refusal;
 mod reply;
 mod service;
+mod signed;
 mod story;
 
 pub use config::{Answer, Legacy, ScepConfig};

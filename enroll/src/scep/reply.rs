@@ -1,24 +1,16 @@
 //! CertRep (RFC 8894 §3.3.2): the answer to a pkiMessage.
 
+use countersign_ca::Error;
 use countersign_ca::authority::Delegate;
-use countersign_ca::{Error, oid as ca};
-use der::oid::ObjectIdentifier;
-use ring::digest;
 
-use super::certificate::IssuerAndSerial;
-use super::envelope::{algorithm_identifier, der};
 use super::message::Transaction;
 use super::oid;
 use super::refusal::Refusal;
-use crate::ber::{CONTEXT_0, INTEGER, OCTET_STRING, SEQUENCE, SET, encode};
-use crate::certs_only::{ID_DATA, ID_SIGNED_DATA};
+use super::signed::{self, Digest, attribute, printable};
+use crate::ber::{OCTET_STRING, encode};
 
-/// PrintableString.
-const PRINTABLE_STRING: u8 = 0x13;
 /// UTF8String.
 const UTF8_STRING: u8 = 0x0c;
-/// NULL.
-const NULL: [u8; 2] = [5, 0];
 /// The messageType of every answer.
 const CERT_REP: &[u8] = b"3";
 
@@ -50,7 +42,6 @@ pub fn cert_rep(
         Status::Failure(_) => (b"2", &[]),
         Status::Pending => (b"3", &[]),
     };
-    let printable = |text: &[u8]| encode(PRINTABLE_STRING, &[text]);
     let mut attributes = vec![
         attribute(oid::MESSAGE_TYPE, &printable(CERT_REP))?,
         attribute(oid::PKI_STATUS, &printable(number))?,
@@ -67,54 +58,19 @@ pub fn cert_rep(
     signed_data(signer, content, attributes, &[])
 }
 
-/// A SignedData around this content (RFC 5652 §5). Its signed attributes are `attributes`, contentType and messageDigest.
-/// It has the certificate of the signer and those in `others`, which are DER.
+/// A SignedData around this content, signed by the delegate with SHA-256. Its signed attributes are `attributes`, contentType and
+/// messageDigest. It has the certificate of the delegate and those in `others`, which are DER.
 ///
 /// # Errors
 /// [`Error::Internal`] if it cannot be signed or encoded.
 pub fn signed_data(
     signer: &Delegate,
     content: &[u8],
-    mut attributes: Vec<Vec<u8>>,
+    attributes: Vec<Vec<u8>>,
     others: &[&[u8]],
 ) -> Result<Vec<u8>, Error> {
-    let digest = digest::digest(&digest::SHA256, content);
-    attributes.push(attribute(oid::CONTENT_TYPE, &der(ID_DATA)?)?);
-    attributes.push(attribute(oid::MESSAGE_DIGEST, &encode(OCTET_STRING, &[digest.as_ref()]))?);
-    // The signature is over the DER of the attributes, and DER sorts a SET OF (X.690 §11.6).
-    attributes.sort();
-    let attributes: Vec<&[u8]> = attributes.iter().map(Vec::as_slice).collect();
-    let signature = signer.sign(&encode(SET, &attributes))?;
-    let name = IssuerAndSerial::of(signer.certificate())?;
-    let version = encode(INTEGER, &[&[1]]);
-    let sha256 = algorithm_identifier(ca::SHA256, &NULL)?;
-    let info = encode(
-        SEQUENCE,
-        &[
-            &version,
-            &encode(SEQUENCE, &[&name.issuer, &name.serial]),
-            &sha256,
-            &encode(CONTEXT_0, &attributes),
-            // So OpenSSL names it, and every client reads it; with the digest's name, not all do.
-            &algorithm_identifier(ca::RSA_ENCRYPTION, &NULL)?,
-            &encode(OCTET_STRING, &[&signature]),
-        ],
-    );
-    let content = encode(CONTEXT_0, &[&encode(OCTET_STRING, &[content])]);
-    let signed = encode(
-        SEQUENCE,
-        &[
-            &version,
-            &encode(SET, &[&sha256]),
-            &encode(SEQUENCE, &[&der(ID_DATA)?, &content]),
-            &encode(CONTEXT_0, &[&[signer.certificate()][..], others].concat()),
-            &encode(SET, &[&info]),
-        ],
-    );
-    Ok(encode(SEQUENCE, &[&der(ID_SIGNED_DATA)?, &encode(CONTEXT_0, &[&signed])]))
-}
-
-/// An attribute with one value.
-fn attribute(kind: ObjectIdentifier, value: &[u8]) -> Result<Vec<u8>, Error> {
-    Ok(encode(SEQUENCE, &[&der(kind)?, &encode(SET, &[value])]))
+    let certificates = [&[signer.certificate()][..], others].concat();
+    signed::signed_data(content, attributes, &certificates, Digest::Sha256, &|octets: &[u8]| {
+        signer.sign(octets)
+    })
 }

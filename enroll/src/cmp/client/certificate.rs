@@ -1,25 +1,22 @@
 //! Checks that a certificate is the requested one, and confirms or rejects it (RFC 9483 §4.1.1).
 
-use countersign_ca::Identity;
 use countersign_ca::oid as ca;
-use countersign_ca::x509::Facts;
 use der::asn1::{Any, OctetString};
 use der::oid::ObjectIdentifier;
 use der::{Decode, Encode, Tag, TagNumber, Tagged};
 use ring::digest;
 use spki::AlgorithmIdentifierOwned;
-use x509_cert::ext::pkix::name::GeneralName;
 
-use super::error::ClientError;
-use super::issued::{Confirmation, Issued};
-use super::peer::{Anchors, Client};
+use super::peer::Client;
 use super::response::Granted;
-use super::template::EnrolmentRequest;
 use super::transaction::{Outgoing, Transaction, Version, request_id};
+use crate::client::{
+    Anchors, Arrived, ClientError, Confirmation, EnrolmentRequest, Examined, Issued, Roots,
+};
 use crate::cmp::wire::content::CertStatus;
-use crate::cmp::wire::refusal::{Failure, Refusal, legible};
+use crate::cmp::wire::refusal::{Failure, Refusal};
 use crate::cmp::wire::status::PkiStatusInfo;
-use crate::cmp::wire::{kind, names, oid};
+use crate::cmp::wire::{kind, oid};
 use crate::request::elements::elements;
 
 /// The protection of the answer that grants a certificate.
@@ -29,21 +26,6 @@ pub enum AnswerProtection {
     Mac,
     /// A signature.
     Signature,
-}
-
-/// The result of examining a granted certificate: the CAs above it, the anchors to trust, and the differences from the request.
-pub struct Examined {
-    path: Vec<Vec<u8>>,
-    anchors: Vec<Vec<u8>>,
-    changes: Vec<String>,
-}
-
-impl Examined {
-    /// The issued certificate, which needs no confirmation.
-    pub fn into_confirmed(self, granted: Granted) -> Issued {
-        let Self { path, anchors, changes } = self;
-        Issued { certificate: granted.certificate, path, anchors, changes, confirmation: None }
-    }
 }
 
 impl Client<'_> {
@@ -79,28 +61,10 @@ impl Transaction<'_> {
         granted: &Granted,
         protection: AnswerProtection,
     ) -> Result<Examined, ClientError> {
-        // 1. It certifies the peer's key.
-        let facts = Facts::of(&granted.certificate)
-            .map_err(|e| ClientError::untrusted(format!("the certificate that came: {e}")))?;
-        if facts.key.der() != request.key.public().der() {
-            return Err(ClientError::untrusted(format!(
-                "the certificate that came, of `{}`, certifies another key than ours",
-                facts.subject
-            )));
-        }
-        // 2. It has the requested names. Everything else that the CA changed is only reported.
-        let mut changes = check_names(request, &facts)?;
-        if let Some(text) = &granted.changed {
-            changes.push(match text.is_empty() {
-                true => "the CA granted it with modifications, and does not say which".to_owned(),
-                false => format!("the CA granted it with modifications: {text}"),
-            });
-        }
-        // 3. A path leads to a trust anchor.
-        let anchors = match self.client.anchors {
-            Anchors::Known(anchors) => anchors.clone(),
+        let roots = match self.client.anchors {
+            Anchors::Known(anchors) => Roots::Known(anchors.clone()),
             Anchors::FromAnswer if protection == AnswerProtection::Mac => {
-                self_issued(&granted.ca_pubs)?
+                Roots::AmongThese(granted.ca_pubs.clone())
             }
             Anchors::FromAnswer => {
                 return Err(ClientError::untrusted(
@@ -108,19 +72,12 @@ impl Transaction<'_> {
                 ));
             }
         };
-        let chain: Vec<Vec<u8>> = std::iter::once(&granted.certificate)
-            .chain(&self.certificates)
-            .chain(&granted.ca_pubs)
-            .cloned()
-            .collect();
-        let path = self.client.paths.path(&anchors, &chain, self.client.clock.now());
-        let path = path.map_err(|why| {
-            ClientError::untrusted(format!(
-                "the certificate that came, of `{}`: {why}",
-                facts.subject
-            ))
-        })?;
-        Ok(Examined { path: path.into_iter().skip(1).collect(), anchors, changes })
+        let arrived = Arrived {
+            certificate: &granted.certificate,
+            others: self.certificates.iter().chain(&granted.ca_pubs).cloned().collect(),
+            changed: granted.changed.as_deref(),
+        };
+        arrived.examine(request, roots, self.client.paths, self.client.clock.now())
     }
 
     /// The issued certificate, which this transaction still has to confirm.
@@ -130,7 +87,7 @@ impl Transaction<'_> {
             nonce: self.peer_nonce.unwrap_or_default(),
             certificates: self.certificates,
         };
-        Issued { confirmation: Some(confirmation), ..examined.into_confirmed(granted) }
+        Issued { confirmation: Some(confirmation), ..examined.into_confirmed(granted.certificate) }
     }
 
     /// Tells the CA that a certificate is rejected, and why.
@@ -165,80 +122,6 @@ impl Transaction<'_> {
                 kind::name(other)
             ))),
         }
-    }
-}
-
-/// Checks that the certificate has every requested subjectAltName. Returns texts for people about further names in it and about another
-/// subject.
-///
-/// # Errors
-/// [`ClientError::Untrusted`] if a requested name is missing, or the subject is another one and the request needs it.
-fn check_names(request: &EnrolmentRequest<'_>, facts: &Facts) -> Result<Vec<String>, ClientError> {
-    let shown = |names: &[GeneralName]| {
-        let list = names.iter().map(show).collect::<Vec<_>>().join(", ");
-        if list.is_empty() { "none".to_owned() } else { list }
-    };
-    for wanted in &request.alt_names {
-        if !facts.alt_names.iter().any(|found| is_same(wanted, found)) {
-            return Err(ClientError::untrusted(format!(
-                "the certificate that came lacks the name {} that was asked for; it has {}",
-                show(wanted),
-                shown(&facts.alt_names)
-            )));
-        }
-    }
-    let mut changes = Vec::new();
-    if !request.subject.is_empty() && !names::same(&request.subject, &facts.subject) {
-        let text = format!(
-            "the subject is `{}`, and `{}` was asked for",
-            legible(&facts.subject.to_string()),
-            request.subject
-        );
-        if request.needs_subject {
-            return Err(ClientError::untrusted(text));
-        }
-        changes.push(text);
-    }
-    if !request.alt_names.is_empty() {
-        let added: Vec<GeneralName> = facts
-            .alt_names
-            .iter()
-            .filter(|found| !request.alt_names.iter().any(|wanted| is_same(wanted, found)))
-            .cloned()
-            .collect();
-        if !added.is_empty() {
-            changes.push(format!("the certificate has the further names {}", shown(&added)));
-        }
-    }
-    Ok(changes)
-}
-
-/// Whether two names are the same: have the same encoding, or are the same [`Identity`].
-fn is_same(a: &GeneralName, b: &GeneralName) -> bool {
-    let identity = |name| Identity::from_general_name(name).ok();
-    a == b || matches!((identity(a), identity(b)), (Some(a), Some(b)) if a == b)
-}
-
-/// A name, for people.
-fn show(name: &GeneralName) -> String {
-    match Identity::from_general_name(name) {
-        Ok(identity) => format!("`{}`", legible(&identity.to_string())),
-        Err(_) => "of another kind".to_owned(),
-    }
-}
-
-/// The self-issued certificates in caPubs, which become the anchors.
-///
-/// # Errors
-/// [`ClientError::Untrusted`] if there is none.
-fn self_issued(ca_pubs: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, ClientError> {
-    let is_root = |der: &&Vec<u8>| Facts::of(der).is_ok_and(|facts| facts.subject == facts.issuer);
-    let roots: Vec<Vec<u8>> = ca_pubs.iter().filter(is_root).cloned().collect();
-    match roots.is_empty() {
-        true => Err(ClientError::untrusted(
-            "the answer names no root in caPubs; name the root's certificate with `--trust`",
-        )),
-        false => Ok(roots),
     }
 }
 

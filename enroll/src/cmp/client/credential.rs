@@ -4,13 +4,12 @@ use std::fmt;
 
 use countersign_ca::{Entropy, FileKey};
 use der::asn1::OctetString;
-use rcgen::SigningKey;
 use spki::AlgorithmIdentifierOwned;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 use zeroize::Zeroizing;
 
-use super::error::ClientError;
+use crate::client::{ClientError, sign};
 use crate::cmp::wire::mac::{MacKey, MacParameters};
 
 pub use crate::cmp::wire::mac::MacKind;
@@ -170,14 +169,6 @@ impl Protector<'_> {
             Self::Signature { certificates, .. } => certificates,
         }
     }
-}
-
-/// A signature by the peer's key.
-///
-/// # Errors
-/// [`ClientError::Internal`] if signing fails.
-pub fn sign(key: &FileKey, octets: &[u8]) -> Result<Vec<u8>, ClientError> {
-    key.sign(octets).map_err(|e| ClientError::Internal(format!("signing failed: {e}")))
 }
 
 /// The octets as an OCTET STRING.

@@ -1,10 +1,10 @@
 //! One message and its answer, which is verified before anything in it is used (RFC 9483 §3.5).
 
-use super::error::{ClientError, Refusal};
 use super::http::MAX_ANSWER;
 use super::response;
 use super::transaction::{Outgoing, Transaction};
 use crate::ber::Bounds;
+use crate::client::{ClientError, Refusal};
 use crate::cmp::wire::bounds;
 use crate::cmp::wire::message::Message;
 use crate::cmp::wire::status::WAITING;

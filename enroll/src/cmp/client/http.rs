@@ -3,9 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use ring::rand::{SecureRandom, SystemRandom};
-
-use super::error::ClientError;
+use crate::client::ClientError;
+use crate::client::wait::Pauses;
 use crate::cmp::wire::refusal::legible;
 
 /// The media type of requests and answers (RFC 9811 §3.2).
@@ -16,12 +15,6 @@ pub const MAX_ANSWER: u64 = 8 << 20;
 
 /// The longest answer that is not CMP and is shown in the error, in octets. Of a longer one nothing is shown.
 const MAX_TEXT: u64 = 4096;
-
-/// The first pause before a busy server is asked again. Each further pause is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-
-/// The longest pause, without the random time that is added, unless the server asks for a longer one.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Carries a message to the server and its answer back.
 pub trait Transport {
@@ -106,32 +99,21 @@ impl Http {
 
 impl Transport for Http {
     fn exchange(&self, message: &[u8], until: Instant) -> Result<Vec<u8>, ClientError> {
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = Pauses::until(until);
         loop {
             let after = match self.post(message)? {
                 Reply::Message(answer) => return Ok(answer),
                 Reply::Busy(after) => after,
             };
-            let asked = after.map_or(pause, Duration::from_secs).max(pause);
-            let wait = asked.saturating_add(jitter(asked));
-            if Instant::now().checked_add(wait).is_none_or(|then| then > until) {
-                return Err(ClientError::Unavailable(format!(
+            pauses.pause(after.map(Duration::from_secs)).map_err(|wait| {
+                ClientError::Unavailable(format!(
                     "`{}`: the server is busy, and asks to come again in {} s; try again later",
                     self.url,
-                    after.unwrap_or(asked.as_secs())
-                )));
-            }
-            std::thread::sleep(wait);
-            pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+                    wait.as_secs()
+                ))
+            })?;
         }
     }
-}
-
-/// A random time of up to half of a pause, so that many gateways that found the server busy together do not come back together.
-fn jitter(pause: Duration) -> Duration {
-    let mut octet = [0; 1];
-    let _ = SystemRandom::new().fill(&mut octet);
-    pause.saturating_mul(u32::from(u8::from_be_bytes(octet))) / 512
 }
 
 /// The URL of a server, with a path.

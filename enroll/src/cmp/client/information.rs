@@ -5,9 +5,9 @@ use der::asn1::Any;
 use der::oid::ObjectIdentifier;
 use der::{Decode, Encode};
 
-use super::error::{ClientError, Refusal};
 use super::peer::Client;
 use super::transaction::{Outgoing, Transaction};
+use crate::client::{ClientError, Refusal};
 use crate::cmp::wire::general::{CertReqTemplate, RootCaKeyUpdate};
 use crate::cmp::wire::kind;
 use crate::cmp::wire::message::{InfoTypeAndValue, Message};

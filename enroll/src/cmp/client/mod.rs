@@ -2,15 +2,13 @@
 //! synchronous; trust, time and randomness are handed in, and no file is written here.
 //!
 //! An answer is believed only if its protection proves that the CA sent it (`verify.rs`), and a certificate is accepted only if it is the
-//! requested one (`certificate.rs`).
+//! requested one (`crate::client`).
 
 mod certificate;
 mod credential;
-mod error;
 mod exchange;
 mod http;
 mod information;
-mod issued;
 mod peer;
 mod poll;
 mod request;
@@ -23,12 +21,9 @@ mod verify;
 pub(super) use response::exercise;
 
 pub use credential::{Credential, MacKind, common_name};
-pub use error::{ClientError, Refusal};
 pub use http::{Http, Transport};
 pub use information::{Information, RootUpdate};
-pub use issued::{Confirmation, Issued};
-pub use peer::{Anchors, Client, Paths};
+pub use peer::Client;
 pub use poll::Waiting;
-pub use template::{Body, EnrolmentRequest};
 pub use x509_cert::ext::pkix::name::GeneralName;
 pub use x509_cert::name::Name;

@@ -2,45 +2,12 @@
 
 use std::time::Instant;
 
-use countersign_ca::{Clock, Entropy, Timestamp};
+use countersign_ca::{Clock, Entropy};
 use x509_cert::name::Name;
 
 use super::credential::Credential;
 use super::http::Transport;
-
-/// Finds certification paths (RFC 5280 §6). The program implements it.
-pub trait Paths {
-    /// The path from the first certificate of `chain` to one of the anchors, DER: that certificate first, the anchor last. The rest of
-    /// `chain` may be in any order.
-    ///
-    /// # Errors
-    /// A text that says why there is no path.
-    fn path(
-        &self,
-        anchors: &[Vec<u8>],
-        chain: &[Vec<u8>],
-        at: Timestamp,
-    ) -> Result<Vec<Vec<u8>>, String>;
-}
-
-/// The trust anchors of a peer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Anchors {
-    /// These certificates, DER.
-    Known(Vec<Vec<u8>>),
-    /// The anchors that the CA names in an answer which a shared secret protects (RFC 9483 §4.1.1).
-    FromAnswer,
-}
-
-impl Anchors {
-    /// The anchors that are known before an answer came.
-    pub fn known(&self) -> &[Vec<u8>] {
-        match self {
-            Self::Known(anchors) => anchors,
-            Self::FromAnswer => &[],
-        }
-    }
-}
+use crate::client::{Anchors, Paths};
 
 /// A peer, with everything that it needs to talk to a CMP server.
 pub struct Client<'c> {

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use der::Encode;
 use der::asn1::Int;
 
-use super::error::ClientError;
 use super::response;
 use super::transaction::{Outgoing, Transaction};
+use crate::client::ClientError;
 use crate::cmp::wire::content::{NO_REQUEST_ID, PollRep, PollReq, cert_req_id};
 use crate::cmp::wire::kind;
 use crate::cmp::wire::message::Message;

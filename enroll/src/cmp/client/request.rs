@@ -1,13 +1,11 @@
 //! ir, cr and kur: from the request to the checked certificate (RFC 9483 §4.1).
 
 use super::certificate::AnswerProtection;
-use super::error::ClientError;
-use super::issued::Issued;
 use super::peer::Client;
 use super::poll::{Checkpoint, Waiting};
 use super::response::{self, Decision};
-use super::template::EnrolmentRequest;
 use super::transaction::{Outgoing, Transaction, request_id};
+use crate::client::{ClientError, EnrolmentRequest, Issued};
 use crate::cmp::wire::content::{NO_REQUEST_ID, cert_req_id};
 use crate::cmp::wire::mac::is_mac_algorithm;
 use crate::cmp::wire::message::Message;
@@ -90,7 +88,7 @@ impl Transaction<'_> {
         };
         match self.examine(request, &granted, protection) {
             Ok(examined) => Ok(match is_implicit {
-                true => examined.into_confirmed(granted),
+                true => examined.into_confirmed(granted.certificate),
                 false => self.into_unconfirmed(examined, granted),
             }),
             Err(why) => {

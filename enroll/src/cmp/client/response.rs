@@ -3,7 +3,7 @@
 use der::asn1::{Any, AnyRef, Int};
 use der::{Decode, Encode, Reader, SliceReader, Tag, TagNumber, Tagged};
 
-use super::error::{ClientError, Refusal};
+use crate::client::{ClientError, Refusal};
 use crate::cmp::wire::kind;
 use crate::cmp::wire::message::Message;
 use crate::cmp::wire::refusal::{failure_names, legible};

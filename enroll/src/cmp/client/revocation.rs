@@ -8,10 +8,10 @@ use der::{Encode, Tag, Tagged};
 use x509_cert::ext::Extension;
 use x509_cert::serial_number::SerialNumber;
 
-use super::error::ClientError;
 use super::peer::Client;
 use super::response;
 use super::transaction::{Outgoing, Transaction};
+use crate::client::ClientError;
 use crate::cmp::wire::content::RevDetails;
 use crate::cmp::wire::crmf::CertTemplate;
 use crate::cmp::wire::kind;

@@ -2,33 +2,19 @@
 
 use countersign_ca::x509::subject_alt_name;
 use countersign_ca::x509::{Facts, time};
-use countersign_ca::{FileKey, Timestamp};
 use der::asn1::{Any, AnyRef, BitString, Null};
 use der::{Decode, Encode, Tag, TagNumber};
 use spki::SubjectPublicKeyInfoOwned;
 use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::name::Name;
 use x509_cert::serial_number::SerialNumber;
 
-use super::credential::sign;
-use super::error::ClientError;
 use super::transaction::request_id;
+use crate::client::{Body, ClientError, EnrolmentRequest, sign};
 use crate::cmp::wire::crmf::{CertId, CertRequest, CertTemplate, OptionalValidity};
 use crate::cmp::wire::message::InfoTypeAndValue;
 use crate::cmp::wire::popo::PopoSigningKey;
 use crate::cmp::wire::{kind, oid};
-
-/// The kind of request for a certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Body {
-    /// ir: a first certificate.
-    Initialization,
-    /// cr: a further certificate.
-    Certification,
-    /// kur: a certificate in place of the one that signs the request.
-    KeyUpdate,
-}
 
 impl Body {
     /// The kind of PKIBody of the request.
@@ -48,29 +34,6 @@ impl Body {
             Self::KeyUpdate => kind::KUP,
         }
     }
-}
-
-/// The certificate that a peer asks for.
-#[derive(Debug)]
-pub struct EnrolmentRequest<'r> {
-    /// The kind of request.
-    pub body: Body,
-    /// The key to certify, which signs the proof of possession.
-    pub key: &'r FileKey,
-    /// The subject; empty to leave the choice to the CA.
-    pub subject: Name,
-    /// Whether a certificate with another subject is rejected. Has no effect if `subject` is empty.
-    pub needs_subject: bool,
-    /// The subjectAltName; empty to leave the choice to the CA. A certificate that lacks one of these names is rejected.
-    pub alt_names: Vec<GeneralName>,
-    /// For a kur: the certificate to be replaced, DER. `None` for any other request.
-    pub replaces: Option<&'r [u8]>,
-    /// The name of the profile at the CA (certProfile, RFC 9810 §5.1.1.4); `None` to leave the choice to the CA.
-    pub profile: Option<&'r str>,
-    /// The notAfter to ask for; `None` to leave the choice to the CA.
-    pub not_after: Option<Timestamp>,
-    /// Whether to ask for implicit confirmation (RFC 9810 §5.1.1.1).
-    pub implicit_confirm: bool,
 }
 
 impl EnrolmentRequest<'_> {

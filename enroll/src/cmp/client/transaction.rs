@@ -6,8 +6,8 @@ use der::asn1::Int;
 use x509_cert::ext::pkix::name::GeneralName;
 
 use super::credential::{Protector, octets};
-use super::error::ClientError;
 use super::peer::Client;
+use crate::client::ClientError;
 use crate::cmp::wire::content::{FIRST_REQUEST, cert_req_id};
 use crate::cmp::wire::mac::{MacKey, MacParameters};
 use crate::cmp::wire::message::{

@@ -10,8 +10,8 @@ use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{ExtendedKeyUsage, KeyUsage, KeyUsages, SubjectKeyIdentifier};
 
 use super::credential::Protector;
-use super::error::ClientError;
 use super::transaction::{DerivedMac, Transaction};
+use crate::client::ClientError;
 use crate::cmp::wire::mac::{MacLimits, MacParameters};
 use crate::cmp::wire::message::{Message, NONCE, PkiHeader};
 use crate::cmp::wire::names;

@@ -15,7 +15,6 @@ pub mod kind;
 pub mod mac;
 pub mod mac_hash;
 pub mod message;
-pub mod names;
 pub mod oid;
 pub mod pbkdf2;
 pub mod peek;
@@ -23,3 +22,5 @@ pub mod popo;
 pub mod refusal;
 pub mod status;
 pub mod time;
+
+pub use crate::request::names;

@@ -1,7 +1,7 @@
 //! The base64 of EST's bodies (RFC 8951 §3): the header field Content-Transfer-Encoding is ignored, and every body is base64.
 
 use countersign_ca::Error;
-use data_encoding::BASE64;
+use data_encoding::{BASE64, BASE64_NOPAD};
 
 /// The length of a line for clients that want lines (RFC 2045 §6.8 permits 76).
 const LINE: usize = 64;
@@ -46,6 +46,29 @@ pub fn decode(body: &[u8]) -> Result<Vec<u8>, Error> {
     )))
 }
 
+/// Decodes the body of an answer, as servers of all makes write it: base64 with or without lines and padding, the same as PEM, or the octets
+/// themselves, which RFC 7030 §4.1.3 does not allow and some servers send.
+///
+/// # Errors
+/// [`Error::Malformed`] if it is none of these.
+pub fn decode_answer(body: &[u8]) -> Result<Vec<u8>, Error> {
+    if let [0x30, length, ..] = body
+        && !length.is_ascii()
+    {
+        return Ok(body.to_vec());
+    }
+    let lines = body.split(|octet| matches!(octet, b'\r' | b'\n'));
+    let lines = lines.filter(|line| !line.trim_ascii().starts_with(b"-----"));
+    let octets = lines.flatten().copied();
+    let text: Vec<u8> =
+        octets.filter(|octet| !octet.is_ascii_whitespace() && *octet != b'=').collect();
+    if text.is_empty() {
+        return Err(Error::malformed("expected base64 (RFC 8951 §3), found nothing"));
+    }
+    let decoded = BASE64_NOPAD.decode(&text);
+    decoded.map_err(|e| Error::malformed(format!("expected base64 (RFC 8951 §3): {e}")))
+}
+
 /// Encodes a body, with a line feed at its end.
 pub fn encode(octets: &[u8], lines: Lines) -> String {
     let text = BASE64.encode(octets);
@@ -81,6 +104,22 @@ mod tests {
             assert_eq!(decode(body.as_bytes()).unwrap(), octets);
         }
         assert_eq!(encode(&[], Lines::One), "");
+    }
+
+    #[test]
+    fn an_answer_may_be_in_lines_in_pem_or_no_base64_at_all() {
+        let octets: Vec<u8> = [&[0x30, 0x81, 0xc8][..], &[7; 200]].concat();
+        let text = BASE64.encode(&octets);
+        let lines = encode(&octets, Lines::Many).replace('\n', "\r\n");
+        let pem = format!("-----BEGIN PKCS7-----\n{lines}-----END PKCS7-----\n");
+        let unpadded = text.trim_end_matches('=').to_owned();
+        for body in [text, lines, pem, unpadded] {
+            assert_eq!(decode_answer(body.as_bytes()).unwrap(), octets, "{body}");
+        }
+        assert_eq!(decode_answer(&octets).unwrap(), octets);
+        for body in [&b""[..], b"\n", b"<html>no</html>", b"-----BEGIN PKCS7-----\n", b"AAAAA"] {
+            assert!(decode_answer(body).is_err());
+        }
     }
 
     #[test]

@@ -1,17 +1,17 @@
 //! CSR attributes: what a request shall contain (RFC 7030 §4.5.2, RFC 9908).
 
+use countersign_ca::Error;
 use der::Encode;
 use der::oid::ObjectIdentifier;
 use spki::AlgorithmIdentifierOwned;
 use x509_cert::ext::Extension;
 use x509_cert::name::Name;
 
-use crate::ber::{CONTEXT_0, CONTEXT_1, INTEGER, SEQUENCE, SET, encode};
+use crate::ber::{
+    CONTEXT_0, CONTEXT_1, Element, Elements, INTEGER, OBJECT_IDENTIFIER, SEQUENCE, SET, encode,
+};
+use crate::request::pkcs10::{CHALLENGE_PASSWORD, EXTENSION_REQUEST};
 
-/// extensionRequest, RFC 2985 §5.4.2.
-const EXTENSION_REQUEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.14");
-/// challengePassword, RFC 2985 §5.4.1.
-const CHALLENGE_PASSWORD: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.7");
 /// id-aa-certificationRequestInfoTemplate, RFC 9908 §3.4.
 const TEMPLATE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.61");
 
@@ -80,4 +80,74 @@ impl CsrAttributes {
 /// An attribute with one value, or with none if that is empty.
 fn attribute(kind: ObjectIdentifier, value: &[u8]) -> der::Result<Vec<u8>> {
     Ok(encode(SEQUENCE, &[&kind.to_der()?, &encode(SET, &[value])]))
+}
+
+/// Whether these CSR attributes demand a challengePassword, DER. In EST that is the channel binding (RFC 7030 §3.5 and §4.5.2). It may stand
+/// there by itself, as an attribute without value, or in the template of RFC 9908.
+///
+/// # Errors
+/// [`Error::Malformed`] if they cannot be read.
+pub fn demand_binding(der: &[u8]) -> Result<bool, Error> {
+    let mut whole = Elements::of(der);
+    let attributes = whole.expect(SEQUENCE, "CSR attributes")?.elements();
+    if !whole.is_finished() {
+        return Err(Error::malformed("octets stand behind the CSR attributes"));
+    }
+    names_challenge(attributes, true)
+}
+
+/// Whether one of these is the object identifier of challengePassword, or an attribute of that type; if `with_template`, also one in the
+/// template.
+fn names_challenge(mut attributes: Elements<'_>, with_template: bool) -> Result<bool, Error> {
+    let is_challenge = |kind: Element<'_>| kind.content == CHALLENGE_PASSWORD.as_bytes();
+    while !attributes.is_finished() {
+        if let Some(kind) = attributes.optional(OBJECT_IDENTIFIER) {
+            if is_challenge(kind) {
+                return Ok(true);
+            }
+            continue;
+        }
+        let mut attribute = attributes.expect(SEQUENCE, "an attribute")?.elements();
+        let kind = attribute.expect(OBJECT_IDENTIFIER, "the type of an attribute")?;
+        if is_challenge(kind) {
+            return Ok(true);
+        }
+        if with_template && kind.content == TEMPLATE.as_bytes() {
+            let mut values = attribute.expect(SET, "the values of an attribute")?.elements();
+            let template = values.expect(SEQUENCE, "a template")?;
+            let inner = template.elements().find(|part| part.tag == CONTEXT_1);
+            if inner.is_some_and(|inner| names_challenge(inner.elements(), false).unwrap_or(false))
+            {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_demand_for_a_binding_is_read_in_each_of_its_forms() {
+        for binds in [true, false] {
+            let own = CsrAttributes { subject: None, key: None, extensions: Vec::new(), binds };
+            assert_eq!(demand_binding(&own.to_der().unwrap()).unwrap(), binds);
+        }
+        // The example of RFC 7030 §4.5.2: challengePassword, a key of P-384, an extensionRequest and SHA-384.
+        let rfc = "MEEGCSqGSIb3DQEJBzASBgcqhkjOPQIBMQcGBSuBBAAiMBYGCSqGSIb3DQEJDjEJBgcrBgEBAQEWBggqhkjOPQQDAw==";
+        let rfc = data_encoding::BASE64.decode(rfc.as_bytes()).unwrap();
+        assert!(demand_binding(&rfc).unwrap());
+        // In the template of RFC 9908 alone.
+        let challenge = attribute(CHALLENGE_PASSWORD, &[]).unwrap();
+        let template =
+            encode(SEQUENCE, &[&encode(INTEGER, &[&[0]]), &encode(CONTEXT_1, &[&challenge])]);
+        let template = encode(SEQUENCE, &[&attribute(TEMPLATE, &template).unwrap()]);
+        assert!(demand_binding(&template).unwrap());
+        assert!(!demand_binding(&[0x30, 0]).unwrap());
+        for wrong in [&[][..], &[0x31, 0], &[0x30, 2, 5, 0], &[0x30, 0, 0], &[0x30, 5, 6]] {
+            assert!(demand_binding(wrong).is_err());
+        }
+    }
 }

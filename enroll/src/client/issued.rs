@@ -11,11 +11,11 @@ pub struct Issued {
     pub anchors: Vec<Vec<u8>>,
     /// Differences from the request, as texts for people.
     pub changes: Vec<String>,
-    /// The confirmation to send; `None` if the CA wants none.
+    /// The confirmation to send; `None` if the CA wants none, and for EST and SCEP, which have none.
     pub confirmation: Option<Confirmation>,
 }
 
-/// A transaction whose certificate awaits its confirmation. [`super::Client::confirm`] may send it again when it is unknown whether it
+/// A transaction of CMP whose certificate awaits its confirmation. [`crate::cmp::client::Client::confirm`] may send it again when it is unknown whether it
 /// arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confirmation {

@@ -1,8 +1,8 @@
-//! The errors of the client. Each variant calls for a different action.
+//! The errors of a client of any protocol. Each variant calls for a different action.
 
 use std::fmt;
 
-use crate::cmp::wire::refusal::legible;
+use crate::legible::legible;
 
 /// Why the client has no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,7 +14,7 @@ pub enum ClientError {
     #[error("{0}")]
     Untrusted(String),
     /// The CA granted a certificate that must not be accepted: another one than was requested, or one without a path to a trust anchor.
-    /// Unless it granted implicit confirmation, the client sent a rejection, which may not have arrived.
+    /// Unless it granted implicit confirmation, the CMP client sent a rejection, which may not have arrived. EST and SCEP have none.
     #[error("{0}")]
     BadCertificate(String),
     /// The CA has not decided within the time that the client waits. The same transaction can be continued later.
@@ -25,7 +25,7 @@ pub enum ClientError {
         /// The CA's text about it, in parentheses; empty without one.
         reason: String,
     },
-    /// There was no answer: the server cannot be reached, is busy, or answered with something other than a CMP message.
+    /// There was no answer: the server cannot be reached, is busy, or answered with something that is not of the protocol.
     #[error("{0}")]
     Unavailable(String),
     /// A value that the caller handed in cannot be used.
@@ -39,13 +39,13 @@ pub enum ClientError {
 /// A refusal, as the server words it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// The name of the body of the refused message, such as `ir`.
+    /// The name of the refused message, such as `ir`, `simpleenroll` or `PKCSReq`.
     pub asked: &'static str,
-    /// The names of the bits in failInfo (RFC 9810 §5.2.3).
+    /// The names of the bits in failInfo (RFC 9810 §5.2.3), the name of SCEP's failInfo (RFC 8894 §3.2.1.4), or that of the HTTP status.
     pub failures: Vec<&'static str>,
     /// The server's text, in a legible form.
     pub text: String,
-    /// The reason why nothing proves that the CA refused; `None` if the protection of the answer proves it.
+    /// The reason why nothing proves that the CA refused; `None` if the protection of the answer proves it, or the TLS connection on which it came.
     pub unproven: Option<String>,
 }
 
@@ -74,17 +74,17 @@ impl fmt::Display for Refusal {
 
 impl ClientError {
     /// The error for an answer that must not be used. The text may quote a stranger's words.
-    pub(super) fn untrusted(why: impl AsRef<str>) -> Self {
+    pub(crate) fn untrusted(why: impl AsRef<str>) -> Self {
         Self::Untrusted(legible(why.as_ref()))
     }
 
     /// Makes an error of the reason why a part of an answer, such as "a certificate", cannot be decoded.
-    pub(super) fn unreadable(what: &str) -> impl Fn(der::Error) -> Self + '_ {
+    pub(crate) fn unreadable(what: &str) -> impl Fn(der::Error) -> Self + '_ {
         move |e| Self::untrusted(format!("expected {what} in the answer: {e}"))
     }
 
     /// The error for a message that cannot be encoded.
-    pub(super) fn encoding(error: der::Error) -> Self {
+    pub(crate) fn encoding(error: der::Error) -> Self {
         Self::Internal(format!("a message cannot be encoded: {error}"))
     }
 }
