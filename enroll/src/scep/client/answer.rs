@@ -1,7 +1,7 @@
 //! CertRep (RFC 8894 §3.3.2): the answer to a message. Nothing in it is used before its signature is verified, except to show what an
 //! unproven refusal says.
 
-use countersign_ca::key::DecryptionKey;
+use countersign_ca::key::{DecryptionKey, KeyTransport};
 use countersign_ca::x509::Facts;
 use countersign_ca::{Entropy, Error, SubjectPublicKey, oid as ca};
 use der::oid::ObjectIdentifier;
@@ -17,6 +17,7 @@ use crate::client::{ClientError, MAX_ANSWER, Refusal};
 use crate::legible::legible;
 use crate::request::pkcs10::directory_string;
 use crate::scep::certificate::IssuerAndSerial;
+use crate::scep::config::Legacy;
 use crate::scep::envelope::Envelope;
 use crate::scep::message::{SignerInfo, content_info, effective_algorithm};
 use crate::scep::oid;
@@ -231,15 +232,16 @@ pub fn opened(
         Stop::Refused(refusal) => unreadable(&refusal.text),
         Stop::Unavailable | Stop::Failed => unreadable("it is no EnvelopedData"),
     };
-    let envelope = Envelope::read_or(envelope, BOUNDS, other_cipher).map_err(stopped)?;
+    let envelope = Envelope::read_or(envelope, BOUNDS, Legacy::Refused, other_cipher).map_err(stopped)?;
     let own = IssuerAndSerial::of(signing.certificate)?;
     let recipient = envelope.recipients.iter().find(|recipient| recipient.name == own);
     let recipient = recipient.ok_or_else(|| unreadable("it is encrypted for somebody else"))?;
-    let encrypted = recipient.encrypted_key().map_err(|_| {
-        unreadable("its key is not encrypted by RSA with PKCS #1 v1.5 (RFC 8894 §2.9)")
-    })?;
+    if recipient.transport() != Ok(KeyTransport::Pkcs1) {
+        return Err(unreadable("its key is not encrypted by RSA with PKCS #1 v1.5 (RFC 8894 §2.9)"));
+    }
     let key = DecryptionKey::new(signing.key, entropy)?;
-    let key = key.content_key(encrypted, envelope.cipher.key_length());
+    let length = envelope.cipher.key_length();
+    let key = key.content_key(KeyTransport::Pkcs1, &recipient.encrypted_key, length);
     let content =
         envelope.decrypt(&key).ok_or_else(|| unreadable("it is not encrypted for our key"))?;
     certificates_in(&content, BOUNDS).map_err(|e| unreadable(&e.to_string()))

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use countersign_ca::key::KeyTransport;
 use countersign_ca::x509::Facts;
 use countersign_ca::{Clock, Entropy, Error};
 use data_encoding::HEXLOWER;
@@ -259,7 +260,8 @@ impl Client<'_> {
         let Session { capabilities, registration, signing, transaction } = session;
         let recipient = Signer::of(&registration.recipient)?;
         // GetCACaps has a word for AES with 128 bits alone.
-        let envelope = AnswerEnvelope::new(&recipient, Cipher::Aes128, self.entropy);
+        let (cipher, transport) = (Cipher::Aes128, KeyTransport::Pkcs1);
+        let envelope = AnswerEnvelope::new(&recipient, cipher, transport, self.entropy);
         let envelope = envelope.map_err(|stop| match stop {
             Stop::Refused(_) => {
                 ClientError::untrusted("nothing can be encrypted with the RSA key of GetCACert")
