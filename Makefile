@@ -15,6 +15,8 @@ UNPACKED := libreswan openiked fail2ban
 VENV := target/test-tools
 # PyScep, over Debian's oscrypto: that of PyPI does not find OpenSSL 3.
 PYSCEP := target/test-pyscep
+# The driver of the administration API; its packages contradict those of the other tools.
+API := target/test-api
 DAEMONS := target/test-daemons
 # A newer OpenSSL than Debian's, as a CMP client: its command, built from the sources that tests/openssl names.
 OPENSSL := target/test-openssl
@@ -90,6 +92,7 @@ endef
 deps: $(VENV)/.done
 	$(call install,$(PACKAGES))
 	@$(MAKE) -s --no-print-directory $(PYSCEP)/.done
+	@$(MAKE) -s --no-print-directory $(API)/.done
 	@$(MAKE) -s --no-print-directory $(DAEMONS)/.done
 	@$(MAKE) -s --no-print-directory $(OPENSSL)/openssl
 	@$(MAKE) -s --no-print-directory charon-plugin
@@ -121,22 +124,26 @@ $(HEADERS)/configure.ac:
 	$(call headers,$(PLUGIN)/strongswan_*.orig.tar.*[!c],$(HEADERS))
 	touch $@
 
-charon-plugin-6: $(STRONGSWAN6)/headers/configure.ac
+charon-plugin-6: $(STRONGSWAN6)/usr/bin/pki
 	@$(MAKE) -s --no-print-directory -C ike-plugin/charon HEADERS=$(STRONGSWAN6)/headers LIBRARIES=$(STRONGSWAN6)/usr/lib/ipsec \
 	  TARGET=$(STRONGSWAN6)/libstrongswan-countersign.so
 
-# Without mediation, with which Debian's is built: the plugin shall run on both.
-$(STRONGSWAN6)/headers/configure.ac:
+# Without mediation, with which Debian's is built: the plugin shall run on both. `pki` speaks EST, and SCEP with the plugin for libcurl, of which
+# only the headers are missing.
+$(STRONGSWAN6)/usr/bin/pki:
 	rm -rf $(STRONGSWAN6)
 	$(SOURCE) $(STRONGSWAN6) trixie
+	mkdir $(STRONGSWAN6)/curl && cd $(STRONGSWAN6)/curl && { apt-get -q download libcurl4-openssl-dev || \
+	  { $(SUDO) apt-get update && apt-get -q download libcurl4-openssl-dev; }; } && dpkg -x libcurl4-openssl-dev_*.deb . && \
+	  ln -s $$(ldconfig -p | awk '/libcurl\.so\.4 / { print $$NF; exit }') libcurl.so
 	mkdir $(STRONGSWAN6)/source && tar -xf $(STRONGSWAN6)/strongswan_*.orig.tar.*[!c] -C $(STRONGSWAN6)/source --strip-components=1
-	cd $(STRONGSWAN6)/source && { CFLAGS=-O1 ./configure --prefix=/usr --sysconfdir=/etc --localstatedir=/var --libdir=/usr/lib --libexecdir=/usr/lib \
+	cd $(STRONGSWAN6)/source && { CFLAGS="-O1 -I$(STRONGSWAN6)/curl/usr/include/$$(gcc -print-multiarch)" LDFLAGS=-L$(STRONGSWAN6)/curl ./configure --prefix=/usr --sysconfdir=/etc --localstatedir=/var --libdir=/usr/lib --libexecdir=/usr/lib \
 	  --with-systemdsystemunitdir=/lib/systemd/system --disable-static --disable-dependency-tracking --disable-defaults --enable-systemd \
 	  --enable-swanctl --enable-vici --enable-ikev1 --enable-ikev2 --enable-socket-default --enable-kernel-netlink --enable-kernel-libipsec \
 	  --enable-openssl --enable-kdf --enable-hmac --enable-sha1 --enable-sha2 --enable-random --enable-nonce --enable-x509 --enable-pubkey --enable-pem \
-	  --enable-pkcs1 --enable-pkcs8 --enable-constraints --enable-revocation && $(MAKE) -j$$(nproc) && $(MAKE) install DESTDIR=$(STRONGSWAN6); } >../log 2>&1 || \
+	  --enable-pkcs1 --enable-pkcs7 --enable-pkcs8 --enable-constraints --enable-revocation --enable-pki --enable-curl && $(MAKE) -j$$(nproc) && $(MAKE) install DESTDIR=$(STRONGSWAN6); } >../log 2>&1 || \
 	  { tail -n 40 ../log >&2; exit 1; }
-	rm -rf $(STRONGSWAN6)/source
+	rm -rf $(STRONGSWAN6)/source $(STRONGSWAN6)/curl
 	$(call headers,$(STRONGSWAN6)/strongswan_*.orig.tar.*[!c],$(STRONGSWAN6)/headers)
 	touch $@
 
@@ -169,6 +176,12 @@ $(PYSCEP)/.done: tests/requirements-scep.txt
 	rm -rf $(PYSCEP)
 	/usr/bin/python3 -m venv --system-site-packages $(PYSCEP)
 	$(PYSCEP)/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement tests/requirements-scep.txt
+	touch $@
+
+$(API)/.done: tests/requirements-api.txt
+	rm -rf $(API)
+	python3 -m venv $(API)
+	$(API)/bin/pip install --quiet --disable-pip-version-check --requirement tests/requirements-api.txt
 	touch $@
 
 $(VENV)/.done: tests/requirements.txt

@@ -1,9 +1,10 @@
-//! The cost of an enrolment by CMP over HTTP, durable and audited. The same run measures the cryptography alone, `openssl cmp`'s mock
-//! server and `cfssl serve`. Goals 1 to 7 and 12 (docs/PERFORMANCE.md).
+//! The cost of an enrolment by CMP over HTTP, by EST and by SCEP, durable and audited. The same run measures the cryptography alone, `openssl
+//! cmp`'s mock server, `cfssl serve` and micromdm's `scepserver`. Goals 1 to 7 and 12, EST and SCEP (docs/PERFORMANCE.md).
 //!
-//! `cargo bench --bench enrol`. It needs `openssl`, `cfssl` and `valgrind` (`make bench-deps`). `ENROL_BENCH_CERTIFICATES` (default
-//! 1,000,000) is the number of stored certificates for goal 12. `ENROL_BENCH_OTHER` names the program of another build, whose server is then
-//! measured in turn with this one's. Figures depend on the machine; compare only ratios of one run.
+//! `cargo bench --bench enrol`. It needs `openssl`, `cfssl`, `scepserver` and `valgrind` (`make bench-deps`). `ENROL_BENCH_ONLY` runs one part:
+//! `cmp`, `durability`, `instructions`, `million`, `est` or `scep`. `ENROL_BENCH_CERTIFICATES` (default 1,000,000) is the number of stored
+//! certificates for goal 12. `ENROL_BENCH_OTHER` names the program of another build, whose server is then measured by CMP in turn with this one's.
+//! Figures depend on the machine; compare only ratios of one run.
 //!
 //! The load generator alone, against any CMP server: `cargo bench --bench enrol -- load --help`. A soak of ten minutes against a server of
 //! its own, with hostile clients among the honest ones: `cargo bench --bench enrol -- soak --minutes 10`. Before the soak, a siege floods
@@ -24,6 +25,8 @@ mod certificates;
 mod cli;
 #[path = "enrol/client.rs"]
 mod client;
+#[path = "enrol/est.rs"]
+mod est;
 #[path = "enrol/goals.rs"]
 mod goals;
 #[path = "enrol/hostile.rs"]
@@ -43,6 +46,12 @@ mod other;
 mod peers;
 #[path = "enrol/plain.rs"]
 mod plain;
+#[path = "enrol/primitives.rs"]
+mod primitives;
+#[path = "enrol/protocols.rs"]
+mod protocols;
+#[path = "enrol/scep.rs"]
+mod scep;
 #[path = "enrol/siege.rs"]
 mod siege;
 #[path = "enrol/site.rs"]
@@ -55,6 +64,7 @@ mod wire;
 use std::time::Instant;
 
 use clap::Parser;
+use measure::Goal;
 use mimalloc::MiMalloc;
 
 /// The program's allocator, so that the library alone is measured under the same conditions as the program.
@@ -71,13 +81,28 @@ fn main() {
     }
 }
 
+/// A part of the bench, which adds its goals.
+type Part = fn(&mut Vec<Goal>);
+
 fn bench() {
     let started = Instant::now();
+    let only = std::env::var("ENROL_BENCH_ONLY").unwrap_or_default();
     let mut goals = Vec::new();
-    goals::enrolments(&mut goals);
-    goals::durability(&mut goals);
-    goals::instructions(&mut goals);
-    goals::million(&mut goals);
+    let parts: [(&str, Part); 6] = [
+        ("cmp", goals::enrolments),
+        ("durability", goals::durability),
+        ("instructions", goals::instructions),
+        ("million", goals::million),
+        ("est", protocols::est),
+        ("scep", protocols::scep),
+    ];
+    let names = parts.map(|(name, _)| name);
+    assert!(only.is_empty() || names.contains(&&*only), "ENROL_BENCH_ONLY is one of {names:?}");
+    for (name, part) in parts {
+        if only.is_empty() || only == name {
+            part(&mut goals);
+        }
+    }
     goals.sort_by_key(|goal| goal.number.parse::<u32>().unwrap_or(u32::MAX));
     println!("\n| goal | ratio | measured | target | |\n|---|---|---|---|---|");
     for goal in &goals {

@@ -65,6 +65,11 @@ impl DataFolder {
         self.0.join("listen.est")
     }
 
+    /// The file with the HTTPS URL of a running server of the administration API.
+    pub fn admin_listen(&self) -> PathBuf {
+        self.0.join("listen.admin")
+    }
+
     /// Whether an instance was founded here. The founding makes its audit key first.
     pub fn is_founded(&self) -> bool {
         self.keys().contains(countersign_ca::founding::AUDIT_KEY)

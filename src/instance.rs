@@ -4,10 +4,11 @@
 use std::io::IsTerminal;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use countersign_ca::authority::accounts::Accounts;
+use countersign_ca::authority::administrators::Administrators;
 use countersign_ca::founding::Foundation;
 use countersign_ca::journal::HeadVerifier;
 use countersign_ca::profile::Profiles;
@@ -25,6 +26,7 @@ use crate::exit::Failure;
 use crate::folder::{DataFolder, Private};
 use crate::output;
 use crate::passphrase;
+use crate::roles::{Effect, Verb};
 
 /// A clock that is later than the journal's last entry by more than this is taken for wrong. An entry of the wrong time would stop all
 /// signing until the real time has caught up with it.
@@ -115,6 +117,9 @@ pub struct Instance {
     /// The configuration file as it was read at the start.
     pub read: ConfigFile,
     accounts: Accounts,
+    administrators: Administrators,
+    /// Held from the decision about a change of accounts or administrators until it is recorded.
+    changing: Mutex<()>,
     authority: OnceLock<Arc<Authority>>,
     bridge: OnceLock<Weak<Bridge>>,
 }
@@ -133,13 +138,18 @@ impl Instance {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
         let sealer = Foundation::sealer(&location.folder.keys())?;
-        let accounts = Accounts::new(Arc::clone(&store) as Arc<dyn Store>, sealer, clock, entropy);
+        let records = Arc::clone(&store) as Arc<dyn Store>;
+        let administrators =
+            Administrators::new(Arc::clone(&records), Arc::clone(&clock), Arc::clone(&entropy));
+        let accounts = Accounts::new(records, sealer, clock, entropy);
         Ok(Self {
             location: location.clone(),
             store,
             read: config.file.clone(),
             config,
             accounts,
+            administrators,
+            changing: Mutex::default(),
             authority: OnceLock::new(),
             bridge: OnceLock::new(),
         })
@@ -148,6 +158,22 @@ impl Instance {
     /// The accounts. They need no signing key.
     pub const fn accounts(&self) -> &Accounts {
         &self.accounts
+    }
+
+    /// The administrators. They need no signing key, either.
+    pub const fn administrators(&self) -> &Administrators {
+        &self.administrators
+    }
+
+    /// Waits until no other change of accounts or administrators is at work, for a verb that makes such a change; `None` for another verb. What
+    /// was decided about the present records then still holds when the change is recorded.
+    pub fn change(&self, verb: Verb) -> Option<MutexGuard<'_, ()>> {
+        let is_of_accounts = verb.effect() == Effect::Changes
+            && !matches!(
+                verb,
+                Verb::PublishRun | Verb::Backup | Verb::CrlPublish | Verb::CertImport
+            );
+        is_of_accounts.then(|| self.changing.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The profiles in force. In a server, these are the ones that it read last.

@@ -1,6 +1,7 @@
 //! The program `countersign`: certificates and revocation for IPsec peers.
 
 mod admin;
+mod api;
 mod authorizer;
 mod bridge;
 mod cli;
@@ -15,6 +16,7 @@ mod instance;
 mod logging;
 mod output;
 mod passphrase;
+mod roles;
 mod serve;
 mod tasks;
 mod threads;

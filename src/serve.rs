@@ -1,6 +1,7 @@
 //! `countersign serve`: wires the authority to HTTP, LDAP, the authorizer, the admin socket and the threads that sign.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use actix_service::{IntoServiceFactory, apply_fn_factory};
 use actix_web::App;
 use actix_web::web::{self, Data};
 use countersign_ca::Authority;
+use countersign_ca::authority::TlsServer;
 use countersign_ca::write_atomically;
 use countersign_enroll::cmp::CmpService;
 use countersign_enroll::cmp::Endpoint as CmpEndpoint;
@@ -21,9 +23,10 @@ use countersign_ldap_bridge::slots::ConnectionSlots;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::socket;
+use crate::api::{self, Api};
 use crate::authorizer::Running;
 use crate::bridge::Bridge;
-use crate::config::{Config, EstListener};
+use crate::config::{Config, TlsListener};
 use crate::descriptors;
 use crate::exit::Failure;
 use crate::http::front::{self, Front, Protocol};
@@ -39,7 +42,7 @@ use crate::threads::Threads;
 /// The pause between two looks for connections whose client never finishes a request.
 const IDLE_LOOK: Duration = Duration::from_secs(1);
 
-/// The pause between two looks whether the EST server's certificate has to be renewed.
+/// The pause between two looks whether the certificates of TLS servers have to be renewed.
 const TLS_LOOK: Duration = Duration::from_secs(60);
 
 /// The parts of the server behind its HTTP front, and the panics of its threads.
@@ -48,8 +51,16 @@ struct Parts {
     responder: Arc<OcspService>,
     bridge: Arc<Bridge>,
     authorizer: Option<Arc<Running>>,
-    tls: Option<Arc<Tls>>,
+    est_tls: Option<Arc<Tls>>,
+    admin_tls: Option<Arc<Tls>>,
     threads: Threads,
+}
+
+impl Parts {
+    /// The certificates of the TLS servers.
+    fn certificates(&self) -> impl Iterator<Item = Arc<Tls>> {
+        self.est_tls.iter().chain(&self.admin_tls).cloned()
+    }
 }
 
 /// Serves until SIGTERM or SIGINT. `listen` replaces the configuration's address and port; `started` is called with the address in use once
@@ -80,20 +91,24 @@ pub fn run(
         true => Some(Arc::new(Running::start(&instance.config.authorizer, Some(&authority))?)),
         false => None,
     };
-    let tls = match &instance.config.est.listener {
-        Some(listener) => Some(Arc::new(Tls::open(&authority, &listener.certificate)?)),
-        None => None,
+    let open = |server, listener: &Option<TlsListener>| match listener {
+        Some(listener) => Ok(Some(Arc::new(Tls::open(&authority, server, &listener.certificate)?))),
+        None => Ok::<_, Failure>(None),
     };
+    let est_tls = open(TlsServer::Est, &instance.config.est.listener)?;
+    let admin_tls = open(TlsServer::Administration, &instance.config.admin.listener)?;
     let threads = Threads::default();
     let signing = SigningThreads::start(&threads, &instance, &authority, &responder)?;
-    let parts = Parts { authority, responder, bridge, authorizer, tls, threads };
+    let parts = Parts { authority, responder, bridge, authorizer, est_tls, admin_tls, threads };
     let served =
         actix_web::rt::System::new().block_on(serve(&instance, &parts, listen, log, started));
     drop(parts);
     // Every acknowledged entry is durable already; the last signed tree head covers them all.
     signing.stop();
     let folder = &instance.location.folder;
-    for file in [folder.socket(), folder.listen(), folder.ldap_listen(), folder.est_listen()] {
+    let addresses =
+        [folder.listen(), folder.ldap_listen(), folder.est_listen(), folder.admin_listen()];
+    for file in addresses.into_iter().chain([folder.socket()]) {
         let _ = std::fs::remove_file(file);
     }
     tracing::info!("stopped");
@@ -141,13 +156,17 @@ async fn serve(
     let failed = |e: std::io::Error| Failure::unavailable(format!("`{listen}`: {e}"));
     let listener = front::listen(listen).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let est = match (&config.est.listener, &parts.tls) {
+    let est = match (&config.est.listener, &parts.est_tls) {
         (Some(listener), Some(tls)) => {
             Some(EstServer::listen(config, parts, &metrics, listener, tls)?)
         }
         _ => None,
     };
     let has_est = est.is_some();
+    let api = match (&config.admin.listener, &parts.admin_tls) {
+        (Some(listener), Some(tls)) => Some(ApiServer::listen(instance, parts, listener, tls)?),
+        _ => None,
+    };
     let front = Front::new(&limits, &connections);
     let front = front.serve("http", listener, Protocol::Plain(ocsp.direct()), move || {
         let application = App::new()
@@ -172,29 +191,42 @@ async fn serve(
     if let Some(est) = est {
         front = est.serve(front)?;
     }
+    let api_address = api.as_ref().map(|api| api.address);
+    let tidied = api.as_ref().map(|api| (api.api.clone(), Arc::clone(&api.connections)));
+    if let Some(api) = api {
+        front = api.serve(front)?;
+    }
     let server = front.run();
     let handle = server.handle();
     let admin =
         actix_web::rt::spawn(socket::serve(socket::listen(instance)?, Arc::clone(instance)));
-    write_addresses(instance, address, parts.bridge.address(), est_address)?;
-    tracing::info!(%address, est = est_address.map(tracing::field::display), "listening");
+    let folder = &instance.location.folder;
+    write_address(folder.est_listen(), "https", est_address)?;
+    write_address(folder.admin_listen(), "https", api_address)?;
+    write_address(folder.ldap_listen(), "ldap", parts.bridge.address())?;
+    write_address(folder.listen(), "http", Some(address))?;
+    let shown = |address: Option<SocketAddr>| address.map(tracing::field::display);
+    tracing::info!(%address, est = shown(est_address), admin = shown(api_address), "listening");
     started(address);
     let serving = actix_web::rt::spawn(server);
-    let renewing = parts.tls.clone().map(|tls| actix_web::rt::spawn(renew(tls)));
+    let renewing: Vec<_> =
+        parts.certificates().map(|tls| actix_web::rt::spawn(renew(tls))).collect();
     let patience = limits.keep_alive.max(limits.request_timeout).saturating_add(IDLE_LOOK);
     let tidying = actix_web::rt::spawn(async move {
         loop {
             tokio::time::sleep(IDLE_LOOK).await;
             connections.end_idle(patience);
+            if let Some((api, connections)) = &tidied {
+                api.forget_old();
+                connections.end_idle(patience);
+            }
         }
     });
     until_stopped(instance, parts, log).await?;
     tracing::info!("stopping");
     admin.abort();
     tidying.abort();
-    if let Some(renewing) = renewing {
-        renewing.abort();
-    }
+    renewing.iter().for_each(|task| task.abort());
     handle.stop(true).await;
     serving.await.map_err(|e| Failure::unavailable(e.to_string()))??;
     Ok(())
@@ -227,7 +259,7 @@ impl EstServer {
         config: &Config,
         parts: &Parts,
         metrics: &Data<Metrics>,
-        listener: &EstListener,
+        listener: &TlsListener,
         tls: &Arc<Tls>,
     ) -> Result<Self, Failure> {
         let failed =
@@ -254,7 +286,46 @@ impl EstServer {
     }
 }
 
-/// Renews the EST server's certificate whenever that is due.
+/// The server of the administration API before it runs.
+struct ApiServer {
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: Arc<Tls>,
+    api: Api,
+    /// Slots of its own: peers that take all others keep no administrator out.
+    connections: Arc<ConnectionSlots>,
+}
+
+impl ApiServer {
+    /// Listens on the address of the configuration.
+    fn listen(
+        instance: &Arc<Instance>,
+        parts: &Parts,
+        listener: &TlsListener,
+        tls: &Arc<Tls>,
+    ) -> Result<Self, Failure> {
+        let failed =
+            |e: std::io::Error| Failure::unavailable(format!("`{}`: {e}", listener.address));
+        let api = Api::new(&parts.authority, instance)?;
+        let most = instance.config.admin.max_connections;
+        let connections = ConnectionSlots::new(most, most.div_ceil(2));
+        let listener = front::listen(listener.address).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address, tls: Arc::clone(tls), api, connections })
+    }
+
+    /// Adds the server to the front.
+    fn serve(self, front: Front) -> Result<Front, Failure> {
+        let Self { listener, address, tls, api, connections } = self;
+        let front = front.with_slots(&connections);
+        let served = front.serve("admin", listener, Protocol::Tls(tls), move || {
+            App::new().configure(|routes| api.configure(routes))
+        });
+        served.map_err(|e| Failure::unavailable(format!("`{address}`: {e}")))
+    }
+}
+
+/// Renews the certificate of a TLS server whenever that is due.
 async fn renew(tls: Arc<Tls>) {
     loop {
         tokio::time::sleep(TLS_LOOK).await;
@@ -289,10 +360,15 @@ fn scep_endpoint(config: &Config, parts: &Parts, metrics: &Data<Metrics>) -> Opt
 }
 
 fn front_limits(config: &Config) -> front::Limits {
+    // The library counts the connections of all listeners together. Those of one listener must not use up what another one needs.
+    let of_api = match config.admin.listener {
+        Some(_) => config.admin.max_connections.saturating_add(front::REFUSED_AT_ONCE),
+        None => 0,
+    };
     front::Limits {
         workers: std::thread::available_parallelism().map_or(2, usize::from),
         blocking_threads: blocking_threads(config),
-        max_connections: config.http.max_connections,
+        max_connections: config.http.max_connections.saturating_add(of_api),
         request_timeout: config.http.request_timeout,
         write_timeout: config.http.write_timeout,
         keep_alive: config.http.keep_alive,
@@ -310,28 +386,21 @@ const fn blocking_threads(config: &Config) -> usize {
         .saturating_add(config.est.max_concurrent)
         .saturating_add(cmp.max_concurrent_macs)
         .saturating_add(ocsp.max_concurrent)
+        .saturating_add(config.admin.max_concurrent)
+        .saturating_add(api::MAX_AT_GATE)
         .saturating_add(32)
 }
 
-/// Writes the files by which scripts find the server's addresses: `listen`, `listen.ldap` and `listen.est` in the data folder.
-fn write_addresses(
-    instance: &Instance,
-    http: SocketAddr,
-    ldap: Option<SocketAddr>,
-    est: Option<SocketAddr>,
-) -> Result<(), Failure> {
-    let folder = &instance.location.folder;
-    if let Some(est) = est {
-        write_atomically(&folder.est_listen(), format!("https://{est}\n").as_bytes())?;
+/// Writes a file by which scripts find an address of the server, such as `listen` in the data folder.
+fn write_address(file: PathBuf, scheme: &str, address: Option<SocketAddr>) -> Result<(), Failure> {
+    match address {
+        Some(address) => Ok(write_atomically(&file, format!("{scheme}://{address}\n").as_bytes())?),
+        None => Ok(()),
     }
-    if let Some(ldap) = ldap {
-        write_atomically(&folder.ldap_listen(), format!("ldap://{ldap}\n").as_bytes())?;
-    }
-    Ok(write_atomically(&folder.listen(), format!("http://{http}\n").as_bytes())?)
 }
 
 /// Waits for SIGTERM or SIGINT. At each SIGHUP it reads these again: the configuration (see [`reload`] for the settings that take effect
-/// at once), the TLS certificates of the built-in LDAP directory and of the EST server, and the authorizer's policy.
+/// at once), the TLS certificates of the built-in LDAP directory, the EST server and the administration API, and the authorizer's policy.
 async fn until_stopped(
     instance: &Arc<Instance>,
     parts: &Parts,
@@ -347,7 +416,7 @@ async fn until_stopped(
             _ = hangup.recv() => {
                 reload(instance, &parts.authority, log);
                 parts.bridge.reload();
-                if let Some(tls) = parts.tls.clone() {
+                for tls in parts.certificates() {
                     let _ = web::block(move || tls.reload()).await;
                 }
                 if let Some(authorizer) = &parts.authorizer {

@@ -16,45 +16,10 @@ use std::process::{Child, Command, Output, Stdio};
 use common::cms::openssl;
 use common::der::seq;
 use common::scep::{
-    CertRep, Client, Draft, ENABLED, GET_CERT, GET_CRL, POLL, RENEWAL, REQUEST, fetch_certificates,
+    APPROVAL, Client, Draft, ENABLED, GET_CERT, GET_CRL, POLL, RENEWAL, REQUEST, challenge,
+    fetch_certificates, refused, rsa_site, site,
 };
-use common::{Instance, Peer, wait_for};
-
-/// The profile of gateways, with approval.
-const APPROVAL: &str = "[profiles.gateway]\napproval = true";
-
-fn site() -> Instance {
-    let instance = Instance::start_with(&[ENABLED]);
-    fetch_certificates(&instance, "/scep");
-    instance
-}
-
-/// An instance whose CAs have RSA keys: some clients verify no other signatures, or encrypt for every key that they see.
-fn rsa_site() -> Instance {
-    let mut instance = Instance::init(&["--algorithm", "rsa3072", "--root-algorithm", "rsa3072"]);
-    let path = instance.data().join("countersign.toml");
-    let text = fs::read_to_string(&path).unwrap();
-    fs::write(path, text.replacen("[scep]\n", "[scep]\nenabled = true\n", 1)).unwrap();
-    instance.serve();
-    fetch_certificates(&instance, "/scep");
-    instance
-}
-
-/// The challengePassword that names its reference.
-fn challenge(peer: &Peer) -> String {
-    format!("{}:{}", peer.reference, peer.secret)
-}
-
-#[track_caller]
-fn refused(answer: &CertRep, failure: &str, word: &str) {
-    let text = answer.text.clone().unwrap_or_default();
-    assert_eq!(
-        (answer.status.as_str(), answer.fail_info.as_deref()),
-        ("2", Some(failure)),
-        "{text}"
-    );
-    assert!(text.contains(word), "{text}");
-}
+use common::{Instance, pki_6, wait_for};
 
 /// strongSwan's `pki`, which is started.
 fn pki(instance: &Instance, arguments: &str) -> Child {
@@ -119,6 +84,21 @@ fn strongswan_enrols_and_renews() {
     let refused = ended(&instance, pki(&instance, &wrong), false);
     let text = String::from_utf8_lossy(&refused.stderr);
     assert!(text.contains("badMessageCheck"), "{text}");
+}
+
+#[test]
+fn strongswan_6_enrols() {
+    let instance = site();
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    openssl(&instance, "genpkey -quiet -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out gw1.key");
+    let url = format!("http://{}/scep", instance.address);
+    let arguments = enrol(&challenge(&peer), "").replace("URL", &url);
+    let arguments: Vec<&str> = arguments.split(' ').collect();
+    let run = pki_6(&arguments, &instance.file("."));
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{said}\n{}", instance.log());
+    let names = kept(&instance, &run, "gw1.crt");
+    assert!(names.contains("DNS:gw1.example.net"), "{names}");
 }
 
 #[test]
@@ -212,224 +192,6 @@ fn a_certificate_of_ours_renews_by_either_type_and_no_name_is_added() {
 }
 
 #[test]
-fn each_refusal_says_what_to_change_and_the_server_goes_on() {
-    let mut instance = Instance::start_with(&[ENABLED, ("cmp", "lock_after = 3")]);
-    instance.stop();
-    instance.ok(&["ca", "add", "other", "--subject", "CN=Other issuing CA"]);
-    instance.serve();
-    fetch_certificates(&instance, "/scep");
-    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
-    let client = Client::rsa(&instance, "gw1");
-    let good = || client.csr("gw1.example.net", "DNS:gw1.example.net", &challenge(&peer));
-    let send = |draft: &Draft<'_>| client.send(&client.message(draft));
-    // Algorithms.
-    refused(
-        &send(&Draft { cipher: "-des3", ..Draft::new(REQUEST, "1", good()) }),
-        "0",
-        "triple DES",
-    );
-    refused(&send(&Draft { digest: "sha1", ..Draft::new(REQUEST, "1", good()) }), "0", "SHA-1");
-    refused(&send(&Draft { digest: "md5", ..Draft::new(REQUEST, "1", good()) }), "0", "MD5");
-    let ec = Client::new(&instance, "ec", "-algorithm EC -pkeyopt ec_paramgen_curve:P-256");
-    let message = ec.message(&Draft::new(REQUEST, "1", good()));
-    refused(&ec.send(&message), "0", "P-256 key");
-    // Recipients.
-    let own = Draft { recipient: "gw1.crt", ..Draft::new(REQUEST, "1", good()) };
-    refused(&send(&own), "1", "GetCACert");
-    let signature = Draft { recipient: "ra-sig.crt", ..Draft::new(REQUEST, "1", good()) };
-    refused(&send(&signature), "1", "GetCACert");
-    // Contents, all refused alike.
-    let unreadable = client.send(&tampered(&client, &Draft::new(REQUEST, "1", good())));
-    refused(&unreadable, "1", "cannot be decrypted");
-    for content in [Vec::new(), b"no request".to_vec(), good()[..100].to_vec()] {
-        let answer = send(&Draft::new(REQUEST, "1", content));
-        assert_eq!(
-            (answer.fail_info, answer.text),
-            (unreadable.fail_info.clone(), unreadable.text.clone())
-        );
-    }
-    // Kinds of message, and what nobody asked for.
-    refused(&send(&Draft::new("18", "1", good())), "2", "messageType");
-    let nothing = seq(&[&client.issuer_and_serial("ra-sig.crt").0, &seq(&[])]);
-    refused(&send(&Draft::new(POLL, "1", nothing)), "4", "nothing waits");
-    // Names, profiles and CAs.
-    let other = client.csr("gw1.example.net", "DNS:other.example.net", &challenge(&peer));
-    refused(&send(&Draft::new(REQUEST, "2", other)), "2", "other.example.net");
-    let message = client.message(&Draft::new(REQUEST, "3", good()));
-    refused(&client.send_to("/scep/other", &message), "2", "other");
-    refused(&client.send_to("/scep/user", &message), "2", "profile");
-    // Octets that are no message.
-    for (octets, status, word) in [
-        (&b""[..], 400, "no pkiMessage"),
-        (b"hello", 400, "no pkiMessage"),
-        (&message[..message.len() - 1], 400, "cut off"),
-        (&[0x30, 0x80].repeat(100), 400, "nesting"),
-        (&vec![0x30; 200_000], 413, "octets"),
-    ] {
-        let answer = instance.http("POST", "/scep?operation=PKIOperation", "", octets).unwrap();
-        let text = String::from_utf8_lossy(&answer.body).into_owned();
-        assert_eq!((answer.status, text.contains(word)), (status, true), "{text}");
-    }
-    for (method, path, status) in [
-        ("GET", "/scep?operation=PKIOperation&message=!", 400),
-        ("GET", "/scep?operation=Nothing", 400),
-        ("GET", "/scep/nowhere?operation=GetCACert", 404),
-        ("PUT", "/scep?operation=GetCACert", 405),
-        ("GET", "/scep?operation=GetNextCACert", 404),
-    ] {
-        assert_eq!(instance.http(method, path, "", &[]).unwrap().status, status, "{path}");
-    }
-    // Secrets: a wrong one, an unknown reference and a locked one look alike.
-    let wrong =
-        client.csr("gw1.example.net", "DNS:gw1.example.net", &format!("{}:wrong", peer.reference));
-    let wrong = send(&Draft::new(REQUEST, "4", wrong));
-    refused(&wrong, "1", "wrong secret");
-    let unknown = client.csr("gw1.example.net", "DNS:gw1.example.net", "nobody:wrong");
-    assert_eq!(send(&Draft::new(REQUEST, "4", unknown)).text, wrong.text);
-    let log = instance.log();
-    for word in ["triple DES", "badAlg", "client=127.0.0.1", "wrong secret", "the padding is wrong"]
-    {
-        assert!(log.to_lowercase().contains(&word.to_lowercase()), "{word}: {log}");
-    }
-    assert!(!log.contains(&peer.secret), "a secret in the log");
-    // And the server goes on.
-    assert_eq!(client.certificates(&send(&Draft::new(REQUEST, "5", good()))).len(), 1);
-    let bad = format!("{}:wrong", peer.reference);
-    for _ in 0..3 {
-        let csr = client.csr("gw1.example.net", "DNS:gw1.example.net", &bad);
-        refused(&send(&Draft::new(REQUEST, "6", csr)), "1", "wrong secret");
-    }
-    refused(&send(&Draft::new(REQUEST, "7", good())), "1", "wrong secret");
-    assert!(instance.log().contains("the reference is locked"));
-}
-
-/// A message whose content has a wrong padding: an octet before the last block of its ciphertext was changed, so that the last octet of the
-/// content is another.
-#[track_caller]
-fn tampered(client: &Client<'_>, draft: &Draft<'_>) -> Vec<u8> {
-    assert!(!client.message(draft).is_empty());
-    let mut enveloped = fs::read(client.instance.file("enveloped")).unwrap();
-    let before_last = enveloped.len() - 17;
-    enveloped[before_last] ^= 0x40;
-    client.signed(draft, &enveloped)
-}
-
-#[test]
-fn what_finds_nothing_has_one_answer_whatever_its_content_decrypts_to() {
-    let instance = site();
-    let client = Client::rsa(&instance, "gw1");
-    let (issuer, serial) = client.issuer_and_serial("ra-sig.crt");
-    let (own, own_serial) = client.issuer_and_serial("gw1.crt");
-    for kind in [POLL, GET_CERT, GET_CRL] {
-        let (unknown, trailing, inside) = match kind {
-            POLL => (seq(&[&own, &own]), seq(&[&issuer, &own]), seq(&[&issuer, &own, &[5, 0]])),
-            _ => (
-                seq(&[&own, &own_serial]),
-                seq(&[&issuer, &serial]),
-                seq(&[&issuer, &serial, &[5, 0]]),
-            ),
-        };
-        let good = Draft::new(kind, "1", unknown.clone());
-        let expected = client.send(&client.message(&good));
-        assert_eq!(expected.fail_info.as_deref(), Some("4"), "{kind}: {:?}", expected.text);
-        let mut others = vec![client.send(&tampered(&client, &good))];
-        let trailing = [trailing, vec![5, 0]].concat();
-        for content in [b"nothing".to_vec(), Vec::new(), vec![0x30, 0x80], trailing, inside] {
-            others.push(client.send(&client.message(&Draft::new(kind, "1", content))));
-        }
-        if kind == GET_CERT {
-            let absent = seq(&[&issuer, &[2, 1, 1]]);
-            others.push(client.send(&client.message(&Draft::new(kind, "1", absent))));
-            let impossible = seq(&[&issuer, &[2, 1, 0]]);
-            others.push(client.send(&client.message(&Draft::new(kind, "1", impossible))));
-        }
-        for answer in others {
-            assert_eq!(
-                (&answer.fail_info, &answer.text),
-                (&expected.fail_info, &expected.text),
-                "{kind}"
-            );
-        }
-    }
-    assert!(instance.log().contains("the padding is wrong"), "the log says it: {}", instance.log());
-}
-
-#[test]
-fn an_envelope_that_another_signs_anew_is_refused() {
-    let instance = site();
-    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
-    let other = instance.peer("gw2", &["fqdn:gw2.example.net"]);
-    let client = Client::rsa(&instance, "gw1");
-    let csr = |client: &Client<'_>, challenge: &str| {
-        client.csr("gw1.example.net", "DNS:gw1.example.net", challenge)
-    };
-    let message = client.message(&Draft::new(REQUEST, "A1", csr(&client, &challenge(&peer))));
-    let enveloped = fs::read(instance.file("enveloped")).unwrap();
-    // By a certificate that the thief made.
-    let thief = Client::rsa(&instance, "thief");
-    let stolen = thief.signed(&Draft::new(REQUEST, "A1", Vec::new()), &enveloped);
-    refused(&thief.send(&stolen), "1", "not signed with the key");
-    // By a revoked certificate of another account.
-    let thief = Client::rsa(&instance, "gw2");
-    let own = thief.csr("gw2.example.net", "DNS:gw2.example.net", &challenge(&other));
-    thief.enrol("B1", own);
-    let serial = instance.certificates("gw2")[0]["serial"].as_str().unwrap().to_owned();
-    instance.ok(&["cert", "revoke", &serial]);
-    let stolen = thief.signed(&Draft::new(REQUEST, "A1", Vec::new()), &enveloped);
-    refused(&thief.send(&stolen), "1", "not signed with the key");
-    assert!(instance.certificates("gw1").is_empty());
-    let certificates = client.certificates(&client.send(&message));
-    // A revoked certificate of the same account may sign a request for a new key with the secret.
-    fs::write(instance.file("issued.der"), &certificates[0]).unwrap();
-    client.openssl("x509 -inform DER -in issued.der -out NAME.crt");
-    let serial = instance.certificates("gw1")[0]["serial"].as_str().unwrap().to_owned();
-    instance.ok(&["cert", "revoke", &serial]);
-    let next = csr(&Client::rsa(&instance, "next"), &challenge(&peer));
-    client.certificates(&client.send(&client.message(&Draft::new(REQUEST, "A2", next))));
-    assert_eq!(instance.certificates("gw1").len(), 2);
-}
-
-#[test]
-fn a_certificate_that_awaits_its_confirmation_renews_nothing() {
-    let instance = site();
-    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
-    let client = Client::rsa(&instance, "gw1");
-    let unconfirmed = ["-disable_confirm"];
-    common::openssl::enrol(&instance, &peer, "gw1.key", &unconfirmed).granted();
-    assert_eq!(instance.certificates("gw1")[0]["status"], "unconfirmed");
-    for kind in [RENEWAL, REQUEST] {
-        let csr = client.csr("gw1.example.net", "DNS:gw1.example.net", "");
-        let renewal = client.send(&client.message(&Draft::new(kind, "A1", csr)));
-        refused(&renewal, "1", "awaits its confirmation");
-    }
-    assert_eq!(instance.certificates("gw1").len(), 1);
-}
-
-#[test]
-fn a_new_secret_ends_the_polls_of_the_old_one() {
-    let instance = Instance::start_with_profile(&[ENABLED], APPROVAL);
-    fetch_certificates(&instance, "/scep");
-    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
-    let client = Client::rsa(&instance, "gw1");
-    let csr = client.csr("gw1.example.net", "DNS:gw1.example.net", &challenge(&peer));
-    let message = client.message(&Draft::new(REQUEST, "A1", csr));
-    assert_eq!(client.send(&message).status, "3", "pending");
-    let content = seq(&[&client.issuer_and_serial("ra-sig.crt").0, &seq(&[])]);
-    let poll = client.message(&Draft::new(POLL, "A1", content.clone()));
-    assert_eq!(client.send(&poll).status, "3", "pending");
-    // What the content of a poll decrypts to does not matter.
-    let draft = Draft::new(POLL, "A1", content);
-    assert_eq!(client.send(&tampered(&client, &draft)).status, "3", "pending");
-    instance.json(&["peer", "reset-secret", "gw1"]);
-    refused(&client.send(&poll), "2", "removed or replaced");
-    let list = instance.json(&["request", "list"]);
-    instance.ok(&["request", "approve", list[0]["id"].as_str().unwrap()]);
-    refused(&client.send(&poll), "2", "removed or replaced");
-    refused(&client.send(&message), "1", "wrong secret");
-    assert!(instance.certificates("gw1").is_empty());
-}
-
-#[test]
 fn one_account_does_not_take_every_place() {
     let settings = ("scep", "rsa_workers = 4");
     let instance = Instance::start_with(&[ENABLED, settings, ("cmp", "max_per_account = 1")]);
@@ -466,20 +228,6 @@ fn one_account_does_not_take_every_place() {
         }
     }
     assert_eq!(instance.certificates("gw1").len(), granted, "busy issues nothing");
-}
-
-#[test]
-fn octets_that_are_no_message_make_no_delegate() {
-    let mut instance = Instance::start_with(&[ENABLED]);
-    instance.stop();
-    instance.ok(&["ca", "add", "other", "--subject", "CN=Other issuing CA"]);
-    instance.serve();
-    let answer = instance.http("POST", "/scep/other?operation=PKIOperation", "", b"hello").unwrap();
-    assert_eq!(answer.status, 400);
-    let key = instance.data().join("keys/other.scep-enc.key");
-    assert!(!key.exists(), "a stranger had keys made");
-    fetch_certificates(&instance, "/scep/other");
-    assert!(key.exists(), "the file has this name");
 }
 
 #[test]
@@ -688,25 +436,35 @@ fn pyscep_enrols_asks_for_a_crl_and_reads_refusals() {
 }
 
 #[test]
-fn micromdms_client_learns_that_its_algorithms_are_too_old() {
-    let instance = rsa_site();
-    let run = Command::new("scepclient")
-        .args([
-            "-server-url",
-            &format!("http://{}/scep", instance.address),
-            "-challenge",
-            "x",
-            "-cn",
-            "gw1",
-        ])
-        .args(["-private-key", "old.key", "-certificate", "old.crt"])
-        .current_dir(instance.file("."))
-        .stdin(Stdio::null())
-        .output()
-        .expect("this test needs the package `scep`: run `make deps`");
-    let text = [run.stdout, run.stderr].concat();
-    let text = String::from_utf8_lossy(&text);
-    assert!(text.contains("badAlg"), "{text}\n{}", instance.log());
-    let log = instance.log();
-    assert!(log.contains("SHA-1") && log.contains("scepclient 2.1.0"), "{log}");
+fn the_commands_of_the_documentation_enrol_and_renew() {
+    let instance = site();
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    let text = include_str!("../docs/enrolment.md");
+    let row = "| strongSwan's `pki` 5.9.8 |";
+    let row = text.lines().find(|line| line.starts_with(row)).expect("a row");
+    let commands: Vec<&str> =
+        row.split('`').skip(1).step_by(2).filter(|text| text.starts_with("pki --")).collect();
+    assert_eq!(commands.len(), 3, "{row}");
+    for (number, command) in commands.into_iter().enumerate() {
+        let key = ["", "gw1.key", "next.key"][number];
+        if !key.is_empty() {
+            let make =
+                format!("genpkey -quiet -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out {key}");
+            openssl(&instance, &make);
+        }
+        let command = command
+            .replace("HOST:8829", &instance.address)
+            .replace("SECRET", &peer.secret)
+            .replace("--cacert CA", "--cacert data/keys/issuing.crt --cacert data/keys/root.crt")
+            .replace("RA-ENC", "ra-enc.crt")
+            .replace("RA-SIG", "ra-sig.crt");
+        common::tool_ok("sh", "dash", &["-ec", &command], &instance.file("."));
+    }
+    for file in ["gw1.crt", "next.crt"] {
+        openssl(
+            &instance,
+            &format!("verify -CAfile data/keys/root.crt -untrusted above.crt {file}"),
+        );
+    }
+    assert_eq!(instance.certificates("gw1").len(), 2);
 }

@@ -1,8 +1,12 @@
-//! A client of HTTP/1.1 with keep-alive, with only what a load generator needs.
+//! A client of HTTP/1.1 with keep-alive, in the clear or over TLS, with only what a load generator needs.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
+
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 /// The longest time for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -18,6 +22,8 @@ pub struct Target {
     pub media: &'static str,
     /// Whether each request has a new connection.
     pub fresh: bool,
+    /// The TLS around the connection; without it, the connection is in the clear.
+    pub tls: Option<Arc<ClientConfig>>,
 }
 
 impl Target {
@@ -27,7 +33,37 @@ impl Target {
             path: path.to_owned(),
             media: "application/pkixcmp",
             fresh: false,
+            tls: None,
         }
+    }
+
+    /// An EST server on this machine whose certificate leads to this root. The client has a certificate, DER, with its key, PKCS #8.
+    pub fn est(address: &str, path: &str, root: &[u8], identity: Option<(&[u8], &[u8])>) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from(root.to_vec())).unwrap();
+        let config =
+            ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_root_certificates(roots);
+        let config = match identity {
+            None => config.with_no_client_auth(),
+            Some((certificate, key)) => {
+                let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.to_vec()));
+                let chain = vec![CertificateDer::from(certificate.to_vec())];
+                config.with_client_auth_cert(chain, key).unwrap()
+            }
+        };
+        Self {
+            media: "application/pkcs10",
+            tls: Some(Arc::new(config)),
+            ..Self::cmp(address, path)
+        }
+    }
+
+    /// A SCEP server.
+    pub fn scep(address: &str, path: &str) -> Self {
+        Self { media: "application/octet-stream", ..Self::cmp(address, path) }
     }
 
     /// Reads `http://HOST:PORT/PATH`.
@@ -42,9 +78,14 @@ impl Target {
 
     /// The octets of a POST with this body.
     pub fn post(&self, body: &[u8]) -> Vec<u8> {
+        self.post_with("", body)
+    }
+
+    /// The same with further lines in the header, each with its line end.
+    pub fn post_with(&self, lines: &str, body: &[u8]) -> Vec<u8> {
         let close = if self.fresh { "Connection: close\r\n" } else { "" };
         let head = format!(
-            "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: {}\r\n{close}Content-Length: {}\r\n\r\n",
+            "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: {}\r\n{lines}{close}Content-Length: {}\r\n\r\n",
             self.path,
             self.address,
             self.media,
@@ -57,8 +98,39 @@ impl Target {
 /// A connection, which is made again after the server closed it.
 pub struct Connection<'a> {
     target: &'a Target,
-    stream: Option<TcpStream>,
+    stream: Option<Stream>,
     buffer: Vec<u8>,
+}
+
+/// The octets of a connection.
+enum Stream {
+    Clear(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Clear(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Clear(stream) => stream.write(octets),
+            Self::Tls(stream) => stream.write(octets),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Clear(stream) => stream.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
 }
 
 impl<'a> Connection<'a> {
@@ -83,7 +155,10 @@ impl<'a> Connection<'a> {
             Some(stream) => stream,
             None => self.connect()?,
         };
-        stream.write_all(request).map_err(|e| format!("sending: {e}"))?;
+        stream
+            .write_all(request)
+            .and_then(|()| stream.flush())
+            .map_err(|e| format!("sending: {e}"))?;
         let (status, keep, body) = self.receive(&mut stream)?;
         if keep && !self.target.fresh {
             self.stream = Some(stream);
@@ -91,16 +166,19 @@ impl<'a> Connection<'a> {
         Ok((status, body))
     }
 
-    fn connect(&self) -> Result<TcpStream, String> {
+    fn connect(&self) -> Result<Stream, String> {
         let failed = |e: std::io::Error| format!("connecting to `{}`: {e}", self.target.address);
         let stream = TcpStream::connect(&self.target.address).map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
         stream.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
         stream.set_write_timeout(Some(PATIENCE)).map_err(failed)?;
-        Ok(stream)
+        let Some(config) = &self.target.tls else { return Ok(Stream::Clear(stream)) };
+        let name = ServerName::from(Ipv4Addr::LOCALHOST);
+        let tls = ClientConnection::new(Arc::clone(config), name).map_err(|e| e.to_string())?;
+        Ok(Stream::Tls(Box::new(StreamOwned::new(tls, stream))))
     }
 
-    fn receive(&mut self, stream: &mut TcpStream) -> Result<(u16, bool, Vec<u8>), String> {
+    fn receive(&mut self, stream: &mut Stream) -> Result<(u16, bool, Vec<u8>), String> {
         let buffer = &mut self.buffer;
         buffer.clear();
         let mut head = None;
@@ -110,17 +188,22 @@ impl<'a> Connection<'a> {
             {
                 head = Some(Head::read(&buffer[..end], end + 4)?);
             }
-            if let Some(Head { status, start, length: Some(length), keep }) = head
+            if let Some(Head { status, start, length: Some(length), keep, .. }) = head
                 && buffer.len() >= start + length
             {
                 return Ok((status, keep, buffer[start..start + length].to_vec()));
+            }
+            if let Some(Head { status, start, chunked: true, keep, .. }) = head
+                && let Some(body) = joined(&buffer[start..])
+            {
+                return Ok((status, keep, body));
             }
             let mut chunk = [0; 8192];
             let read =
                 stream.read(&mut chunk).map_err(|e| format!("waiting for an answer: {e}"))?;
             if read == 0 {
                 return match head {
-                    Some(Head { status, start, length: None, .. }) => {
+                    Some(Head { status, start, length: None, chunked: false, .. }) => {
                         Ok((status, false, buffer[start..].to_vec()))
                     }
                     _ => Err("the server closed the connection before the answer".into()),
@@ -142,7 +225,23 @@ struct Head {
     start: usize,
     /// The Content-Length. Without one, the body ends with the connection.
     length: Option<usize>,
+    /// Whether the body comes in chunks (RFC 9112 §7.1).
+    chunked: bool,
     keep: bool,
+}
+
+/// The body in these chunks; `None` as long as the last one is not there.
+fn joined(mut chunks: &[u8]) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let end = chunks.windows(2).position(|window| window == b"\r\n")?;
+        let length = usize::from_str_radix(std::str::from_utf8(&chunks[..end]).ok()?, 16).ok()?;
+        body.extend_from_slice(chunks.get(end + 2..end + 2 + length)?);
+        chunks = chunks.get(end + 2 + length..)?.strip_prefix(b"\r\n")?;
+        if length == 0 {
+            return Some(body);
+        }
+    }
 }
 
 impl Head {
@@ -160,6 +259,7 @@ impl Head {
             Some("keep-alive") => true,
             _ => !old,
         };
-        Ok(Self { status, start, length, keep })
+        let chunked = value("transfer-encoding") == Some("chunked");
+        Ok(Self { status, start, length, chunked, keep })
     }
 }

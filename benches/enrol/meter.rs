@@ -136,7 +136,7 @@ impl Bench {
 }
 
 /// The mean CPU time of a call, in microseconds, over this many calls.
-fn each(count: u32, mut call: impl FnMut()) -> f64 {
+pub fn each(count: u32, mut call: impl FnMut()) -> f64 {
     let began = thread_time();
     for _ in 0..count {
         call();
@@ -144,7 +144,8 @@ fn each(count: u32, mut call: impl FnMut()) -> f64 {
     (thread_time() - began).as_secs_f64() * 1e6 / f64::from(count)
 }
 
-fn thread_time() -> Duration {
+/// The CPU time of this thread so far.
+pub fn thread_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

@@ -1,4 +1,4 @@
-//! The rivals: `openssl cmp`'s mock server, and `cfssl serve`.
+//! The rivals: `openssl cmp`'s mock server, `cfssl serve`, and micromdm's `scepserver`.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -104,6 +104,25 @@ pub fn cfssl(folder: &Path) -> (Rival, Vec<u8>) {
     let rival = Rival { server: Server(server), target };
     eventually(|| Connection::new(&rival.target).exchange(&request).ok());
     (rival, request)
+}
+
+/// micromdm's `scepserver`, with a new CA, and the certificate of that CA. It checks one secret for all, decrypts, issues and signs its answer with
+/// the one RSA key of its CA, encrypts its answer by DES, and writes certificates to files.
+pub fn scepserver(folder: &Path, secret: &str) -> (Rival, Vec<u8>) {
+    command(folder, "scepserver", &["ca", "-init", "-keySize", "3072", "-depot", "depot"]);
+    let port = free_port().to_string();
+    let server = Command::new("scepserver")
+        .args(["-depot", "depot", "-port", &port, "-challenge", secret, "-allowrenew", "0"])
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("scepserver: run `make deps`");
+    let target = Target::scep(&format!("127.0.0.1:{port}"), "/scep?operation=PKIOperation");
+    eventually(|| TcpStream::connect(&target.address).ok());
+    let ca = read_pem(&folder.join("depot/ca.pem")).unwrap();
+    (Rival { server: Server(server), target }, ca)
 }
 
 /// Sends the same request this often over this many connections. Gives requests per second.

@@ -36,9 +36,14 @@ impl Site {
 
     /// The same with the program of another build.
     pub fn of(program: &Path, name: &str, fill: impl FnOnce(&Path)) -> Self {
+        Self::founded(program, name, &[], fill)
+    }
+
+    /// The same, founded with these options of `init`.
+    pub fn founded(program: &Path, name: &str, options: &[&str], fill: impl FnOnce(&Path)) -> Self {
         let scratch = Scratch::new(name);
         let folder = scratch.0.clone();
-        command(&folder, program, &["--data", "data", "init"]);
+        command(&folder, program, &[&["--data", "data", "init"], options].concat());
         let config = folder.join("data/countersign.toml");
         let text = fs::read_to_string(&config).unwrap();
         let url = "[http]\npublic_url = \"http://pki.example.net\"\n";

@@ -10,7 +10,7 @@ use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1, EcdsaKeyPair,
-    KeyPair, UnparsedPublicKey,
+    KeyPair, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
 };
 use sha2::Digest;
 
@@ -104,6 +104,8 @@ pub struct Key {
     random: SystemRandom,
     /// SubjectPublicKeyInfo, DER.
     pub public: Vec<u8>,
+    /// The private key, PKCS #8.
+    pub pkcs8: Vec<u8>,
 }
 
 impl Key {
@@ -118,7 +120,7 @@ impl Key {
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, der, &random)
             .map_err(|e| format!("expected a P-256 key as PKCS #8: {e}"))?;
         let public = [P256_KEY, pair.public_key().as_ref()].concat();
-        Ok(Self { pair, random, public })
+        Ok(Self { pair, random, public, pkcs8: der.to_vec() })
     }
 
     pub fn sign(&self, message: &[u8]) -> Vec<u8> {
@@ -356,14 +358,15 @@ impl Granted<'_> {
 }
 
 /// The number of a field of a TBSCertificate without its version: 2 is the issuer, 4 the subject, 5 the key.
-fn field_of_tbs(certificate: &[u8], number: usize) -> Result<Part<'_>, String> {
+pub fn field_of_tbs(certificate: &[u8], number: usize) -> Result<Part<'_>, String> {
     let tbs = first(only(certificate)?.content)?;
     let mut fields = parts(tbs.content)?;
     fields.retain(|field| field.tag != 0xa0);
     fields.get(number).copied().ok_or_else(|| "a certificate cannot be read".into())
 }
 
-fn verify_certificate(certificate: &[u8], ca: &[u8]) -> Result<(), String> {
+/// Verifies the signature of a certificate with the key of a CA.
+pub fn verify_certificate(certificate: &[u8], ca: &[u8]) -> Result<(), String> {
     let fields = parts(only(certificate)?.content)?;
     let [tbs, _, signature] = fields.as_slice() else {
         return Err("a certificate has three parts".into());
@@ -372,11 +375,12 @@ fn verify_certificate(certificate: &[u8], ca: &[u8]) -> Result<(), String> {
         .map_err(|()| "the signature of the certificate is wrong".into())
 }
 
-/// ECDSA with SHA-256 on P-256 or SHA-384 on P-384: the algorithms of our CAs and the mock servers.
+/// ECDSA with SHA-256 on P-256 or SHA-384 on P-384, and RSA-3072 with SHA-256: the algorithms of our CAs and the mock servers.
 fn verify(spki: &[u8], message: &[u8], signature: &[u8]) -> Result<(), ()> {
-    let (algorithm, key) = match spki.len() {
+    let (algorithm, key): (&dyn VerificationAlgorithm, _) = match spki.len() {
         91 => (&ECDSA_P256_SHA256_ASN1, &spki[26..]),
         120 => (&ECDSA_P384_SHA384_ASN1, &spki[23..]),
+        422 => (&RSA_PKCS1_2048_8192_SHA256, &spki[24..]),
         _ => return Err(()),
     };
     UnparsedPublicKey::new(algorithm, key).verify(message, signature).map_err(drop)

@@ -10,6 +10,9 @@
 
 mod exercise;
 
+#[path = "exercise/ber.rs"]
+mod ber_exercise;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -63,6 +66,38 @@ fn no_seed_finds_a_fault_in_the_decoder() {
     assert!(seeds.len() >= 11, "{} seeds", seeds.len());
     for (_, octets) in seeds {
         countersign_enroll::cmp::exercise::decode(&octets);
+    }
+}
+
+/// Seeds of the target `ber`, which also begins with the messages of clients. `WRITE_SEEDS=1` writes them.
+#[test]
+fn no_seed_finds_a_fault_in_the_reader_of_ber() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let corpus = root.join("../fuzz/corpus/ber");
+    let deep = [[0x30, 0x80].repeat(16), [0, 0].repeat(16)].concat();
+    for (name, octets) in [
+        ("indefinite", &[0x30, 0x80, 0x24, 0x80, 4, 1, 7, 4, 2, 8, 9, 0, 0, 0, 0][..]),
+        ("long-length-kept", &[0x30, 0x80, 0x30, 0x81, 2, 5, 0, 0x31, 0x80, 0, 0, 0, 0]),
+        ("segments-in-segments", &[0x24, 0x80, 0x24, 3, 4, 1, 1, 0x24, 0x80, 4, 0, 0, 0, 0, 0]),
+        ("segments-of-bits", &[0x23, 8, 3, 2, 0, 0xff, 3, 2, 4, 0xf0]),
+        ("no-segments-of-bits", &[0x23, 0]),
+        ("segments-of-text", &[0x33, 6, 4, 1, b'a', 0x13, 1, b'b']),
+        ("implicit-segments", &[0xa0, 0x80, 4, 1, 7, 4, 1, 8, 0, 0]),
+        ("deepest", &deep),
+        ("segment-of-another-kind", &[0x30, 0x80, 0x24, 3, 2, 1, 1, 0, 0]),
+        ("no-end", &[0x30, 0x80, 4, 1, 7, 0]),
+    ] {
+        let file = corpus.join(name);
+        if std::env::var_os("WRITE_SEEDS").is_some() {
+            fs::create_dir_all(&corpus).unwrap();
+            fs::write(&file, octets).unwrap();
+        }
+        assert!(fs::read(&file).unwrap() == octets, "{} is another", file.display());
+    }
+    let folders = [corpus, root.join("tests/captured-scep")];
+    let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
+    for file in files {
+        ber_exercise::exercise(&fs::read(file.unwrap().path()).unwrap());
     }
 }
 

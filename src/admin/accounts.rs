@@ -159,6 +159,21 @@ pub fn permit(
     Ok(line(&account))
 }
 
+/// Removes an account, as [`remove`] does, and refuses that of an administrator: the tokens would stay.
+pub fn remove_peer(
+    instance: &Instance,
+    actor: &str,
+    name: &Label,
+    reason: Option<String>,
+) -> Result<RemovedAccount, Failure> {
+    if instance.store.administrator(name)?.is_some() {
+        return Err(Failure::missing(format!(
+            "`{name}` is an administrator; `countersign admin remove {name}` removes the account, too"
+        )));
+    }
+    remove(instance, actor, name, reason)
+}
+
 /// Removes an account, and revokes its certificates if a reason is given.
 ///
 /// The account is removed first, so that nothing is issued to it any more. If revocation fails half way, the same request can be

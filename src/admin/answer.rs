@@ -21,13 +21,16 @@ pub fn to_value(answer: impl Serialize) -> Result<Value, Failure> {
 }
 
 /// An account, without anything secret.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AccountLine {
     /// Its name.
+    #[schema(value_type = String)]
     pub name: Label,
     /// Its profile.
+    #[schema(value_type = String)]
     pub profile: Label,
     /// Its issuing CA, if not the default.
+    #[schema(value_type = Option<String>)]
     pub ca: Option<Label>,
     /// Its identities.
     pub ids: Vec<String>,
@@ -46,18 +49,21 @@ pub struct AccountLine {
     /// When the account was created.
     pub created: String,
     /// Its permissions.
+    #[schema(value_type = Vec<String>)]
     pub permissions: BTreeSet<Permission>,
 }
 
 /// An account with its secret, after it was added or got another secret. The secret is shown this once.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct NewAccountLine {
     /// Its name.
+    #[schema(value_type = String)]
     pub name: Label,
     /// The reference of its secret.
     pub reference: Option<String>,
     /// The secret in clear; `None` if the account has none.
     #[serde(serialize_with = "in_clear")]
+    #[schema(value_type = Option<String>)]
     pub secret: Option<Zeroizing<String>>,
     /// When the secret expires.
     pub expires: Option<String>,
@@ -69,10 +75,13 @@ pub struct NewAccountLine {
     /// Its identities.
     pub ids: Vec<String>,
     /// Its profile.
+    #[schema(value_type = String)]
     pub profile: Label,
     /// Its issuing CA, if not the default.
+    #[schema(value_type = Option<String>)]
     pub ca: Option<Label>,
     /// Its permissions.
+    #[schema(value_type = Vec<String>)]
     pub permissions: BTreeSet<Permission>,
     /// Probable mistakes in the account, for the administrator.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -87,12 +96,13 @@ fn in_clear<S: Serializer>(
 }
 
 /// An account that was removed, and its certificates.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(untagged)]
 pub enum RemovedAccount {
     /// The account was removed, and its certificates stay valid.
     Kept {
         /// The name of the account.
+        #[schema(value_type = String)]
         removed: Label,
         /// The serial numbers of its valid certificates.
         still_valid: Vec<String>,
@@ -100,6 +110,7 @@ pub enum RemovedAccount {
     /// The account was removed, and its certificates were revoked.
     Revoked {
         /// The name of the account.
+        #[schema(value_type = String)]
         removed: Label,
         /// The serial numbers of the certificates that were revoked.
         revoked: Vec<String>,
@@ -114,7 +125,7 @@ pub enum RemovedAccount {
 }
 
 /// The CRL that shows a change first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(untagged)]
 pub enum NextCrl {
     /// The CRL is signed already; its cRLNumber.
@@ -124,13 +135,16 @@ pub enum NextCrl {
 }
 
 /// A vendor whose devices may enrol by their factory certificates.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct VendorLine {
     /// Its name.
+    #[schema(value_type = String)]
     pub name: Label,
     /// The field of a certificate that names the device.
+    #[schema(value_type = String)]
     pub map: Mapping,
     /// The only profile that its devices are enrolled for; `None` for any.
+    #[schema(value_type = Option<String>)]
     pub profile: Option<Label>,
     /// The subjects of its roots.
     pub roots: Vec<String>,
@@ -141,13 +155,16 @@ pub struct VendorLine {
 }
 
 /// A vendor with its certificates.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct VendorInFull {
     /// Its name.
+    #[schema(value_type = String)]
     pub name: Label,
     /// The field of a certificate that names the device.
+    #[schema(value_type = String)]
     pub map: Mapping,
     /// The only profile that its devices are enrolled for; `None` for any.
+    #[schema(value_type = Option<String>)]
     pub profile: Option<Label>,
     /// The certificates of its roots.
     pub roots: Vec<VendorCertificate>,
@@ -160,7 +177,7 @@ pub struct VendorInFull {
 }
 
 /// A certificate of a vendor's CA.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct VendorCertificate {
     /// Its subject.
     pub subject: String,
@@ -173,14 +190,17 @@ pub struct VendorCertificate {
 }
 
 /// A vendor that was removed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Removed {
     /// Its name.
+    #[schema(value_type = String)]
     pub removed: Label,
 }
 
 /// The status of a certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, utoipa::ToSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum CertificateStatus {
     /// Not revoked, not expired, and confirmed by its holder if that was required
@@ -196,7 +216,7 @@ pub enum CertificateStatus {
 }
 
 /// A page of certificates.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CertificatePage {
     /// Its certificates.
     pub items: Vec<CertificateLine>,
@@ -205,7 +225,7 @@ pub struct CertificatePage {
 }
 
 /// A certificate, in short.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CertificateLine {
     /// Its serial number.
     pub serial: String,
@@ -214,10 +234,13 @@ pub struct CertificateLine {
     /// Its subject.
     pub subject: String,
     /// The name of the account that it was issued to.
+    #[schema(value_type = String)]
     pub account: Label,
     /// The profile that it was issued under.
+    #[schema(value_type = String)]
     pub profile: Label,
     /// The CA that issued it.
+    #[schema(value_type = String)]
     pub ca: Label,
     /// When it was issued, or recorded by an import.
     pub issued: String,
@@ -226,7 +249,7 @@ pub struct CertificateLine {
 }
 
 /// A certificate with everything that is recorded of it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CertificateInFull {
     /// The fields that a list shows, too.
     #[serde(flatten)]
@@ -237,6 +260,7 @@ pub struct CertificateInFull {
     /// Whether LDAP directories and look-ups over HTTP may publish it.
     pub published: bool,
     /// The address that it was requested from, if one is recorded.
+    #[schema(value_type = Option<String>)]
     pub client: Option<IpAddr>,
     /// The start of its validity.
     pub not_before: String,
@@ -248,13 +272,30 @@ pub struct CertificateInFull {
     pub key_identifier: String,
     /// Its revocation, if it is revoked or on hold.
     #[serde(flatten)]
+    #[schema(value_type = PerhapsRevocation)]
     pub revocation: Option<RevocationFields>,
     /// The certificate, PEM.
     pub pem: String,
 }
 
+/// The fields of [`RevocationFields`] as the description of the API has them: a certificate that is not revoked has none of them.
+#[derive(utoipa::ToSchema)]
+#[schema(as = Revocation)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub struct PerhapsRevocation {
+    /// When it was revoked.
+    #[schema(required = false, nullable = false)]
+    revoked: Option<String>,
+    /// The reason (RFC 5280 §5.3.1), such as `keyCompromise`.
+    #[schema(required = false, nullable = false)]
+    reason: Option<String>,
+    /// The invalidity date (RFC 5280 §5.3.2), if there is one.
+    #[schema(required = false)]
+    invalidity: Option<String>,
+}
+
 /// The revocation of a certificate.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RevocationFields {
     /// When it was revoked.
     pub revoked: String,
@@ -265,7 +306,7 @@ pub struct RevocationFields {
 }
 
 /// A certificate that was revoked, put on hold or released.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct RevocationAnswer {
     /// Its serial number.
     pub serial: String,
@@ -279,22 +320,24 @@ pub struct RevocationAnswer {
 }
 
 /// The result for one certificate or CRL of an import.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ImportLine {
     /// Whether it is a certificate or a CRL, or was refused.
     pub kind: ImportKind,
     /// The CA that signed it; `None` if it was refused.
+    #[schema(value_type = Option<String>)]
     pub ca: Option<Label>,
     /// The serial number of a certificate; `None` for a CRL.
     pub serial: Option<String>,
     /// The account of a certificate; `None` for a CRL.
+    #[schema(value_type = Option<String>)]
     pub account: Option<Label>,
     /// The action taken, or the reason of the refusal.
     pub done: String,
 }
 
 /// The kind of an object that was to be imported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ImportKind {
     /// The object is a certificate.
@@ -306,17 +349,20 @@ pub enum ImportKind {
 }
 
 /// A request for a certificate that needs an approval. It is listed until it expires or its peer has the answer, also after the decision.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct RequestLine {
     /// Its identifier, hexadecimal.
     pub id: String,
     /// `waiting`, `approved` or `rejected`.
     pub status: &'static str,
     /// The account that it is for.
+    #[schema(value_type = String)]
     pub account: Label,
     /// The profile under which its certificate would be issued.
+    #[schema(value_type = String)]
     pub profile: Label,
     /// The CA that would issue its certificate.
+    #[schema(value_type = String)]
     pub ca: Label,
     /// The requested subject; `None` if none was requested.
     pub subject: Option<String>,
@@ -327,7 +373,7 @@ pub struct RequestLine {
 }
 
 /// A request that needs an approval, with everything that is recorded of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct RequestInFull {
     /// The fields that a list shows, too.
     #[serde(flatten)]
@@ -351,9 +397,15 @@ pub struct RequestInFull {
     /// The transactionID of the CMP request, hexadecimal.
     pub transaction: String,
     /// The account of the registration authority that passed the request on; `None` if the peer sent it itself.
+    #[schema(value_type = Option<String>)]
     pub registrar: Option<Label>,
     /// The address that the request came from.
+    #[schema(value_type = Option<String>)]
     pub client: Option<IpAddr>,
+    /// How many people must approve it.
+    pub approvals: usize,
+    /// Those who approved it, while more must.
+    pub approved_by: Vec<String>,
     /// When it was decided; `None` before the decision.
     pub decided: Option<String>,
     /// The administrator who decided, such as `uid 0`.
@@ -364,9 +416,10 @@ pub struct RequestInFull {
 }
 
 /// A CA of the instance.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CaLine {
     /// Its name.
+    #[schema(value_type = String)]
     pub name: Label,
     /// `root` or `issuing`.
     pub kind: String,
@@ -379,6 +432,7 @@ pub struct CaLine {
     /// The notAfter of its certificate.
     pub not_after: String,
     /// The CA with the key before this CA's; `None` for a first key.
+    #[schema(value_type = Option<String>)]
     pub succeeds: Option<Label>,
     /// Whether it issues for accounts that name no CA.
     pub default: bool,
@@ -390,12 +444,16 @@ pub struct CaLine {
     /// other CA, and without an EST server that has a certificate of the instance.
     #[serde(default)]
     pub est_trust_anchor: Option<String>,
+    /// The same for the server of the administration API.
+    #[serde(default)]
+    pub admin_trust_anchor: Option<String>,
 }
 
 /// The last CRL of a CA and scope. A CA without a CRL has one line, of nulls.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct CrlLine {
     /// The CA.
+    #[schema(value_type = String)]
     pub ca: Label,
     /// `full`, `delta`, or the number of the partition.
     pub scope: String,
@@ -412,7 +470,7 @@ pub struct CrlLine {
 }
 
 /// An LDAP directory, and whether it has the entries that it should have.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(untagged)]
 pub enum DirectoryLine {
     /// No server runs, so that nothing is known of it.
@@ -427,7 +485,7 @@ pub enum DirectoryLine {
 }
 
 /// An LDAP directory as the running server sees it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct DirectoryState {
     /// Its name; `built-in` for the built-in directory.
     pub directory: String,
@@ -451,7 +509,7 @@ pub struct DirectoryState {
 }
 
 /// The comparison of a directory with the entries that it should have.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct DirectoryReport {
     /// Its name.
     pub directory: String,
@@ -467,7 +525,7 @@ pub struct DirectoryReport {
 }
 
 /// The state of the journal and its index.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct StoreState {
     /// The number of entries of the journal.
     pub entries: u64,
@@ -490,7 +548,7 @@ pub struct StoreState {
 }
 
 /// A backup of the journal that was written.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct BackupAnswer {
     /// The number of entries of the journal.
     pub entries: u64,
@@ -498,4 +556,103 @@ pub struct BackupAnswer {
     pub journal_bytes: u64,
     /// SHA-256 over the backup before its last 32 octets, which are this value.
     pub sha256: String,
+}
+
+/// An administrator.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct AdministratorLine {
+    /// The name, which is that of the account, too.
+    #[schema(value_type = String)]
+    pub name: Label,
+    /// What the administrator may do.
+    pub grants: Vec<GrantLine>,
+    /// The tokens of the administrator's programs.
+    pub tokens: Vec<TokenLine>,
+    /// When the administrator was recorded.
+    pub created: String,
+}
+
+/// A role.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct RoleLine {
+    /// Its name.
+    #[schema(value_type = String)]
+    pub role: Label,
+    /// What it is for; `None` for a role of the configuration.
+    pub about: Option<String>,
+    /// Its verbs.
+    pub verbs: Vec<String>,
+}
+
+/// The right to act in a role.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct GrantLine {
+    /// The role.
+    #[schema(value_type = String)]
+    pub role: Label,
+    /// The issuing CAs for which it is good; empty for all.
+    #[schema(value_type = Vec<String>)]
+    pub cas: BTreeSet<Label>,
+    /// Patterns of accounts' names for which it is good; empty for all.
+    #[schema(value_type = Vec<String>)]
+    pub accounts: BTreeSet<String>,
+}
+
+/// A token, without its secret.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct TokenLine {
+    /// Its name.
+    #[schema(value_type = String)]
+    pub name: Label,
+    /// The roles that it may use; empty for all of the administrator's.
+    #[schema(value_type = Vec<String>)]
+    pub roles: BTreeSet<Label>,
+    /// When it was made.
+    pub created: String,
+    /// When it ends.
+    pub expires: String,
+}
+
+/// An administrator who was just added, with the secret for the first certificate. The secret is shown this once.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct NewAdministratorLine {
+    /// The administrator.
+    pub administrator: AdministratorLine,
+    /// The account for the administrator's certificate.
+    pub account: NewAccountLine,
+}
+
+/// An administrator who was removed.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct RemovedAdministrator {
+    /// The name.
+    #[schema(value_type = String)]
+    pub administrator: Label,
+    /// The account, whose certificates were revoked.
+    pub account: RemovedAccount,
+}
+
+/// A token that was just made. Its text is shown this once.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct NewTokenLine {
+    /// The administrator.
+    #[schema(value_type = String)]
+    pub administrator: Label,
+    /// The token.
+    #[serde(flatten)]
+    pub line: TokenLine,
+    /// The text that the program presents, as `Authorization: Bearer …`.
+    #[serde(serialize_with = "text_in_clear")]
+    #[schema(value_type = String)]
+    pub token: Zeroizing<String>,
+    /// The warning that the journal does not say who acted, if it does not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+fn text_in_clear<S: Serializer>(
+    text: &Zeroizing<String>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    text.as_str().serialize(serializer)
 }

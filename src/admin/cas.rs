@@ -8,7 +8,7 @@ use countersign_ca::x509::Facts;
 
 use super::answer::CaLine;
 use super::recorded::record;
-use crate::config::EstCertificate;
+use crate::config::{ServerCertificate, TlsListener};
 use crate::exit::Failure;
 use crate::instance::Instance;
 
@@ -22,7 +22,10 @@ pub fn list(instance: &Instance) -> Result<Vec<CaLine>, Failure> {
         let path = std::path::absolute(keys.file(&format!("{name}.crt")))?;
         Ok(path.display().to_string())
     };
-    let issuer = default.as_ref().filter(|_| presents_own_certificate(instance));
+    let est = instance.config.est.listener.as_ref();
+    let admin = instance.config.admin.listener.as_ref();
+    let (est, admin) = (presents_own_certificate(est), presents_own_certificate(admin));
+    let issuer = default.as_ref().filter(|_| est || admin);
     let root = all.iter().find(|ca| Some(&ca.name) == issuer).and_then(|ca| ca.chain.last());
     let root = all.iter().find(|ca| Some(&ca.certificate) == root).map(|root| root.name.clone());
     let lines = all.iter().map(|ca| {
@@ -38,7 +41,11 @@ pub fn list(instance: &Instance) -> Result<Vec<CaLine>, Failure> {
             default: Some(&ca.name) == default.as_ref(),
             waits: succession.is_some_and(|succession| succession.waits),
             certificate: file(&ca.name)?,
-            est_trust_anchor: match Some(&ca.name) == issuer {
+            est_trust_anchor: match est && Some(&ca.name) == issuer {
+                true => root.as_ref().map(file).transpose()?,
+                false => None,
+            },
+            admin_trust_anchor: match admin && Some(&ca.name) == issuer {
                 true => root.as_ref().map(file).transpose()?,
                 false => None,
             },
@@ -48,10 +55,9 @@ pub fn list(instance: &Instance) -> Result<Vec<CaLine>, Failure> {
     lines.collect()
 }
 
-/// Whether there is an EST server whose certificate the instance issues.
-fn presents_own_certificate(instance: &Instance) -> bool {
-    let listener = instance.config.est.listener.as_ref();
-    listener.is_some_and(|listener| matches!(listener.certificate, EstCertificate::Issued(_)))
+/// Whether there is a TLS server whose certificate the instance issues.
+fn presents_own_certificate(listener: Option<&TlsListener>) -> bool {
+    listener.is_some_and(|listener| matches!(listener.certificate, ServerCertificate::Issued(_)))
 }
 
 /// Gives a CA a duty: to issue for accounts that name no CA, or in place of the CA that it succeeds. A CA can issue in place of another

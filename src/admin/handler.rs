@@ -6,12 +6,29 @@ use serde_json::Value;
 
 use super::answer::to_value;
 use super::request::Request;
-use super::{accounts, cas, certificates, crls, directories, recovery, requests, store, vendors};
+use super::{
+    accounts, administrators, cas, certificates, crls, directories, recovery, requests, store,
+    vendors,
+};
 use crate::bridge::Effect;
 use crate::exit::Failure;
 use crate::instance::Instance;
 
-/// Carries out a request for `actor`, such as `uid 0`. `progress` is called with the number of steps that are done and the number of all;
+/// Carries out a request for `actor`, such as `uid 0`, alone: see [`Instance::change`].
+///
+/// # Errors
+/// As [`handle`].
+pub fn handle_alone(
+    instance: &Instance,
+    actor: &str,
+    request: Request,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Value, Failure> {
+    let _change = instance.change(request.verb());
+    handle(instance, actor, request, progress)
+}
+
+/// Carries out a request for `actor`, such as `uid 0`. The caller has what [`Instance::change`] gives. `progress` is called with the number of steps that are done and the number of all;
 /// only the adding of accounts calls it.
 ///
 /// # Errors
@@ -28,7 +45,7 @@ pub fn handle(
         Request::PeerList => to_value(accounts::list(instance)?),
         Request::PeerShow { name } => to_value(accounts::show(instance, &name)?),
         Request::PeerRemove { name, revoke } => {
-            to_value(accounts::remove(instance, actor, &name, revoke)?)
+            to_value(accounts::remove_peer(instance, actor, &name, revoke)?)
         }
         Request::PeerResetSecret { name, secret } => {
             to_value(accounts::reset_secret(instance, actor, &name, secret)?)
@@ -80,5 +97,22 @@ pub fn handle(
         }
         Request::StoreStatus => to_value(store::status(instance)),
         Request::Backup { to } => to_value(store::backup(instance, actor, &to)?),
+        Request::AdminAdd { name, grants, ids, secret } => {
+            to_value(administrators::add(instance, actor, name, grants, ids, secret)?)
+        }
+        Request::AdminRoles => to_value(administrators::roles(instance)),
+        Request::AdminList => to_value(administrators::list(instance)?),
+        Request::AdminShow { name } => to_value(administrators::show(instance, &name)?),
+        Request::AdminGrant { name, grants, expected } => {
+            let expected = expected.as_deref();
+            to_value(administrators::grant(instance, actor, &name, grants, expected)?)
+        }
+        Request::AdminRemove { name } => to_value(administrators::remove(instance, actor, &name)?),
+        Request::AdminTokenAdd { name, token, seconds, roles } => {
+            to_value(administrators::add_token(instance, actor, &name, token, seconds, roles)?)
+        }
+        Request::AdminTokenRemove { name, token } => {
+            to_value(administrators::remove_token(instance, actor, &name, &token)?)
+        }
     }
 }

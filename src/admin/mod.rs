@@ -1,15 +1,19 @@
-//! The actions of administrators. The same handlers serve the socket of a running server and a command that opens the store itself.
+//! The actions of administrators. The same handlers serve the socket of a running server, its administration API, and a
+//! command that opens the store itself.
 //!
 //! [`Request`] and the types of [`answer`] are the whole interface. Every change is recorded with the administrator who made it: in an
 //! entry of its own, or in the decision about a request.
 
 mod accounts;
+pub mod actor;
+pub mod administrators;
 pub mod answer;
 mod cas;
 mod certificates;
 mod crls;
 mod directories;
 mod handler;
+mod principal;
 mod recorded;
 mod recovery;
 mod request;
@@ -18,5 +22,9 @@ pub mod socket;
 mod store;
 mod vendors;
 
-pub use handler::handle;
-pub use request::{Request, RequestedDevice, RequestedPeer, RequestedSecret, RequestedVendor};
+pub use handler::handle_alone;
+pub use principal::{Principal, Proof, Unfulfilled};
+pub use request::{
+    CaDuty, Request, RequestedDevice, RequestedGrant, RequestedPeer, RequestedSecret,
+    RequestedVendor,
+};

@@ -9,6 +9,8 @@ use countersign_ca::record::{DeviceDraft, Mapping};
 use countersign_ca::record::{Duty, Label, Permission};
 use serde::{Deserialize, Serialize};
 
+use crate::roles::Verb;
+
 /// A request of an administrator: one JSON object on the socket.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
@@ -93,13 +95,93 @@ pub enum Request {
     StoreStatus,
     /// Writes the journal's backup to a file on the server's machine.
     Backup { to: PathBuf },
+    /// Adds an administrator, with an account for the administrator's certificate.
+    AdminAdd {
+        name: Label,
+        grants: Vec<RequestedGrant>,
+        /// The account's identities; none for `dn:CN=NAME`.
+        #[serde(default)]
+        ids: Vec<String>,
+        secret: RequestedSecret,
+    },
+    /// Lists the roles with their verbs.
+    AdminRoles,
+    /// Lists the administrators, sorted by name.
+    AdminList,
+    /// Shows one administrator.
+    AdminShow { name: Label },
+    /// Gives an administrator these grants in place of the present ones.
+    AdminGrant {
+        name: Label,
+        grants: Vec<RequestedGrant>,
+        /// The version of the record that the change is based on; without it, whatever there is is changed.
+        #[serde(default)]
+        expected: Option<String>,
+    },
+    /// Removes an administrator and the account, and revokes its certificates.
+    AdminRemove { name: Label },
+    /// Makes a token for a program of an administrator.
+    AdminTokenAdd {
+        name: Label,
+        token: Label,
+        /// How long the token is good, in seconds from now.
+        seconds: u64,
+        /// The administrator's roles that it may use; none for all of them.
+        #[serde(default)]
+        roles: BTreeSet<Label>,
+    },
+    /// Ends a token.
+    AdminTokenRemove { name: Label, token: Label },
+}
+
+impl Request {
+    /// What the request does.
+    pub const fn verb(&self) -> Verb {
+        match self {
+            Self::PeerAdd { .. } => Verb::PeerAdd,
+            Self::PeerList => Verb::PeerList,
+            Self::PeerShow { .. } => Verb::PeerShow,
+            Self::PeerRemove { .. } => Verb::PeerRemove,
+            Self::PeerResetSecret { .. } => Verb::PeerResetSecret,
+            Self::PeerSetEquipment { .. } => Verb::PeerSetEquipment,
+            Self::PeerPermit { .. } => Verb::PeerPermit,
+            Self::TrustAdd { .. } => Verb::TrustAdd,
+            Self::TrustList => Verb::TrustList,
+            Self::TrustShow { .. } => Verb::TrustShow,
+            Self::TrustRemove { .. } => Verb::TrustRemove,
+            Self::CertList { .. } => Verb::CertList,
+            Self::CertShow { .. } => Verb::CertShow,
+            Self::CertRevoke { .. } => Verb::CertRevoke,
+            Self::CertRelease { .. } => Verb::CertRelease,
+            Self::CertImport { .. } => Verb::CertImport,
+            Self::PendingList => Verb::PendingList,
+            Self::PendingShow { .. } => Verb::PendingShow,
+            Self::PendingDecide { .. } => Verb::PendingDecide,
+            Self::CaShow => Verb::CaShow,
+            Self::CaAssign { .. } => Verb::CaAssign,
+            Self::CrlShow => Verb::CrlShow,
+            Self::CrlPublish { .. } => Verb::CrlPublish,
+            Self::PublishStatus => Verb::PublishStatus,
+            Self::PublishRun { .. } => Verb::PublishRun,
+            Self::StoreStatus => Verb::StoreStatus,
+            Self::Backup { .. } => Verb::Backup,
+            Self::AdminAdd { .. } => Verb::AdminAdd,
+            Self::AdminRoles => Verb::AdminRoles,
+            Self::AdminList => Verb::AdminList,
+            Self::AdminShow { .. } => Verb::AdminShow,
+            Self::AdminGrant { .. } => Verb::AdminGrant,
+            Self::AdminRemove { .. } => Verb::AdminRemove,
+            Self::AdminTokenAdd { .. } => Verb::AdminTokenAdd,
+            Self::AdminTokenRemove { .. } => Verb::AdminTokenRemove,
+        }
+    }
 }
 
 /// A serial number, hexadecimal.
 pub type SerialText = String;
 
 /// The duty of an issuing CA.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CaDuty {
     /// It issues for accounts that name no CA.
@@ -152,10 +234,11 @@ pub struct RequestedPeer {
 }
 
 /// A device that may enrol for an account.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestedDevice {
     /// Its vendor.
+    #[schema(value_type = String, pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
     pub vendor: Label,
     /// Its name in the vendor's certificate, as the vendor's mapping finds it.
     pub value: String,
@@ -170,7 +253,7 @@ impl From<RequestedDevice> for DeviceDraft {
 }
 
 /// The lifetime and the uses of a secret to make.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestedSecret {
     /// How long the secret is good, in seconds from now.
@@ -185,18 +268,64 @@ impl From<RequestedSecret> for SecretPolicy {
     }
 }
 
+/// The right to act in a role.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RequestedGrant {
+    /// The role.
+    #[schema(value_type = String, pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
+    pub role: Label,
+    /// The issuing CAs for which it is good; none for all.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    pub cas: BTreeSet<Label>,
+    /// Patterns of accounts' names for which it is good, in which `*` stands for any text; none for all.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    pub accounts: BTreeSet<String>,
+}
+
 /// A vendor to trust.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestedVendor {
     /// Its name.
+    #[schema(value_type = String, pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
     pub name: Label,
     /// The field of a certificate that names the device.
+    #[schema(value_type = String)]
     pub map: Mapping,
     /// Its roots and the CAs below them, DER in base64.
     pub certificates: Vec<String>,
     /// The only profile that its devices are enrolled for; `None` for any.
+    #[schema(value_type = Option<String>)]
     pub profile: Option<Label>,
     /// Files with its CRLs, as absolute paths on the server's machine.
+    #[schema(value_type = Vec<String>)]
     pub crls: Vec<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_requests_are_those_of_verbs() {
+        for request in [
+            Request::PeerList,
+            Request::PendingList,
+            Request::StoreStatus,
+            Request::AdminList,
+            Request::CrlPublish { ca: None },
+        ] {
+            let json = serde_json::to_value(&request).unwrap();
+            assert_eq!(json.get("do").unwrap(), request.verb().name());
+        }
+        for verb in Verb::ALL {
+            // serde knows each name: it misses fields, and does not say that there is no such variant.
+            let empty = serde_json::json!({ "do": verb.name() });
+            let error = serde_json::from_value::<Request>(empty).err();
+            assert!(!error.is_some_and(|e| e.to_string().contains("variant")), "{verb}");
+        }
+    }
 }

@@ -1,10 +1,13 @@
 //! Requests that need an approval, as administrators see and decide them. A decision is recorded with the administrator who made it.
 
 use countersign_ca::authority::checked_comment;
-use countersign_ca::record::approval::{Decision, RequestPrefix, Verdict, WaitingRequest};
+use countersign_ca::record::approval::{
+    Decision, PartialApproval, RequestPrefix, Verdict, WaitingRequest,
+};
 use countersign_ca::{Identity, Store, SubjectPublicKey};
 use data_encoding::HEXLOWER;
 
+use super::actor;
 use super::answer::{RequestInFull, RequestLine};
 use crate::exit::Failure;
 use crate::instance::Instance;
@@ -16,7 +19,9 @@ pub fn list(instance: &Instance) -> Result<Vec<RequestLine>, Failure> {
 
 /// One request, with everything that is recorded of it.
 pub fn show(instance: &Instance, id: &str) -> Result<RequestInFull, Failure> {
-    Ok(in_full(&find(instance, id)?))
+    let waiting = find(instance, id)?;
+    let approved_by = instance.store.approvers(&waiting.id)?;
+    Ok(in_full(&waiting, approvals(instance, &waiting), approved_by))
 }
 
 /// Approves or rejects a request. `reason` is a note on an approval, or the reason of a rejection, which the peer is given.
@@ -28,15 +33,55 @@ pub fn decide(
     reason: Option<&str>,
 ) -> Result<RequestInFull, Failure> {
     let reason = reason.map(checked_comment).transpose()?;
-    let request = find(instance, id)?.id;
+    let waiting = find(instance, id)?;
+    let request = waiting.id;
+    if verdict == Verdict::Approved && !suffices(instance, actor, &waiting, reason.as_deref())? {
+        return show(instance, &request.to_string());
+    }
     let decision = Decision { verdict, actor: actor.to_owned(), comment: reason };
     instance.store.record_decided(instance.now(), &request, &decision)?;
     tracing::info!(actor, %request, %verdict, "administrator");
     show(instance, &request.to_string())
 }
 
+/// Whether the approval of `actor` is the last one that the profile wants. If more people must approve the request, this approval is
+/// recorded, and the answer is whether it was the last one after all: another may have come at the same time.
+fn suffices(
+    instance: &Instance,
+    actor: &str,
+    waiting: &WaitingRequest,
+    comment: Option<&str>,
+) -> Result<bool, Failure> {
+    let wanted = approvals(instance, waiting);
+    let person = actor::person(actor);
+    let before = instance.store.approvers(&waiting.id)?;
+    if waiting.verdict().is_some() || wanted <= 1 {
+        return Ok(true);
+    }
+    let approval = PartialApproval {
+        person: person.to_owned(),
+        actor: actor.to_owned(),
+        comment: comment.map(str::to_owned),
+    };
+    let is_last = before.len().saturating_add(1) >= wanted;
+    if is_last && !before.iter().any(|name| name == person) {
+        return Ok(true);
+    }
+    // A person who approved it before is refused here.
+    instance.store.record_partly_approved(instance.now(), &waiting.id, &approval)?;
+    tracing::info!(actor, request = %waiting.id, wanted, "approved; more people must");
+    Ok(instance.store.approvers(&waiting.id)?.len() >= wanted)
+}
+
+/// How many people must approve a request. A profile that is gone wants one.
+fn approvals(instance: &Instance, waiting: &WaitingRequest) -> usize {
+    let profiles = instance.profiles();
+    let profile = profiles.named(&waiting.pending.request.profile);
+    profile.map_or(1, |profile| usize::from(profile.approvals()))
+}
+
 /// The request whose identifier begins with these digits. It must be the only one.
-fn find(instance: &Instance, id: &str) -> Result<WaitingRequest, Failure> {
+pub(super) fn find(instance: &Instance, id: &str) -> Result<WaitingRequest, Failure> {
     let prefix: RequestPrefix = id.parse()?;
     let mut found = instance.store.all_waiting(instance.now())?;
     found.retain(|waiting| prefix.matches(&waiting.id));
@@ -65,7 +110,7 @@ fn line(waiting: &WaitingRequest) -> RequestLine {
     }
 }
 
-fn in_full(waiting: &WaitingRequest) -> RequestInFull {
+fn in_full(waiting: &WaitingRequest, approvals: usize, approved_by: Vec<String>) -> RequestInFull {
     let (transaction, request) = (&waiting.pending.transaction, &waiting.pending.request);
     let alt_names = request.alt_names();
     let alt_names = alt_names.iter().map(|name| {
@@ -76,7 +121,10 @@ fn in_full(waiting: &WaitingRequest) -> RequestInFull {
     RequestInFull {
         line: line(waiting),
         alt_names: alt_names.collect(),
-        key: key.as_ref().map(|key| key.kind().to_string()),
+        key: match request.awaits_key() {
+            true => Some("generated here once it is approved".to_owned()),
+            false => key.as_ref().map(|key| key.kind().to_string()),
+        },
         key_identifier: key.map(|key| HEXLOWER.encode(&key.key_identifier())),
         extensions: request.extensions.len(),
         not_before: request.not_before.map(|at| at.to_string()),
@@ -86,6 +134,8 @@ fn in_full(waiting: &WaitingRequest) -> RequestInFull {
         transaction: HEXLOWER.encode(&transaction.id),
         registrar: transaction.registrar.clone(),
         client: transaction.client,
+        approvals,
+        approved_by,
         decided: decision.map(|(at, _)| at.whole_seconds().to_string()),
         decided_by: decision.map(|(_, decision)| decision.actor.clone()),
         reason: decision.and_then(|(_, decision)| decision.comment.clone()),

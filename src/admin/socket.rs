@@ -14,7 +14,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 
-use super::handler::handle;
+use super::actor;
+use super::handler::handle_alone;
 use super::request::Request;
 use crate::exit::Failure;
 use crate::instance::Instance;
@@ -82,12 +83,15 @@ pub async fn serve(listener: UnixListener, instance: Arc<Instance>) {
 }
 
 async fn converse(stream: UnixStream, instance: Arc<Instance>) -> std::io::Result<()> {
-    let peer = stream.peer_cred()?.uid();
+    let credentials = stream.peer_cred()?;
+    let peer = credentials.uid();
     let (reader, mut writer) = stream.into_split();
     if peer != 0 && peer != rustix::process::geteuid().as_raw() {
         let refusal = json!({"error": Failure { code: 4, message: format!("user {peer} may not administer this instance") }});
         return writer.write_all(format!("{refusal}\n").as_bytes()).await;
     }
+    // The client waits for the answer, so that its process is still the same.
+    let actor = actor::local(peer, credentials.pid());
     let mut line = String::new();
     let mut reader = tokio::io::BufReader::new(reader.take(MAX_LINE));
     tokio::time::timeout(PATIENCE, reader.read_line(&mut line)).await??;
@@ -104,7 +108,7 @@ async fn converse(stream: UnixStream, instance: Arc<Instance>) -> std::io::Resul
         let answer = serde_json::from_str::<Request>(&line)
             .map_err(|e| Failure::input(format!("expected a request: {e}")))
             .and_then(|request| {
-                handle(&instance, &format!("uid {peer}"), request, &mut |done, total| {
+                handle_alone(&instance, &actor, request, &mut |done, total| {
                     let _ = progress.send(json!({"progress": [done, total]}));
                 })
             });

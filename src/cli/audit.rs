@@ -199,6 +199,7 @@ impl StoreCommand {
         match self {
             Self::Status => context.show(Request::StoreStatus),
             Self::AcceptClock => {
+                context.require_here("store accept-clock")?;
                 let store = context.location.open_store_at_any_time()?;
                 let actor = format!("uid {}", rustix::process::getuid().as_raw());
                 let (before, now) = (store.last_entry(), SystemClock.now());
@@ -210,6 +211,7 @@ impl StoreCommand {
                 Ok(())
             }
             Self::Rebuild => {
+                context.require_here("store rebuild")?;
                 context.location.folder.check()?;
                 let _private = Private::begin();
                 let mut bar = Bar::new("building the index");

@@ -104,6 +104,7 @@ impl Ca {
         match self {
             Self::Show => context.show(Request::CaShow),
             Self::Add { name, issuing } => {
+                context.require_here("ca add")?;
                 let foundation = open_foundation(context, "add the CA")?;
                 let options = issuing.options(
                     &context.location.config()?,
@@ -150,6 +151,7 @@ impl Ca {
 
 impl Roll<'_> {
     fn run(&self, context: &Context) -> Result<(), Failure> {
+        context.require_here("ca roll")?;
         let config = context.location.config()?;
         let foundation = open_foundation(context, "roll the CA")?;
         let cas = foundation.store.cas()?;

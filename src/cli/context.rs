@@ -7,6 +7,7 @@ use countersign_ca::store::LOCKED;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::remote::{Remote, Server};
 use crate::admin::{self, Request, socket};
 use crate::config::LogFormat;
 use crate::exit::Failure;
@@ -35,6 +36,8 @@ pub struct Context {
     pub log: Option<String>,
     /// The format of log lines, if not that of the configuration.
     pub log_format: Option<LogFormat>,
+    /// The instance on another machine that carries out requests, in place of that of the data folder.
+    pub remote: Option<Remote>,
 }
 
 #[cfg(test)]
@@ -43,13 +46,37 @@ impl Context {
     pub fn of_folder(folder: &std::path::Path) -> Self {
         let folder = crate::folder::DataFolder::new(folder);
         let location = Location { folder, config: None, passphrase_file: None };
-        Self { location, format: Format::Json, log: None, log_format: None }
+        Self { location, format: Format::Json, log: None, log_format: None, remote: None }
     }
 }
 
 impl Context {
-    /// Has an administrator's request carried out by the running server, or carries it out here.
+    /// The same, for the instance on another machine if the command line names one.
+    ///
+    /// # Errors
+    /// As [`Server::open`].
+    pub fn at(self, server: &Server) -> Result<Self, Failure> {
+        Ok(Self { remote: server.open()?, ..self })
+    }
+
+    /// Refuses a command that needs the files of the instance, for an instance on another machine. `command` is its name.
+    ///
+    /// # Errors
+    /// The command line names an instance on another machine.
+    pub fn require_here(&self, command: &str) -> Result<(), Failure> {
+        match self.remote {
+            None => Ok(()),
+            Some(_) => Err(Failure::input(format!(
+                "`{command}` works on the files of the instance: run it there, without `--server`"
+            ))),
+        }
+    }
+
+    /// Has an administrator's request carried out by the running server, or carries it out here; or the one on another machine does.
     pub fn ask(&self, request: Request) -> Result<Value, Failure> {
+        if let Some(remote) = &self.remote {
+            return remote.ask(&request);
+        }
         let mut bar = Bar::new("working");
         let mut progress = |done, total| bar.show(done, total);
         // Without a server, this process makes the files: only their owner may read them.
@@ -57,8 +84,9 @@ impl Context {
         let answer = match self.reach()? {
             Reached::Server(stream) => socket::ask(stream, &request, &mut progress),
             Reached::Instance(instance) => {
-                let actor = format!("uid {}", rustix::process::getuid().as_raw());
-                admin::handle(&instance, &actor, request, &mut progress)
+                let process = i32::try_from(std::process::id()).ok();
+                let actor = admin::actor::local(rustix::process::getuid().as_raw(), process);
+                admin::handle_alone(&instance, &actor, request, &mut progress)
             }
         };
         bar.done();

@@ -1,5 +1,6 @@
 //! The command line: a noun and a verb, or a verb alone. Each file has one of them, or a few that belong together.
 
+mod admin;
 mod audit;
 mod authorizer;
 mod backup;
@@ -16,6 +17,7 @@ mod init;
 mod peer;
 mod policy;
 mod publish;
+mod remote;
 mod request;
 mod serve;
 mod show;
@@ -26,6 +28,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use context::Context;
+use remote::Reachable;
 
 use crate::config::LogFormat;
 use crate::exit::Failure;
@@ -99,26 +102,21 @@ enum Command {
     /// Run the server
     Serve(serve::Serve),
     /// The accounts of peers, and the identities that each may get
-    #[command(subcommand)]
-    Peer(peer::Peer),
+    Peer(Reachable<peer::Peer>),
     /// Vendors whose equipment enrols with its factory certificate (not the roots of a gateway)
-    #[command(subcommand)]
-    Trust(trust::Trust),
+    Trust(Reachable<trust::Trust>),
     /// Certificates
-    #[command(subcommand)]
-    Cert(cert::Cert),
+    Cert(Reachable<cert::Cert>),
     /// Requests that wait for approval
-    #[command(subcommand)]
-    Request(request::Request),
+    Request(Reachable<request::Request>),
     /// The CAs of the instance
-    #[command(subcommand)]
-    Ca(ca::Ca),
+    Ca(Reachable<ca::Ca>),
     /// Certificate revocation lists
-    #[command(subcommand)]
-    Crl(ca::Crl),
+    Crl(Reachable<ca::Crl>),
     /// Directories: publish to them, compare them
-    #[command(subcommand)]
-    Publish(publish::Publish),
+    Publish(Reachable<publish::Publish>),
+    /// The administrators who work from other machines, and the tokens of their programs
+    Admin(Reachable<admin::Admin>),
     /// KeyNote policy: check, lint, format, ask, test, sign
     #[command(subcommand)]
     Policy(policy::Policy),
@@ -140,8 +138,7 @@ enum Command {
     #[command(subcommand)]
     Audit(audit::Audit),
     /// The journal and its index
-    #[command(subcommand)]
-    Store(audit::StoreCommand),
+    Store(Reachable<audit::StoreCommand>),
     /// Write a backup of the instance to a new folder, also while the server runs
     Backup(backup::Backup),
     /// Restore an instance from a backup into an empty data folder
@@ -169,17 +166,19 @@ pub fn run() -> Result<(), Failure> {
         format: if cli.global.json { Format::Json } else { cli.global.format },
         log: cli.global.log,
         log_format: cli.global.log_format,
+        remote: None,
     };
     match cli.command {
         Command::Init(init) => init.run(&context),
         Command::Serve(serve) => serve.run(&context),
-        Command::Peer(peer) => peer.run(&context),
-        Command::Trust(trust) => trust.run(&context),
-        Command::Cert(cert) => cert.run(&context),
-        Command::Request(request) => request.run(&context),
-        Command::Ca(ca) => ca.run(&context),
-        Command::Crl(crl) => crl.run(&context),
-        Command::Publish(publish) => publish.run(&context),
+        Command::Peer(peer) => peer.command.run(&context.at(&peer.server)?),
+        Command::Trust(trust) => trust.command.run(&context.at(&trust.server)?),
+        Command::Cert(cert) => cert.command.run(&context.at(&cert.server)?),
+        Command::Request(request) => request.command.run(&context.at(&request.server)?),
+        Command::Ca(ca) => ca.command.run(&context.at(&ca.server)?),
+        Command::Crl(crl) => crl.command.run(&context.at(&crl.server)?),
+        Command::Publish(publish) => publish.command.run(&context.at(&publish.server)?),
+        Command::Admin(admin) => admin.command.run(&context.at(&admin.server)?),
         Command::Policy(policy) => policy.run(&context),
         Command::Authorizer(authorizer) => authorizer.run(&context),
         Command::Decision(decision) => decision.run(&context),
@@ -188,7 +187,7 @@ pub fn run() -> Result<(), Failure> {
         Command::Enroll(enroll) => enroll.run(&context),
         Command::Demo(demo) => demo.run(),
         Command::Audit(audit) => audit.run(&context),
-        Command::Store(store) => store.run(&context),
+        Command::Store(store) => store.command.run(&context.at(&store.server)?),
         Command::Backup(backup) => backup.run(&context),
         Command::Restore(restore) => restore.run(&context),
         Command::Lint(lint) => lint.run(&context),

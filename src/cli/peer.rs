@@ -289,7 +289,8 @@ fn show_new(context: &Context, new: &Value) -> Result<(), Failure> {
     let text = |key: &str| new.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (name, reference, secret) =
         (text("name"), text("reference"), Zeroizing::new(text("secret")));
-    if context.format == Format::Json || secret.is_empty() {
+    // What the recipe names is on the machine of the instance.
+    if context.format == Format::Json || secret.is_empty() || context.remote.is_some() {
         return Ok(());
     }
     let ServerAddress { url, authority, path } = server_address(context);

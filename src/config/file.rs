@@ -6,6 +6,7 @@ use countersign_ca::profile::ProfileConfig;
 use countersign_ca::record::Label;
 use serde::{Deserialize, Serialize};
 
+use super::admin::AdminFile;
 use super::authorizer::AuthorizerFile;
 use super::cmp::CmpFile;
 use super::crl::CrlFile;
@@ -41,6 +42,8 @@ pub struct ConfigFile {
     pub scep: ScepFile,
     /// The section `[est]`.
     pub est: EstFile,
+    /// The section `[admin]`.
+    pub admin: AdminFile,
     /// The section `[authorizer]`.
     pub authorizer: AuthorizerFile,
     /// The sections `[gateways.NAME]`, by name.

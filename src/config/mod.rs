@@ -3,6 +3,7 @@
 //!
 //! Each section has a file here, with its settings as the operator writes them, their defaults and their bounds.
 
+mod admin;
 mod authorizer;
 mod cmp;
 mod crl;
@@ -13,6 +14,7 @@ mod http;
 mod ldap;
 mod ocsp;
 mod scep;
+mod tls;
 mod urls;
 mod values;
 
@@ -27,15 +29,17 @@ use urls::PublicUrls;
 use crate::exit::Failure;
 use crate::folder::DataFolder;
 
+pub use admin::AdminConfig;
 pub use authorizer::{AuthorizerConfig, TrustSettings};
 pub use cmp::CmpConfig;
-pub use est::{EstCertificate, EstConfig, EstListener};
+pub use est::EstConfig;
 pub use file::{ConfigFile, TEMPLATE};
 pub use gateways::GatewayFile;
 pub use http::HttpConfig;
 pub use ldap::LdapConfig;
 pub use ocsp::OcspConfig;
 pub use scep::ScepConfig;
+pub use tls::{ServerCertificate, TlsListener};
 pub use values::{LogFormat, duration};
 
 /// The largest configuration file, in bytes.
@@ -62,6 +66,8 @@ pub struct Config {
     pub scep: ScepConfig,
     /// The settings of the EST server.
     pub est: EstConfig,
+    /// The settings of the administration API.
+    pub admin: AdminConfig,
     /// The settings of the authorizer.
     pub authorizer: AuthorizerConfig,
     /// The URLs of CRL, OCSP and CA certificates in the certificates of CAs, with `{ca}` for the name of the issuer.
@@ -123,6 +129,7 @@ impl Config {
         let cmp = cmp::check(&file.cmp)?;
         let scep = scep::check(&file.scep, &cmp)?;
         let est = est::check(&file.est, file.http.public_url.as_deref(), &cmp)?;
+        let admin = admin::check(&file.admin, file.http.public_url.as_deref())?;
         gateways::check(&file.gateways)?;
         Ok(Self {
             profiles,
@@ -138,6 +145,7 @@ impl Config {
             cmp,
             scep,
             est,
+            admin,
             authorizer: authorizer::check(&file.authorizer, folder)?,
             ca_urls: urls.of_cas(),
             file,

@@ -13,7 +13,7 @@ use crate::exit::Failure;
 pub struct ScepFile {
     /// Whether SCEP is served.
     pub enabled: bool,
-    /// Whether SHA-1 is accepted, which RFC 8894 still permits.
+    /// Whether SHA-1 and triple DES are accepted, which RFC 8894 still permits.
     pub legacy_algorithms: bool,
     /// Whether answers have the certificates of the CA and above it, too.
     pub send_chain: bool,

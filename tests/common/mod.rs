@@ -4,6 +4,7 @@
 pub mod cmp;
 pub mod cms;
 pub mod der;
+pub mod est;
 pub mod gateways;
 pub mod general;
 pub mod hostile;
@@ -103,6 +104,42 @@ impl Instance {
     /// The root certificate, PEM.
     pub fn root(&self) -> PathBuf {
         self.data().join("keys/root.crt")
+    }
+
+    /// Asserts that neither the log nor a file of the data folder has this secret: in octets, in hexadecimal, in base64, or as Rust prints
+    /// octets.
+    #[track_caller]
+    pub fn holds_nowhere(&self, secret: &[u8]) {
+        let mut forms = vec![secret.to_vec()];
+        forms.push(data_encoding::HEXLOWER.encode(secret).into_bytes());
+        forms.push(data_encoding::HEXUPPER.encode(secret).into_bytes());
+        forms.push(format!("{secret:?}").trim_matches(['[', ']']).as_bytes().to_vec());
+        // In base64, what stands before a secret shifts it. Its first and last characters depend on its neighbours.
+        for shift in 0..3 {
+            let text = data_encoding::BASE64.encode(&[&vec![0; shift][..], secret].concat());
+            forms.push(text.as_bytes()[4..text.len() - 4].to_vec());
+        }
+        let mut seen = 0;
+        let mut look = |path: &Path| {
+            let octets = fs::read(path).expect("a file");
+            for form in &forms {
+                let has = octets.windows(form.len()).any(|window| window == form);
+                assert!(!has, "{} has the secret", path.display());
+            }
+            seen += 1;
+        };
+        look(&self.file("server.log"));
+        let mut folders = vec![self.data()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).expect("a folder").map(Result::unwrap) {
+                match entry.file_type().expect("its kind") {
+                    kind if kind.is_dir() => folders.push(entry.path()),
+                    kind if kind.is_file() => look(&entry.path()),
+                    _ => {}
+                }
+            }
+        }
+        assert!(seen > 5, "{seen} files were looked at");
     }
 
     /// Starts the server and waits until it listens.
@@ -460,6 +497,30 @@ pub fn tool(program: &str, package: &str, arguments: &[&str], folder: &Path) -> 
         .unwrap_or_else(|e| {
             panic!("`{program}`: {e}; this test needs the package `{package}`: run `make deps`")
         })
+}
+
+/// Runs strongSwan 6's `pki`. It finds its libraries and plugins only where Debian has those of strongSwan 5, so that they are mounted there,
+/// for this program alone.
+pub fn pki_6(arguments: &[&str], folder: &Path) -> Output {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-strongswan6");
+    let program = built.join("usr/bin/pki");
+    assert!(program.exists(), "{} is missing: run `make deps`", program.display());
+    let script =
+        "mount --bind \"$0/usr/lib/ipsec\" /usr/lib/ipsec && exec \"$0/usr/bin/pki\" \"$@\"";
+    let with = |kind: &str| {
+        let mut command = Command::new("unshare");
+        command.args([kind, "--propagation=private"]).stdin(Stdio::null());
+        command
+    };
+    // As root, or in a user namespace.
+    let is_root = with("-m").arg("true").status().is_ok_and(|status| status.success());
+    with(if is_root { "-m" } else { "-Urm" })
+        .args(["sh", "-c", script])
+        .arg(&built)
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap_or_else(|e| panic!("`unshare`: {e}; this test needs the package `util-linux`"))
 }
 
 /// As [`tool`]; the program must succeed.

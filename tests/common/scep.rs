@@ -5,7 +5,7 @@ use std::fs;
 
 use super::cms::{openssl, signature};
 use super::der::{Element, elements, seq, tlv};
-use super::{Answer, Instance};
+use super::{Answer, Instance, Peer, wait_for};
 
 /// The object identifiers of attributes, as the content of OBJECT IDENTIFIER.
 const MESSAGE_TYPE: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x86, 0xf8, 0x45, 0x01, 0x09, 0x02];
@@ -45,12 +45,15 @@ pub struct Draft<'a> {
     pub cipher: &'a str,
     /// The certificate for which the content is encrypted, a file beside the instance.
     pub recipient: &'a str,
+    /// How the content's key is encrypted, as options of `openssl cms -encrypt`.
+    pub transport: &'a str,
     pub content: Vec<u8>,
 }
 
 impl<'a> Draft<'a> {
     pub fn new(kind: &'a str, id: &'a str, content: Vec<u8>) -> Self {
-        Self { kind, id, digest: "sha256", cipher: "-aes128", recipient: "ra-enc.crt", content }
+        let (digest, cipher, recipient) = ("sha256", "-aes128", "ra-enc.crt");
+        Self { kind, id, digest, cipher, recipient, transport: "", content }
     }
 }
 
@@ -155,11 +158,11 @@ impl<'a> Client<'a> {
     #[track_caller]
     pub fn message(&self, draft: &Draft<'_>) -> Vec<u8> {
         fs::write(self.instance.file("content"), &draft.content).unwrap();
-        let Draft { cipher, recipient, .. } = draft;
+        let Draft { cipher, recipient, transport, .. } = draft;
         openssl(
             self.instance,
             &format!(
-                "cms -encrypt -binary -in content -outform DER {cipher} -out enveloped {recipient}"
+                "cms -encrypt -binary -in content -outform DER {cipher} -out enveloped -recip {recipient}{transport}"
             ),
         );
         let enveloped = fs::read(self.instance.file("enveloped")).unwrap();
@@ -270,14 +273,19 @@ impl<'a> Client<'a> {
 /// Reads a CertRep, whose signature OpenSSL verifies up to the instance's root.
 #[track_caller]
 pub fn read(instance: &Instance, answer: &Answer) -> CertRep {
+    read_at(instance, answer, "")
+}
+
+/// As [`read`], with more options of `openssl cms -verify`, such as the time at which the server is.
+#[track_caller]
+pub fn read_at(instance: &Instance, answer: &Answer, options: &str) -> CertRep {
     let text = String::from_utf8_lossy(&answer.body);
     assert_eq!(answer.status, 200, "{text}\n{}", instance.log());
     assert_eq!(answer.header("content-type"), Some("application/x-pki-message"));
     fs::write(instance.file("rep.der"), &answer.body).unwrap();
-    openssl(
-        instance,
-        "cms -verify -binary -inform DER -in rep.der -CAfile trusted.crt -purpose any -out rep",
-    );
+    let fixed =
+        "cms -verify -binary -inform DER -in rep.der -CAfile trusted.crt -purpose any -out rep";
+    openssl(instance, &format!("{fixed}{options}"));
     let signed = elements(&answer.body)[0].parts()[1].parts()[0].parts();
     let content = signed[2].parts()[1].parts()[0].content.clone();
     let info = signed.last().unwrap().parts()[0].parts();
@@ -301,4 +309,62 @@ pub fn read(instance: &Instance, answer: &Answer) -> CertRep {
         recipient_nonce: scep(RECIPIENT_NONCE).expect("a recipientNonce"),
         content,
     }
+}
+
+/// The profile of gateways, with approval.
+pub const APPROVAL: &str = "[profiles.gateway]\napproval = true";
+
+pub fn site() -> Instance {
+    let instance = Instance::start_with(&[ENABLED]);
+    fetch_certificates(&instance, "/scep");
+    instance
+}
+
+/// An instance whose CAs have RSA keys: some clients verify no other signatures, or encrypt for every key that they see.
+pub fn rsa_site() -> Instance {
+    let mut instance = Instance::init(&["--algorithm", "rsa3072", "--root-algorithm", "rsa3072"]);
+    let path = instance.data().join("countersign.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(path, text.replacen("[scep]\n", "[scep]\nenabled = true\n", 1)).unwrap();
+    instance.serve();
+    fetch_certificates(&instance, "/scep");
+    instance
+}
+
+/// The challengePassword that names its reference.
+pub fn challenge(peer: &Peer) -> String {
+    format!("{}:{}", peer.reference, peer.secret)
+}
+
+#[track_caller]
+pub fn refused(answer: &CertRep, failure: &str, word: &str) {
+    let text = answer.text.clone().unwrap_or_default();
+    assert_eq!(
+        (answer.status.as_str(), answer.fail_info.as_deref()),
+        ("2", Some(failure)),
+        "{text}"
+    );
+    assert!(text.contains(word), "{text}");
+}
+
+/// A message whose content has a wrong padding: an octet before the last block of its ciphertext was changed, so that the last octet of the
+/// content is another.
+#[track_caller]
+pub fn tampered(client: &Client<'_>, draft: &Draft<'_>) -> Vec<u8> {
+    assert!(!client.message(draft).is_empty());
+    let mut enveloped = fs::read(client.instance.file("enveloped")).unwrap();
+    let before_last = enveloped.len() - 17;
+    enveloped[before_last] ^= 0x40;
+    client.signed(draft, &enveloped)
+}
+
+/// The log has a refusal of a client on this machine with these words.
+#[track_caller]
+pub fn logged(instance: &Instance, words: &[&str]) {
+    let is_it = |line: &str| {
+        line.contains("client=127.0.0.1") && words.iter().all(|word| line.contains(word))
+    };
+    wait_for(&format!("a line with {words:?} in the log"), || {
+        instance.log().lines().any(is_it).then_some(())
+    });
 }

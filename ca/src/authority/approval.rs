@@ -9,12 +9,13 @@ use super::issue::{IssuedCertificate, TransactionDraft};
 use super::request::{CertificateRequest, Requester};
 use super::state::Authority;
 use crate::error::{Denial, Error, Result};
-use crate::key::Proof;
+use crate::key::{GeneratedKey, Proof};
 use crate::name::refuse_misleading;
-use crate::record::Label;
+use crate::profile::KeyOrder;
 use crate::record::approval::{
-    Decision, MAX_COMMENT, PendingRequest, RequestId, Verdict, WaitingRequest,
+    Decision, MAX_COMMENT, PendingRequest, RecordedRequest, RequestId, Verdict, WaitingRequest,
 };
+use crate::record::{Account, Label};
 
 impl Authority {
     /// Records a request that an administrator must approve, and returns its identifier. The entry is durable when this returns.
@@ -37,11 +38,48 @@ impl Authority {
                 ),
             ));
         }
-        let request = request.recorded(authorized.profile.name(), &authorized.ca)?;
-        let transaction = draft.opened(authorized.account.name, None);
+        let recorded = request.recorded(authorized.profile.name(), &authorized.ca)?;
+        self.record_waiting(&authorized.account, recorded, draft)
+    }
+
+    /// Like [`Self::submit`], for a request whose key is generated once it is approved ([`Self::issue_with_key`]): nothing secret waits.
+    ///
+    /// # Errors
+    /// As [`Self::key_order`] and [`crate::Store::record_requested`].
+    pub fn submit_for_key(
+        &self,
+        requester: &Requester,
+        order: KeyOrder,
+        request: &CertificateRequest<()>,
+        draft: TransactionDraft,
+    ) -> Result<RequestId> {
+        let recorded = self.recorded_for_key(requester, order, request)?;
+        self.record_waiting(requester.account(), recorded, draft)
+    }
+
+    fn recorded_for_key(
+        &self,
+        requester: &Requester,
+        order: KeyOrder,
+        request: &CertificateRequest<()>,
+    ) -> Result<RecordedRequest> {
+        let account = requester.account();
+        let profile = self.profile_for(account, request.profile.as_ref())?;
+        let ca = self.ca_for(account, request.ca.as_ref())?;
+        request.recorded_for_key(order.kind, profile.name(), &ca.info().name)
+    }
+
+    /// Records a request that waits. The entry is durable when this returns.
+    fn record_waiting(
+        &self,
+        account: &Account,
+        request: RecordedRequest,
+        draft: TransactionDraft,
+    ) -> Result<RequestId> {
+        let transaction = draft.opened(account.name.clone(), None);
         let id = RequestId::of(&transaction.id);
-        let incarnation = Some(authorized.account.incarnation);
-        let pending = PendingRequest { transaction, incarnation, request };
+        let pending =
+            PendingRequest { transaction, incarnation: Some(account.incarnation), request };
         self.store().record_requested(self.now(), &pending)?;
         tracing::info!(request = %id, account = %pending.transaction.account, profile = %pending.request.profile, "waits for approval");
         Ok(id)
@@ -63,14 +101,37 @@ impl Authority {
     ) -> Result<Option<WaitingRequest>> {
         let Some(request) = authorized.to_approve.as_deref() else { return Ok(None) };
         let asked = request.recorded(authorized.profile.name(), &authorized.ca)?;
-        let issues_for = |ca: &Label| {
-            self.cas.get(ca).is_some_and(|ca| self.latest(ca).info().name == authorized.ca)
-        };
-        let mut waiting = self.store().waiting_of(self.now(), &authorized.account.name)?;
+        self.alike(&authorized.account.name, &asked, registrar)
+    }
+
+    /// Like [`Self::waiting_alike`], for a request whose key is generated once it is approved.
+    ///
+    /// # Errors
+    /// As [`Self::key_order`]; [`Error::Internal`] if the store fails.
+    pub fn waiting_for_key(
+        &self,
+        requester: &Requester,
+        order: KeyOrder,
+        request: &CertificateRequest<()>,
+    ) -> Result<Option<WaitingRequest>> {
+        let asked = self.recorded_for_key(requester, order, request)?;
+        self.alike(&requester.account().name, &asked, None)
+    }
+
+    /// The open request of an account and registration authority that asks for the same as this one.
+    fn alike(
+        &self,
+        account: &Label,
+        asked: &RecordedRequest,
+        registrar: Option<&Label>,
+    ) -> Result<Option<WaitingRequest>> {
+        let issues_for =
+            |ca: &Label| self.cas.get(ca).is_some_and(|ca| self.latest(ca).info().name == asked.ca);
+        let mut waiting = self.store().waiting_of(self.now(), account)?;
         waiting.retain(|waiting| {
             matches!(waiting.verdict(), None | Some(Verdict::Approved))
                 && waiting.pending.transaction.registrar.as_ref() == registrar
-                && waiting.pending.request.is_alike(&asked)
+                && waiting.pending.request.is_alike(asked)
                 && issues_for(&waiting.pending.request.ca)
         });
         // An approved request comes first, because its certificate can be issued at once.
@@ -111,16 +172,45 @@ impl Authority {
         waiting: &WaitingRequest,
         draft: TransactionDraft,
     ) -> Result<IssuedCertificate> {
-        let pending = &waiting.pending;
+        let request = CertificateRequest::from_recorded(&waiting.pending.request)?;
+        self.issue_waiting(requester, waiting, request, draft)
+    }
+
+    /// Like [`Self::issue_approved`], for a request whose key was generated now.
+    ///
+    /// # Errors
+    /// As [`Self::issue_approved`]; `Denied` with [`Denial::NotAuthorized`] if the request has a key of its own.
+    pub fn issue_with_key(
+        &self,
+        requester: &Requester,
+        waiting: &WaitingRequest,
+        key: &GeneratedKey,
+        draft: TransactionDraft,
+    ) -> Result<IssuedCertificate> {
+        let recorded = &waiting.pending.request;
+        if !recorded.awaits_key() {
+            return Err(Error::not_authorized("the approved request has a key of its own"));
+        }
+        let request = CertificateRequest::from_recorded_with(recorded, key.proven())?;
+        self.issue_waiting(requester, waiting, request, draft)
+    }
+
+    fn issue_waiting(
+        &self,
+        requester: &Requester,
+        waiting: &WaitingRequest,
+        request: CertificateRequest,
+        draft: TransactionDraft,
+    ) -> Result<IssuedCertificate> {
+        let account = &requester.account().name;
         let found = self.waiting(&draft.id)?.is_some_and(|found| found.id == waiting.id);
-        let is_its = requester.account().name == pending.transaction.account && found;
+        let is_its = *account == waiting.pending.transaction.account && found;
         if waiting.verdict() != Some(Verdict::Approved) || !is_its {
             return Err(Error::denied(Denial::NotAuthorized, "the request is not approved"));
         }
-        let mut authorized =
-            self.authorize(requester, CertificateRequest::from_recorded(&pending.request)?)?;
+        let mut authorized = self.authorize(requester, request)?;
         authorized.to_approve = None;
-        tracing::info!(request = %waiting.id, account = %requester.account().name, "comes for what was approved");
+        tracing::info!(request = %waiting.id, %account, "comes for what was approved");
         self.issue(authorized, Some(draft))
     }
 

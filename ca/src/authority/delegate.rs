@@ -160,6 +160,10 @@ impl Role<'static> {
         names: &[],
     };
 
+    /// The TLS certificate of the administration API, still without the server's names.
+    pub const ADMINISTRATION: Self =
+        Self { suffix: "admin", account: "_admin", title: "administration", ..Self::EST };
+
     /// The delegate that signs OCSP responses. Its extended key usage is id-kp-OCSPSigning. Its certificate tells clients not to ask for
     /// the certificate's own status (RFC 6960 §4.2.2.2.1).
     pub const OCSP: Self = Self {

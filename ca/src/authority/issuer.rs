@@ -84,7 +84,8 @@ pub struct Ca {
     pub(super) responder: RwLock<Appointment>,
     pub(super) key_generator: Mutex<Appointment>,
     pub(super) scep: Mutex<ScepAppointments>,
-    pub(super) tls_server: Mutex<Appointment>,
+    pub(super) est_server: Mutex<Appointment>,
+    pub(super) admin_server: Mutex<Appointment>,
 }
 
 impl Member for Ca {
@@ -146,7 +147,8 @@ impl Ca {
             responder: RwLock::default(),
             key_generator: Mutex::default(),
             scep: Mutex::default(),
-            tls_server: Mutex::default(),
+            est_server: Mutex::default(),
+            admin_server: Mutex::default(),
         })
     }
 

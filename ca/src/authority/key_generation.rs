@@ -16,13 +16,35 @@ use crate::profile::{KeyOrder, WantedKey};
 use crate::record::{Label, Permission};
 
 impl Authority {
-    /// Decides whether a key pair may be generated for this request, of which kind, and in which form the private key is
-    /// handed over. No key is generated yet. Everything that [`Self::authorize`] would refuse independently of the key is
-    /// refused here.
+    /// Decides whether a key pair may be generated for this request now, of which kind, and in which form the private key is handed over.
+    /// No key is generated yet. Everything that [`Self::authorize`] would refuse independently of the key is refused here.
+    ///
+    /// # Errors
+    /// As [`Self::key_order`]; `Denied` with [`Denial::NotAuthorized`](crate::Denial::NotAuthorized) if an administrator must approve the request.
+    pub fn key_to_generate(
+        &self,
+        requester: &Requester,
+        wanted: WantedKey,
+        request: &CertificateRequest<()>,
+    ) -> Result<KeyOrder> {
+        let order = self.key_order(requester, wanted, request)?;
+        // The private key of a waiting request would have to be stored, and generated keys are never stored.
+        if order.needs_approval {
+            return Err(Error::not_authorized(format!(
+                "requests for the profile `{}` wait for an administrator, and a key that is made here cannot wait; make \
+                 the key and put its public half into the template",
+                requester.account().profile
+            )));
+        }
+        Ok(order)
+    }
+
+    /// Like [`Self::key_to_generate`], for a protocol in which the same request comes again once it is approved, so that its key is generated
+    /// only then ([`Self::submit_for_key`]).
     ///
     /// # Errors
     /// `Denied` that says which rule of the account or the profile forbids it; otherwise as [`Self::authorize`].
-    pub fn key_to_generate(
+    pub fn key_order(
         &self,
         requester: &Requester,
         wanted: WantedKey,
@@ -38,19 +60,11 @@ impl Authority {
         }
         check_credential(requester, request.updates.as_ref(), self.now())?;
         let profile = self.profile_for(account, request.profile.as_ref())?;
-        // The private key of a waiting request would have to be stored, and generated keys are never stored.
-        if profile.needs_approval() {
-            return Err(Error::not_authorized(format!(
-                "requests for the profile `{}` wait for an administrator, and a key that is made here cannot wait; make \
-                 the key and put its public half into the template",
-                profile.name()
-            )));
-        }
         let ca = self.ca_for(account, request.ca.as_ref())?;
         let kind = wanted.under(&profile)?;
         check_use(&profile, kind)?;
         self.terms(requester, request, &profile, ca, kind, &mut Vec::new())?;
-        Ok(KeyOrder { kind, form: profile.key_form() })
+        Ok(KeyOrder { kind, form: profile.key_form(), needs_approval: profile.needs_approval() })
     }
 
     /// Generates a key pair of a kind that [`Self::key_to_generate`] allowed.

@@ -5,6 +5,7 @@
 //! value that the step before made. No certificate and no CRL leaves before its journal entry is durable.
 
 pub mod accounts;
+pub mod administrators;
 mod appointments;
 mod approval;
 mod authenticate;
@@ -53,4 +54,5 @@ pub use scep::ScepDelegates;
 pub use settings::{CrlSettings, LockSettings, Settings};
 pub use state::Authority;
 pub use succession::RootUpdate;
+pub use tls_server::TlsServer;
 pub use vendor_crls::read_crl_file;

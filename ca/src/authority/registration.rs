@@ -2,7 +2,7 @@
 //! §5.3).
 //!
 //! An account is an RA if its profile and its certificate contain id-kp-cmcRA (RFC 6402 §2.10). An RA may act only for
-//! accounts whose issuing CA is also its own. It may not act for another RA, nor for an account with the
+//! accounts whose issuing CA is also its own. It may not act for another RA, an administrator, or an account with the
 //! `cross-certification` permission. The names in the request identify the account: they must be identities of exactly
 //! one account.
 
@@ -17,7 +17,9 @@ use crate::error::{Error, Result};
 use crate::name::{Identity, Name};
 use crate::oid;
 use crate::profile::subject;
-use crate::record::{Account, CertificateRecord, Label, OWN_ACCOUNT_PREFIX, Permission};
+use crate::record::{
+    ADMINISTRATOR_PROFILE, Account, CertificateRecord, Label, OWN_ACCOUNT_PREFIX, Permission,
+};
 use crate::x509::Facts;
 
 /// The most alternative names that a request of a registration authority may contain.
@@ -76,7 +78,7 @@ impl Authority {
     ///
     /// # Errors
     /// `Denied` with [`Denial::NotAuthorized`](crate::Denial::NotAuthorized) if there is no such account, if another CA
-    /// issues to it, if it is an RA's, or if it has the `cross-certification` permission.
+    /// issues to it, if it is an RA's or an administrator's, or if it has the `cross-certification` permission.
     pub fn on_behalf_of(&self, registrar: &Registrar, account: &Label) -> Result<Requester> {
         let account = self.store().account(account)?.ok_or_else(|| {
             Error::not_authorized(format!("the account `{account}` does not exist any more"))
@@ -84,6 +86,13 @@ impl Authority {
         if self.is_for_registrars(&account.profile) {
             return Err(Error::not_authorized(format!(
                 "the account `{}` is that of a registration authority, which asks for itself",
+                account.name
+            )));
+        }
+        // With a certificate of such an account, the registration authority could administer the instance.
+        if account.profile.as_str() == ADMINISTRATOR_PROFILE {
+            return Err(Error::not_authorized(format!(
+                "the account `{}` is an administrator's, who asks alone; nobody vouches for it",
                 account.name
             )));
         }
@@ -108,7 +117,7 @@ impl Authority {
     }
 
     /// Whether the requester is a registration authority that may revoke this certificate. The certificate must be
-    /// issued by the registration authority's own CA, with any of its keys. It must not be that of a CA, of a delegate of this instance or
+    /// issued by the registration authority's own CA, with any of its keys. It must not be that of a CA, of a delegate of this instance, of an administrator or
     /// of a registration authority. The peer's account may be removed by then.
     pub(super) fn may_revoke(
         &self,
@@ -120,6 +129,7 @@ impl Authority {
         let issued_by = self.cas.get(&record.ca).map(|ca| &self.latest(ca).info().name);
         let is_peers = !record.account.as_str().starts_with(OWN_ACCOUNT_PREFIX)
             && !self.is_for_registrars(&record.profile)
+            && record.profile.as_str() != ADMINISTRATOR_PROFILE
             && !is_registrars(record)
             && !is_cas(record);
         let may = issued_by == Some(&own) && is_peers;

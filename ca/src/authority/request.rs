@@ -1,13 +1,15 @@
 //! Requests as they reach the authority: an authenticated requester, and its proposal for a certificate.
 
+use der::asn1::BitString;
 use der::{Decode, Encode};
+use spki::SubjectPublicKeyInfoOwned;
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::key::{Proof, ProvenKey, SubjectPublicKey};
+use crate::key::{KeyKind, Proof, ProvenKey, SubjectPublicKey, algorithm_identifier};
 use crate::record::approval::RecordedRequest;
 use crate::record::{Account, CertificateRecord, Device, Label, Serial};
 
@@ -99,23 +101,16 @@ pub struct CertificateRequest<K = ProvenKey> {
     pub published: Option<bool>,
 }
 
-impl CertificateRequest {
-    /// The form of the request in the store, with the profile and the CA that the authority decided.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] if it cannot be encoded.
-    pub fn recorded(&self, profile: &Label, ca: &Label) -> Result<RecordedRequest> {
+impl<K> CertificateRequest<K> {
+    /// The form of the request in the store, with this SubjectPublicKeyInfo.
+    fn recorded_with(&self, key: Vec<u8>, profile: &Label, ca: &Label) -> Result<RecordedRequest> {
         fn all(values: &[impl Encode]) -> Result<Vec<Vec<u8>>> {
             values.iter().map(|value| value.to_der().map_err(Error::internal)).collect()
         }
+        let subject = self.subject.as_ref().map(Name::to_der).transpose();
         Ok(RecordedRequest {
-            key: self.key.key().der().to_vec(),
-            subject: self
-                .subject
-                .as_ref()
-                .map(Name::to_der)
-                .transpose()
-                .map_err(Error::internal)?,
+            key,
+            subject: subject.map_err(Error::internal)?,
             alt_names: all(&self.alt_names)?,
             extensions: all(&self.extensions)?,
             not_before: self.not_before,
@@ -126,14 +121,53 @@ impl CertificateRequest {
             published: self.published,
         })
     }
+}
+
+impl CertificateRequest<()> {
+    /// The form in the store of a request whose key will be generated when it is approved, with the profile and the CA that the authority
+    /// decided. Its SubjectPublicKeyInfo has an algorithm and no key, as in RFC 9483 §4.1.6.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if it cannot be encoded.
+    pub(super) fn recorded_for_key(
+        &self,
+        kind: KeyKind,
+        profile: &Label,
+        ca: &Label,
+    ) -> Result<RecordedRequest> {
+        let none = SubjectPublicKeyInfoOwned {
+            algorithm: algorithm_identifier(kind),
+            subject_public_key: BitString::from_bytes(&[]).map_err(Error::internal)?,
+        };
+        self.recorded_with(none.to_der().map_err(Error::internal)?, profile, ca)
+    }
+}
+
+impl CertificateRequest {
+    /// The form of the request in the store, with the profile and the CA that the authority decided.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if it cannot be encoded.
+    pub fn recorded(&self, profile: &Label, ca: &Label) -> Result<RecordedRequest> {
+        self.recorded_with(self.key.key().der().to_vec(), profile, ca)
+    }
 
     /// The request from its form in the store. Its proof of possession was verified before it was recorded.
+    ///
+    /// # Errors
+    /// Those of [`SubjectPublicKey::from_der`], also for a request whose key is to be generated.
     pub(super) fn from_recorded(request: &RecordedRequest) -> Result<Self> {
+        let key = SubjectPublicKey::from_der(&request.key)?;
+        Self::from_recorded_with(request, ProvenKey::with_proof(key, Proof::Signature))
+    }
+
+    /// The request from its form in the store, with this key.
+    pub(super) fn from_recorded_with(request: &RecordedRequest, key: ProvenKey) -> Result<Self> {
         fn all<T: for<'a> Decode<'a>>(values: &[Vec<u8>]) -> Result<Vec<T>> {
             values.iter().map(|der| T::from_der(der).map_err(Error::internal)).collect()
         }
         Ok(Self {
-            key: ProvenKey::with_proof(SubjectPublicKey::from_der(&request.key)?, Proof::Signature),
+            key,
             subject: request.subject(),
             alt_names: all(&request.alt_names)?,
             not_before: request.not_before,

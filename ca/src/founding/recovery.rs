@@ -9,7 +9,7 @@ use der::{Decode, Encode};
 use x509_cert::crl::{CertificateList, RevokedCert};
 use x509_cert::ext::pkix::crl::CrlReason;
 use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
-use x509_cert::ext::pkix::{CrlDistributionPoints, CrlNumber};
+use x509_cert::ext::pkix::{CrlDistributionPoints, CrlNumber, ExtendedKeyUsage};
 
 use crate::clock::{BACKDATING, Clock, Timestamp};
 use crate::error::{Denial, Error, Result};
@@ -18,8 +18,8 @@ use crate::name::{Identity, Name};
 use crate::oid;
 use crate::profile::filled_url;
 use crate::record::{
-    Account, CaRecord, CrlRecord, CrlScope, Issued, Label, OWN_ACCOUNT_PREFIX, Permission, Reason,
-    Revocation, RevokedEntry, Serial, no_account,
+    ADMINISTRATOR_PROFILE, Account, CaRecord, CrlRecord, CrlScope, Issued, Label,
+    OWN_ACCOUNT_PREFIX, Permission, Reason, Revocation, RevokedEntry, Serial, no_account,
 };
 use crate::store::Store;
 use crate::x509::Facts;
@@ -113,6 +113,14 @@ impl Recovery<'_> {
             Some(own) if own.as_str().starts_with(OWN_ACCOUNT_PREFIX) => (own.clone(), own.clone()),
             _ => {
                 let account = self.account(&facts, account)?;
+                // Otherwise the names alone would make a peer's certificate prove an administrator.
+                if account.profile.as_str() == ADMINISTRATOR_PROFILE && !is_administrators(&parsed)
+                {
+                    return Err(Error::not_authorized(format!(
+                        "the certificate has names of the administrator `{}`, and a key usage that is not an administrator's",
+                        account.name
+                    )));
+                }
                 (account.name, account.profile)
             }
         };
@@ -408,4 +416,10 @@ fn seconds(since: std::time::Duration) -> Timestamp {
 
 fn not_read(error: der::Error) -> Error {
     Error::malformed(format!("it cannot be read: {error}"))
+}
+
+/// Whether the only extended key usage is that of an administrator's certificate, id-kp-clientAuth.
+fn is_administrators(certificate: &x509_cert::Certificate) -> bool {
+    let usage = certificate.tbs_certificate.get::<ExtendedKeyUsage>().ok().flatten();
+    usage.is_some_and(|(_, usage)| usage.0 == [oid::CLIENT_AUTH])
 }

@@ -6,10 +6,10 @@
 use super::kind::Kind;
 use crate::clock::Timestamp;
 use crate::record::Vendor;
-use crate::record::approval::{Decision, PendingRequest, RequestId};
+use crate::record::approval::{Decision, PartialApproval, PendingRequest, RequestId};
 use crate::record::{
-    Account, AdminAction, CaRecord, CrlRecord, Duty, Issued, Label, Restoration, Revocation,
-    RevokedEntry, Serial, Transaction,
+    Account, AdminAction, Administrator, CaRecord, CrlRecord, Duty, Issued, Label, Restoration,
+    Revocation, RevokedEntry, Serial, Transaction,
 };
 
 /// The most serials that one entry reserves.
@@ -80,6 +80,10 @@ pub enum Entry {
         /// The duty that the CA has from now on.
         duty: Duty,
     },
+    /// An administrator was recorded, or this record replaced the one of the same name.
+    AdministratorChanged(Administrator),
+    /// An administrator was removed.
+    AdministratorRemoved(Label),
     /// An administrator trusts a vendor: its certificates may sign first enrolments.
     VendorTrusted(Vendor),
     /// A vendor is no longer trusted.
@@ -93,6 +97,13 @@ pub enum Entry {
         request: RequestId,
         /// The transaction that joins it.
         transaction: Transaction,
+    },
+    /// An administrator approved a request, and others must, too.
+    PartlyApproved {
+        /// The request.
+        request: RequestId,
+        /// Who approved it.
+        approval: PartialApproval,
     },
     /// An administrator decided a request, or the peer withdrew it.
     Decided {
@@ -136,6 +147,7 @@ impl Entry {
             Self::Locked { .. } => Kind::Locked,
             Self::AdminAction(_) => Kind::AdminAction,
             Self::Requested(_) => Kind::Requested,
+            Self::PartlyApproved { .. } => Kind::PartlyApproved,
             Self::Decided { .. } => Kind::Decided,
             Self::Joined { .. } => Kind::Joined,
             Self::VendorTrusted(_) => Kind::VendorTrusted,
@@ -144,6 +156,8 @@ impl Entry {
             Self::ClockAccepted { .. } => Kind::ClockAccepted,
             Self::Listed { .. } => Kind::Listed,
             Self::Assigned { .. } => Kind::Assigned,
+            Self::AdministratorChanged(_) => Kind::AdministratorChanged,
+            Self::AdministratorRemoved(_) => Kind::AdministratorRemoved,
         }
     }
 

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::name::Identity;
 use crate::record::Vendor;
 use crate::record::approval::{PendingRequest, RequestId};
-use crate::record::{Account, CaRecord, CrlRecord, Issued, Transaction};
+use crate::record::{Account, Administrator, CaRecord, CrlRecord, Issued, Transaction};
 
 /// Calls `line` with each entry of the journal in the data folder `data` as a JSON object without line breaks,
 /// beginning with the sequence number `from`, until `line` returns `false`. An incomplete entry at the end is left out.
@@ -88,12 +88,20 @@ fn fields(entry: &Entry) -> Value {
         Entry::AdminAction(done) => json!({
             "actor": done.actor, "action": done.action, "detail": done.detail,
         }),
+        Entry::AdministratorChanged(record) => administrator(record),
+        Entry::AdministratorRemoved(name) => json!({ "administrator": name }),
         Entry::VendorTrusted(record) => vendor(record),
         Entry::VendorRemoved(name) => json!({ "vendor": name }),
         Entry::Requested(pending) => requested(pending),
         Entry::Joined { request, transaction: by } => json!({
             "request": request.to_string(),
             "transaction": transaction(by),
+        }),
+        Entry::PartlyApproved { request, approval } => json!({
+            "request": request.to_string(),
+            "person": approval.person,
+            "actor": approval.actor,
+            "words": approval.comment,
         }),
         Entry::Decided { request, decision } => json!({
             "request": request.to_string(),
@@ -162,6 +170,28 @@ fn crl(crl: &CrlRecord) -> Value {
         "tbs_sha256": HEXLOWER.encode(&crl.tbs_sha256),
         "is_base": crl.is_base,
         "reached": crl.reached,
+    })
+}
+
+/// An administrator as a JSON object. The hashes of tokens are left out: nobody but the server compares them.
+fn administrator(administrator: &Administrator) -> Value {
+    let grants = administrator
+        .grants
+        .iter()
+        .map(|grant| json!({ "role": grant.role, "cas": grant.cas, "accounts": grant.accounts }));
+    let tokens = administrator.tokens.iter().map(|token| {
+        json!({
+            "name": token.name,
+            "roles": token.roles,
+            "created": time(token.created),
+            "expires": time(token.expires),
+        })
+    });
+    json!({
+        "administrator": administrator.name,
+        "grants": grants.collect::<Vec<_>>(),
+        "tokens": tokens.collect::<Vec<_>>(),
+        "created": time(administrator.created),
     })
 }
 

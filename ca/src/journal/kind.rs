@@ -6,7 +6,8 @@
 ///
 /// INVARIANT: a number, once in a released program, belongs to its kind for ever, because journals are never rewritten.
 /// New numbers go by subject: certificates, CRLs, accounts and administrators' actions have 1 to 12, requests begin at 20, vendors at 30,
-/// restores and the clock at 40, the duties of CAs at 50.
+/// restores and the clock at 40, the duties of CAs at 50, administrators at
+/// 60.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Kind {
@@ -40,6 +41,8 @@ pub enum Kind {
     Decided = 21,
     /// Another transaction that asks for the same as a request.
     Joined = 22,
+    /// An approval of a request that does not suffice alone.
+    PartlyApproved = 23,
     /// A trusted vendor.
     VendorTrusted = 30,
     /// The removal of a vendor.
@@ -52,11 +55,15 @@ pub enum Kind {
     Listed = 42,
     /// A CA's duty.
     Assigned = 50,
+    /// A new or changed administrator.
+    AdministratorChanged = 60,
+    /// The removal of an administrator.
+    AdministratorRemoved = 61,
 }
 
 impl Kind {
     /// Every kind with its name in an export. Users' scripts match the names.
-    pub const ALL: [(Self, &'static str); 21] = [
+    pub const ALL: [(Self, &'static str); 24] = [
         (Self::Ca, "ca"),
         (Self::Reserved, "reserved"),
         (Self::Issued, "issued"),
@@ -72,12 +79,15 @@ impl Kind {
         (Self::Requested, "requested"),
         (Self::Decided, "request-decided"),
         (Self::Joined, "request-joined"),
+        (Self::PartlyApproved, "request-partly-approved"),
         (Self::VendorTrusted, "vendor-trusted"),
         (Self::VendorRemoved, "vendor-removed"),
         (Self::Restored, "restored"),
         (Self::ClockAccepted, "clock-accepted"),
         (Self::Listed, "listed"),
         (Self::Assigned, "ca-assigned"),
+        (Self::AdministratorChanged, "administrator-changed"),
+        (Self::AdministratorRemoved, "administrator-removed"),
     ];
 
     /// The number in the payload.

@@ -38,8 +38,8 @@ pub use proof::{ConsistencyProof, InclusionProof, consistency_proof, inclusion_p
 pub use verify::{Report, Verification, verify};
 
 pub(crate) use body::{
-    decode_account, decode_ca, decode_crl, decode_vendor, encode_account, encode_ca, encode_crl,
-    encode_vendor,
+    decode_account, decode_administrator, decode_ca, decode_crl, decode_vendor, encode_account,
+    encode_administrator, encode_ca, encode_crl, encode_vendor,
 };
 pub(crate) use file::{
     Cutter, Durability, HeadsFile, Piece, ROOM, append, frame_length, heads_to_octets,

@@ -3,13 +3,15 @@
 use super::entry::Entry;
 use crate::clock::Timestamp;
 use crate::name::Identity;
-use crate::record::approval::{Decision, PendingRequest, RecordedRequest, RequestId, Verdict};
-use crate::record::{
-    Account, AccountSecret, AdminAction, CaRecord, CrlRecord, CrlScope, Duty, Incarnation, Issued,
-    Label, Links, Permission, Reason, Restoration, Revocation, RevokedEntry, Serial, Succession,
-    Transaction,
+use crate::record::approval::{
+    Decision, PartialApproval, PendingRequest, RecordedRequest, RequestId, Verdict,
 };
-use crate::record::{CertificateId, Device, Mapping, Vendor};
+use crate::record::{
+    Account, AccountSecret, AdminAction, Administrator, CaRecord, CrlRecord, CrlScope, Duty,
+    Incarnation, Issued, Label, Links, Permission, Reason, Restoration, Revocation, RevokedEntry,
+    Serial, Succession, Transaction,
+};
+use crate::record::{CertificateId, Device, Grant, Mapping, Token, Vendor};
 
 /// A label of this text, which must be a valid one.
 pub fn label(text: &str) -> Label {
@@ -183,6 +185,26 @@ pub fn samples() -> Vec<Entry> {
             created: Timestamp::from_millis(3),
         }),
         Entry::VendorRemoved(label("maker")),
+        Entry::AdministratorChanged(Administrator {
+            name: label("alice"),
+            grants: vec![
+                Grant::of_everything(label("approver")),
+                Grant {
+                    role: label("operator"),
+                    cas: [label("issuing")].into(),
+                    accounts: ["gw-*".to_owned()].into(),
+                },
+            ],
+            tokens: vec![Token {
+                name: label("monitor"),
+                hash: [7; 32],
+                roles: [label("viewer")].into(),
+                created: Timestamp::from_millis(4),
+                expires: Timestamp::from_millis(5),
+            }],
+            created: Timestamp::from_millis(3),
+        }),
+        Entry::AdministratorRemoved(label("alice")),
         Entry::Assigned { ca: label("issuing.2"), duty: Duty::Issue },
         Entry::Assigned { ca: label("issuing"), duty: Duty::Default },
         Entry::Requested(Box::new(PendingRequest {
@@ -207,6 +229,14 @@ pub fn samples() -> Vec<Entry> {
                 id: vec![8; 16],
                 client: Some([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into()),
                 ..transaction(None)
+            },
+        },
+        Entry::PartlyApproved {
+            request: RequestId::of(&[9; 16]),
+            approval: PartialApproval {
+                person: "alice".into(),
+                actor: "alice (token ci, from 192.0.2.1)".into(),
+                comment: Some("known by voice".into()),
             },
         },
         Entry::Decided {

@@ -11,7 +11,7 @@ mod private;
 mod public;
 mod seal;
 
-pub use decryption::DecryptionKey;
+pub use decryption::{DecryptionKey, KeyTransport, OaepHash};
 pub use folder::{KeyFolder, read_credential, read_private};
 pub(crate) use generated::RSA_SIZES;
 pub use generated::{GeneratedKey, KeyForm};

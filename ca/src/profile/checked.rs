@@ -31,6 +31,7 @@ pub struct Profile {
     pub(super) ca_issuers_urls: Vec<String>,
     pub(super) policies: Vec<Policy>,
     pub(super) approval: bool,
+    pub(super) approvals: u8,
     pub(super) key_form: KeyForm,
 }
 
@@ -175,6 +176,11 @@ impl Profile {
     /// The certificate policies.
     pub fn policies(&self) -> &[Policy] {
         &self.policies
+    }
+
+    /// How many people must approve a request, if it needs approval.
+    pub const fn approvals(&self) -> u8 {
+        self.approvals
     }
 
     /// Whether an administrator must approve each request.

@@ -2,12 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::record::ADMINISTRATOR_PROFILE;
+
 /// A profile as an operator writes it. Absent settings come from the built-in profile that `base` names; without
 /// `base`, from the built-in profile of the same name, or else from `gateway`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProfileConfig {
-    /// The built-in profile to start from: `gateway`, `host`, `user` or `ra`.
+    /// The built-in profile to start from: `gateway`, `host`, `user`, `ra` or `administrator`.
     pub base: Option<String>,
     /// How long a certificate is valid, such as `90d`; from 5 minutes to 20 years. It never outlives its issuer.
     pub validity: Option<String>,
@@ -46,6 +48,8 @@ pub struct ProfileConfig {
     pub policies: Option<Vec<PolicyConfig>>,
     /// Whether an administrator must approve each request; `false` if absent.
     pub approval: Option<bool>,
+    /// How many people must approve a request, from 1 to 5; 1 if absent.
+    pub approvals: Option<u8>,
     /// The form in which private keys that the authority generates are handed over: `rfc5958` (RFC 9483 §4.1.6) or
     /// `openssl`, for OpenSSL's client; `rfc5958` if absent.
     pub envelope: Option<String>,
@@ -74,7 +78,7 @@ pub struct DefaultUrls {
 }
 
 /// The names of the built-in profiles.
-pub const BUILT_IN: [&str; 4] = ["gateway", "host", "user", "ra"];
+pub const BUILT_IN: [&str; 5] = ["gateway", "host", "user", "ra", ADMINISTRATOR_PROFILE];
 
 /// The built-in profile of this name, in the form in which an operator would write it; `None` if there is none.
 pub fn built_in(name: &str) -> Option<ProfileConfig> {
@@ -107,6 +111,14 @@ pub fn built_in(name: &str) -> Option<ProfileConfig> {
             extended_key_usage: strings(&["cmcRA"]),
             subject: Some("CN={name}".into()),
             alt_names: strings(&["fqdn"]),
+            ..common
+        },
+        // For the administration API alone: a certificate of this profile proves an administrator.
+        ADMINISTRATOR_PROFILE => ProfileConfig {
+            ike: Some("none".into()),
+            extended_key_usage: strings(&["clientAuth"]),
+            subject: Some("CN={name}".into()),
+            alt_names: strings(&["email"]),
             ..common
         },
         _ => return None,

@@ -17,6 +17,7 @@ use crate::key::KeyForm;
 use crate::name::attribute_type;
 use crate::oid;
 use crate::record::Label;
+use crate::record::approval::MAX_APPROVERS;
 use crate::x509::Policy;
 
 /// The value of `ike` for certificates that no IKE daemon presents.
@@ -84,9 +85,12 @@ impl Profile {
         let list = |own: &Option<Vec<String>>, base: &Option<Vec<String>>| {
             own.clone().or_else(|| base.clone()).unwrap_or_default()
         };
-        let variant = config.ike.as_deref().unwrap_or("default");
+        let variant = config.ike.as_deref().or(base.ike.as_deref()).unwrap_or("default");
         let extended = match variant {
-            NOT_FOR_IKE => config.extended_key_usage.clone().unwrap_or_default(),
+            // The usages of a base that is for IKE are none of this profile's.
+            NOT_FOR_IKE if base.ike.as_deref() != Some(NOT_FOR_IKE) => {
+                config.extended_key_usage.clone().unwrap_or_default()
+            }
             _ => list(&config.extended_key_usage, &base.extended_key_usage),
         };
         let extended_key_usage = extended_key_usage(&extended, variant)?;
@@ -139,6 +143,7 @@ impl Profile {
                 .flatten()
                 .map(Policy::try_from)
                 .collect::<Result<_>>()?,
+            approvals: approvals(config.approvals.or(base.approvals))?,
             approval: config.approval.or(base.approval).unwrap_or(false),
             key_form: match config.envelope.as_ref().or(base.envelope.as_ref()) {
                 Some(name) => lookup("envelope", &KEY_FORMS, name)?,
@@ -170,6 +175,17 @@ impl TryFrom<&PolicyConfig> for Policy {
             check_url(cps, &["http:", "https:"])?;
         }
         Ok(Self { oid: parse_oid(&config.oid)?, cps: config.cps.clone() })
+    }
+}
+
+/// The number of approvals, from 1 to [`MAX_APPROVERS`].
+fn approvals(wanted: Option<u8>) -> Result<u8> {
+    let approvals = wanted.unwrap_or(1);
+    match (1..=MAX_APPROVERS).contains(&usize::from(approvals)) {
+        true => Ok(approvals),
+        false => Err(Error::malformed(format!(
+            "expected `approvals` from 1 to {MAX_APPROVERS}, found {approvals}"
+        ))),
     }
 }
 
@@ -322,6 +338,19 @@ mod tests {
         assert_eq!(variant("default").extended_key_usage(), default);
         assert_eq!(variant("strict-4945").extended_key_usage(), []);
         assert_eq!(variant("legacy").extended_key_usage()[3], oid::IKE_INTERMEDIATE);
+    }
+
+    #[test]
+    fn an_administrators_certificate_is_for_clients_of_tls_alone() {
+        let administrator =
+            || ProfileConfig { base: Some("administrator".into()), ..Default::default() };
+        let profile = one(administrator()).unwrap();
+        assert!(!profile.is_for_ike());
+        assert_eq!(profile.extended_key_usage(), [oid::CLIENT_AUTH]);
+        let longer = ProfileConfig { validity: Some("30d".into()), ..administrator() };
+        assert!(!one(longer).unwrap().is_for_ike());
+        let for_ike = ProfileConfig { ike: Some("default".into()), ..administrator() };
+        assert!(one(for_ike).unwrap().is_for_ike());
     }
 
     #[test]

@@ -56,6 +56,8 @@ pub struct KeyOrder {
     pub kind: KeyKind,
     /// The form in which the key is handed over, from the profile.
     pub form: KeyForm,
+    /// Whether an administrator must approve the request before the key is generated.
+    pub needs_approval: bool,
 }
 
 /// The forms in which generated private keys are handed over, by their names in a profile.

@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use der::Decode;
 use ring::digest;
+use spki::SubjectPublicKeyInfoRef;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
@@ -29,6 +30,9 @@ pub const MAX_PENDING_OF_ACCOUNT: usize = 8;
 
 /// The most transactions that may join one request, that is, ask for the same again.
 pub const MAX_JOINED: u16 = 4096;
+
+/// The most people whose approvals a profile can want for one request.
+pub const MAX_APPROVERS: usize = 5;
 
 /// The longest comment of an administrator, in characters.
 pub const MAX_COMMENT: usize = 300;
@@ -105,7 +109,8 @@ impl FromStr for RequestPrefix {
 /// The content of a request for a certificate. Names and extensions are DER.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedRequest {
-    /// The SubjectPublicKeyInfo, DER. Possession of its private key was proven.
+    /// The SubjectPublicKeyInfo, DER. Possession of its private key was proven; or it has an algorithm and no key, because the authority
+    /// generates the key once the request is approved.
     pub key: Vec<u8>,
     /// The requested subject; `None` if none was requested.
     pub subject: Option<Vec<u8>>,
@@ -142,6 +147,12 @@ impl RecordedRequest {
                 == (&other.key, &other.profile, &other.updates, &other.published)
             && all(&self.alt_names) == all(&other.alt_names)
             && all(&self.extensions) == all(&other.extensions)
+    }
+
+    /// Whether the authority generates the key once the request is approved.
+    pub fn awaits_key(&self) -> bool {
+        let key = SubjectPublicKeyInfoRef::from_der(&self.key);
+        key.is_ok_and(|key| key.subject_public_key.bit_len() == 0)
     }
 
     /// The requested subject, decoded; `None` if none was requested, or it cannot be decoded.
@@ -212,6 +223,17 @@ pub struct Decision {
     /// request.
     pub actor: String,
     /// The administrator's comment, which the peer can read; at most [`MAX_COMMENT`] characters.
+    pub comment: Option<String>,
+}
+
+/// An approval that does not suffice alone, because the profile wants those of several people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartialApproval {
+    /// Who approved: the name of an administrator, or a user of the operating system. One person counts once.
+    pub person: String,
+    /// The same, with the proof and the address.
+    pub actor: String,
+    /// The administrator's comment; at most [`MAX_COMMENT`] characters.
     pub comment: Option<String>,
 }
 

@@ -4,6 +4,7 @@
 
 mod account;
 mod administration;
+mod administrator;
 pub mod approval;
 mod ca;
 mod certificate;
@@ -22,6 +23,7 @@ pub use account::{
     Account, AccountSecret, Incarnation, MAX_GIVEN_BACK, OWN_ACCOUNT_PREFIX, Permission, no_account,
 };
 pub use administration::{AdminAction, Restoration};
+pub use administrator::{ADMINISTRATOR_PROFILE, Administrator, Grant, Token, no_administrator};
 pub use ca::{CaRecord, Duty, Links, Succession};
 pub use certificate::{CertificateRecord, Issued};
 pub use certificate_id::CertificateId;

@@ -30,6 +30,7 @@ pub type Key = Vec<u8>;
 /// | `Equipment` | `E` vendor value | the name of the account that is for this equipment |
 /// | `Holders` | `i` hash (16) | the accounts that hold the identity with this hash: `holders` |
 /// | `Vendor` | `V` name | the vendor, as in its entry |
+/// | `Administrator` | `a` name | the administrator, as in the entry |
 /// | `Ca` | `C` name | the CA, as in its entry |
 /// | `DefaultCa` | `D` | the name of the default CA |
 /// | `LastCrl` | `l` CA scope | the last CRL of this scope, as in its entry; for the scopes see [`scope`] |
@@ -45,6 +46,7 @@ pub type Key = Vec<u8>;
 /// | `Awaited` | `w` until CA serial (16) | nothing: the confirmation of the certificate is awaited until then |
 /// | `Request` | `q` request (16) | a request that an administrator must decide: `request` |
 /// | `Joined` | `j` transaction (16) | the request (16) that the transaction joined |
+/// | `Approvers` | `k` request (16) | the people who approved the request, if more must: `approvers` |
 /// | `RequestCounts` | `n` account | when each open request of the account expires, or of all without one: `request` |
 /// | `Transactions` | `t` bucket number (4) | transactions that expire in this bucket: `transaction` |
 /// | `Restored` | `z` | the last restore from a backup: `restored` |
@@ -57,6 +59,7 @@ pub enum Space {
     Equipment = b'E',
     Holders = b'i',
     Vendor = b'V',
+    Administrator = b'a',
     Ca = b'C',
     DefaultCa = b'D',
     LastCrl = b'l',
@@ -72,6 +75,7 @@ pub enum Space {
     Awaited = b'w',
     Request = b'q',
     Joined = b'j',
+    Approvers = b'k',
     RequestCounts = b'n',
     Transactions = b't',
     Restored = b'z',
@@ -136,6 +140,11 @@ pub fn holders(identity: &Identity) -> Key {
 /// The key of a vendor.
 pub fn vendor(name: &Label) -> Key {
     Space::Vendor.key(name.as_str().as_bytes())
+}
+
+/// The key of an administrator.
+pub fn administrator(name: &Label) -> Key {
+    Space::Administrator.key(name.as_str().as_bytes())
 }
 
 /// The key of a CA.
@@ -256,6 +265,11 @@ pub fn request(id: &RequestId) -> Key {
 /// The request in a key of [`request`].
 pub fn read_request(key: &[u8]) -> Option<RequestId> {
     Space::Request.rest(key)?.try_into().ok().map(RequestId::new)
+}
+
+/// The key of the people who approved a request.
+pub fn approvers(id: &RequestId) -> Key {
+    Space::Approvers.key(id.octets())
 }
 
 /// The key of the request that a transaction joined.

@@ -23,12 +23,14 @@ use crate::error::Result;
 use crate::name::Identity;
 use crate::receipt::Receipt;
 use crate::record::Vendor;
-use crate::record::approval::{Decision, PendingRequest, RequestId, WaitingRequest};
+use crate::record::approval::{
+    Decision, PartialApproval, PendingRequest, RequestId, WaitingRequest,
+};
 use crate::record::revoked::RevokedSet;
 use crate::record::search::SearchKey;
 use crate::record::{
-    Account, AdminAction, CaRecord, CertificateId, CertificateRecord, CrlRecord, CrlScope, Duty,
-    Incarnation, Issued, Label, Revocation, RevokedEntry, Serial, Transaction,
+    Account, AdminAction, Administrator, CaRecord, CertificateId, CertificateRecord, CrlRecord,
+    CrlScope, Duty, Incarnation, Issued, Label, Revocation, RevokedEntry, Serial, Transaction,
 };
 
 /// A store of the authority's records. Every verb is atomic and may be called from any thread.
@@ -182,6 +184,15 @@ pub trait Store: Send + Sync {
     /// `Conflict` if there is no vendor of this name.
     fn record_vendor_removed(&self, at: Timestamp, name: &Label) -> Result<()>;
 
+    /// Records an administrator, in place of an earlier record of the same name.
+    fn record_administrator(&self, at: Timestamp, administrator: &Administrator) -> Result<()>;
+
+    /// Removes an administrator.
+    ///
+    /// # Errors
+    /// `Conflict` if there is no administrator of this name.
+    fn record_administrator_removed(&self, at: Timestamp, name: &Label) -> Result<()>;
+
     /// Records a request for a certificate that an administrator must decide, and opens its transaction.
     ///
     /// # Errors
@@ -211,6 +222,20 @@ pub trait Store: Send + Sync {
     /// [`crate::Error::Malformed`] if the comment is too long.
     fn record_decided(&self, at: Timestamp, request: &RequestId, decision: &Decision)
     -> Result<()>;
+
+    /// Records an approval of a request that does not suffice alone.
+    ///
+    /// # Errors
+    /// As [`Self::record_decided`]; `Conflict` if the same person approved the request before.
+    fn record_partly_approved(
+        &self,
+        at: Timestamp,
+        request: &RequestId,
+        approval: &PartialApproval,
+    ) -> Result<()>;
+
+    /// The people who approved a request that more must approve, in their order.
+    fn approvers(&self, request: &RequestId) -> Result<Vec<String>>;
 
     /// Records an administrator's action that changes no other record.
     fn record_admin_action(&self, at: Timestamp, done: &AdminAction) -> Result<()>;
@@ -293,6 +318,12 @@ pub trait Store: Send + Sync {
 
     /// Every vendor, ordered by name.
     fn vendors(&self) -> Result<Vec<Vendor>>;
+
+    /// Every administrator, ordered by name.
+    fn administrators(&self) -> Result<Vec<Administrator>>;
+
+    /// The administrator of this name; `None` if there is none.
+    fn administrator(&self, name: &Label) -> Result<Option<Administrator>>;
 
     /// The accounts that hold an identity, compared as [`Identity::is_same`] does.
     fn holders(&self, identity: &Identity) -> Result<Vec<Account>>;

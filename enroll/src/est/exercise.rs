@@ -21,4 +21,5 @@ pub fn decode(octets: &[u8]) {
         }
     };
     let _ = request::read(&der, &config);
+    let _ = request::read_for_key(&der, &config);
 }

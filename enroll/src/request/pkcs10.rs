@@ -1,9 +1,10 @@
 //! PKCS #10 requests (RFC 2986). CMP carries them in p10cr; EST and SCEP carry them by themselves.
 
-use countersign_ca::{Denial, Error, ProvenKey, SubjectPublicKey};
+use countersign_ca::{Denial, Error, KeyKind, ProvenKey, SubjectPublicKey};
 use der::asn1::Any;
 use der::oid::ObjectIdentifier;
 use der::{Decode, Tag, Tagged};
+use ring::digest;
 use spki::AlgorithmIdentifierOwned;
 use x509_cert::ext::Extension;
 use x509_cert::name::Name;
@@ -12,12 +13,19 @@ use zeroize::Zeroizing;
 use super::extensions::{AltNames, SeparateExtensions, separate_alt_names, with_one_alt_name};
 use super::malformed;
 use super::template::RequestTemplate;
-use crate::ber::{BIT_STRING, CONTEXT_0, Elements, INTEGER, OBJECT_IDENTIFIER, SEQUENCE, SET};
+use crate::ber::{
+    BIT_STRING, CONTEXT_0, Element, Elements, INTEGER, OBJECT_IDENTIFIER, SEQUENCE, SET,
+};
 
 /// extensionRequest, RFC 2985 §5.4.2.
 const EXTENSION_REQUEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.14");
 /// challengePassword, RFC 2985 §5.4.1.
 const CHALLENGE_PASSWORD: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.7");
+/// id-aa-decryptKeyID, RFC 4108 §2.2.5.
+const DECRYPT_KEY_ID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.37");
+/// id-aa-asymmDecryptKeyID, RFC 7030 §4.4.1.2.
+const ASYMMETRIC_DECRYPT_KEY_ID: ObjectIdentifier =
+    ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.54");
 
 /// A PKCS #10 request whose signature was verified. It has no `Debug`, because it contains a secret.
 pub struct CertificationRequest {
@@ -25,6 +33,21 @@ pub struct CertificationRequest {
     pub template: RequestTemplate,
     /// The challengePassword; `None` without one.
     pub challenge_password: Option<Zeroizing<String>>,
+}
+
+/// A PKCS #10 request for a key that the server shall generate (RFC 7030 §4.4.1). Its own key and its signature count for nothing. It has no
+/// `Debug`, because it may contain a secret.
+pub struct KeyRequest {
+    /// The kind of the request's own key, of which the generated one shall be.
+    pub kind: KeyKind,
+    /// The fields that the request asks for.
+    pub template: RequestTemplate<()>,
+    /// The challengePassword; `None` without one.
+    pub challenge_password: Option<Zeroizing<String>>,
+    /// Whether the request names a key with which the private key shall be encrypted.
+    pub names_decryption_key: bool,
+    /// SHA-256 over the CertificationRequestInfo: all of the request that counts.
+    pub digest: [u8; 32],
 }
 
 /// Reads a CertificationRequest (RFC 2986 §4) and verifies its signature, which is the proof of possession.
@@ -68,59 +91,116 @@ pub fn certification_request_in(
     }
 }
 
-/// Reads a request from its parts.
-fn request_of(mut parts: Elements<'_>, alt_names: AltNames) -> Result<CertificationRequest, Error> {
-    let read = malformed("a CertificationRequest");
-    let three = "a CertificationRequest of three parts";
-    let info = parts.expect(SEQUENCE, three)?;
-    let algorithm = parts.expect(SEQUENCE, three)?;
-    let signature = parts.expect(BIT_STRING, three)?;
-    if !parts.is_finished() {
-        return Err(Error::malformed("expected a CertificationRequest of three parts"));
+/// Like [`certification_request_in`], for a request whose key the server shall generate. Its signature is not verified: "the public key
+/// values and signature in the CSR MUST be ignored" (RFC 7030 §4.4.1).
+///
+/// # Errors
+/// As [`certification_request`], without those for the signature.
+pub fn key_request_in(der: &[u8], alt_names: AltNames) -> Result<KeyRequest, Error> {
+    let mut whole = Elements::of(der);
+    let request = whole.expect(SEQUENCE, "a CertificationRequest")?;
+    if !whole.is_finished() {
+        return Err(Error::malformed("octets stand behind the CertificationRequest"));
     }
-    let mut fields = info.elements();
-    let version = fields.expect(INTEGER, "the version of the CertificationRequest")?;
-    let subject = fields.expect(SEQUENCE, "the subject of the CertificationRequest")?;
-    let spki = fields.expect(SEQUENCE, "the key of the CertificationRequest")?;
-    let attributes = fields.optional(CONTEXT_0);
-    if version.content != [0] {
-        return Err(Error::denied(
-            Denial::Template,
-            "expected a CertificationRequest of version 0 (v1)",
-        ));
+    let parts = Parts::read(request.elements())?;
+    let key = SubjectPublicKey::from_der(parts.key.whole)?;
+    let digest = digest::digest(&digest::SHA256, parts.info.whole);
+    let Template { template, attributes } = parts.template((), alt_names)?;
+    Ok(KeyRequest {
+        kind: key.kind(),
+        template,
+        challenge_password: attributes.challenge_password,
+        names_decryption_key: attributes.names_decryption_key,
+        digest: digest.as_ref().try_into().map_err(Error::internal)?,
+    })
+}
+
+/// Reads a request from its parts, and verifies its signature.
+fn request_of(parts: Elements<'_>, alt_names: AltNames) -> Result<CertificationRequest, Error> {
+    let parts = Parts::read(parts)?;
+    let key = SubjectPublicKey::from_der(parts.key.whole)?;
+    let algorithm = AlgorithmIdentifierOwned::from_der(parts.algorithm.whole)
+        .map_err(malformed("a CertificationRequest"))?;
+    let signature =
+        parts.signature.content.strip_prefix(&[0]).ok_or_else(|| {
+            Error::denied(Denial::ProofOfPossession, "the signature has unused bits")
+        })?;
+    let key = ProvenKey::verify(key, &algorithm, parts.info.whole, signature)?;
+    let Template { template, attributes } = parts.template(key, alt_names)?;
+    Ok(CertificationRequest { template, challenge_password: attributes.challenge_password })
+}
+
+/// The elements of a request.
+struct Parts<'a> {
+    info: Element<'a>,
+    subject: Element<'a>,
+    key: Element<'a>,
+    attributes: Option<Element<'a>>,
+    algorithm: Element<'a>,
+    signature: Element<'a>,
+}
+
+/// The fields that a request asks for, and its attributes.
+struct Template<K> {
+    template: RequestTemplate<K>,
+    attributes: Attributes,
+}
+
+impl<'a> Parts<'a> {
+    fn read(mut parts: Elements<'a>) -> Result<Self, Error> {
+        let three = "a CertificationRequest of three parts";
+        let info = parts.expect(SEQUENCE, three)?;
+        let algorithm = parts.expect(SEQUENCE, three)?;
+        let signature = parts.expect(BIT_STRING, three)?;
+        if !parts.is_finished() {
+            return Err(Error::malformed("expected a CertificationRequest of three parts"));
+        }
+        let mut fields = info.elements();
+        let version = fields.expect(INTEGER, "the version of the CertificationRequest")?;
+        let subject = fields.expect(SEQUENCE, "the subject of the CertificationRequest")?;
+        let key = fields.expect(SEQUENCE, "the key of the CertificationRequest")?;
+        let attributes = fields.optional(CONTEXT_0);
+        if version.content != [0] {
+            return Err(Error::denied(
+                Denial::Template,
+                "expected a CertificationRequest of version 0 (v1)",
+            ));
+        }
+        if !fields.is_finished() {
+            return Err(Error::malformed(
+                "expected a CertificationRequest with one set of attributes",
+            ));
+        }
+        Ok(Self { info, subject, key, attributes, algorithm, signature })
     }
-    if !fields.is_finished() {
-        return Err(Error::malformed("expected a CertificationRequest with one set of attributes"));
+
+    /// The fields that the request asks for, for this key.
+    fn template<K>(&self, key: K, alt_names: AltNames) -> Result<Template<K>, Error> {
+        let subject = Name::from_der(self.subject.whole);
+        let subject = subject.map_err(malformed("a CertificationRequest"))?;
+        let mut attributes = match self.attributes {
+            Some(attributes) => Attributes::read(attributes.elements())?,
+            None => Attributes::default(),
+        };
+        let extensions = attributes.extensions.take().unwrap_or_default();
+        let requested = match alt_names {
+            AltNames::AsSent => extensions,
+            AltNames::Repaired => with_one_alt_name(extensions),
+        };
+        let SeparateExtensions { alt_names, others } = separate_alt_names(requested)?;
+        let template = RequestTemplate {
+            key,
+            issuer: None,
+            subject: Some(subject).filter(|subject| !subject.is_empty()),
+            alt_names,
+            extensions: others,
+            not_before: None,
+            not_after: None,
+            published: None,
+            notices: Vec::new(),
+        };
+        Ok(Template { template, attributes })
     }
-    let subject = Name::from_der(subject.whole).map_err(&read)?;
-    let key = SubjectPublicKey::from_der(spki.whole)?;
-    let algorithm = AlgorithmIdentifierOwned::from_der(algorithm.whole).map_err(&read)?;
-    let signature = signature
-        .content
-        .strip_prefix(&[0])
-        .ok_or_else(|| Error::denied(Denial::ProofOfPossession, "the signature has unused bits"))?;
-    let key = ProvenKey::verify(key, &algorithm, info.whole, signature)?;
-    let Attributes { extensions, challenge_password } = match attributes {
-        Some(attributes) => Attributes::read(attributes.elements())?,
-        None => Attributes::default(),
-    };
-    let requested = match alt_names {
-        AltNames::AsSent => extensions.unwrap_or_default(),
-        AltNames::Repaired => with_one_alt_name(extensions.unwrap_or_default()),
-    };
-    let SeparateExtensions { alt_names, others } = separate_alt_names(requested)?;
-    let template = RequestTemplate {
-        key,
-        issuer: None,
-        subject: Some(subject).filter(|subject| !subject.is_empty()),
-        alt_names,
-        extensions: others,
-        not_before: None,
-        not_after: None,
-        published: None,
-        notices: Vec::new(),
-    };
-    Ok(CertificationRequest { template, challenge_password })
 }
 
 /// The attributes of a request that this program reads.
@@ -130,6 +210,8 @@ struct Attributes {
     extensions: Option<Vec<Extension>>,
     /// The first challengePassword (RFC 2985 §5.4.1), which has a single value.
     challenge_password: Option<Zeroizing<String>>,
+    /// Whether there is a DecryptKeyIdentifier or an AsymmetricDecryptKeyIdentifier (RFC 7030 §4.4.1).
+    names_decryption_key: bool,
 }
 
 impl Attributes {
@@ -150,6 +232,10 @@ impl Attributes {
                 let text = directory_string(value.tag, value.content);
                 read.challenge_password =
                     Some(text.ok_or_else(|| Error::malformed("the challengePassword is no text"))?);
+            } else if kind == DECRYPT_KEY_ID.as_bytes()
+                || kind == ASYMMETRIC_DECRYPT_KEY_ID.as_bytes()
+            {
+                read.names_decryption_key = true;
             }
         }
         Ok(read)

@@ -43,13 +43,14 @@ fn open(octets: &[u8], legacy: Legacy) -> Result<Opened, Stop> {
     let message = PkiMessage::read(octets, bounds).expect("a pkiMessage");
     let kind = message.kind()?;
     message.verify(legacy)?;
-    let envelope = Envelope::read(&message.content, bounds)?;
+    let envelope = Envelope::read(&message.content, bounds, legacy)?;
     for recipient in ["ra-rsa", "ra-enc-rsa", "caone"] {
         let name = IssuerAndSerial::of(&read(&format!("{recipient}.der")))?;
         let Some(found) = envelope.recipients.iter().find(|one| one.name == name) else { continue };
         let key = FileKey::from_pkcs8(&read(&format!("{recipient}.p8"))).unwrap();
         let key = countersign_ca::key::DecryptionKey::new(&key, &SystemEntropy::default()).unwrap();
-        let key = key.content_key(found.encrypted_key()?, envelope.cipher.key_length());
+        let length = envelope.cipher.key_length();
+        let key = key.content_key(found.transport()?, &found.encrypted_key, length);
         let content = envelope.decrypt(&key).expect("the right key");
         return Ok(Opened { kind, content: content.to_vec() });
     }
@@ -89,6 +90,8 @@ fn each_message_is_opened_or_refused_with_what_its_client_must_change() {
             let refusal = refused(name, Legacy::Refused);
             assert_eq!(refusal.failure, FailInfo::BadAlg);
             assert!(refusal.text.contains("triple DES"), "{name}: {}", refusal.text);
+            let Opened { content, .. } = open(&read(name), Legacy::Accepted).unwrap();
+            assert_eq!(request(&content).template.key.proof(), Proof::Signature, "{name}");
             continue;
         }
         if read(name).len() == 1605 {

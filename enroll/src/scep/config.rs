@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::ber::Bounds;
 
-/// Whether old algorithms that RFC 8894 still permits are accepted: SHA-1 in a message's signature.
+/// Whether old algorithms that RFC 8894 still permits are accepted: SHA-1 in a message's signature, and triple DES for its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Legacy {
     /// They are refused, with badAlg.

@@ -1,18 +1,27 @@
-//! EnvelopedData (RFC 5652 §6) as SCEP uses it: one content encryption key, encrypted by RSA with PKCS #1 v1.5 for a recipient that is named
-//! by issuer and serial number. CMP's envelopes name their recipients otherwise and use RSAES-OAEP, which no client of SCEP reads.
+//! EnvelopedData (RFC 5652 §6) as SCEP uses it: one content encryption key, encrypted by RSA for a recipient that is named by issuer and
+//! serial number: with PKCS #1 v1.5, and with RSAES-OAEP only for a client that used it. CMP's envelopes name their recipients otherwise.
 
+#[allow(
+    deprecated,
+    reason = "RFC 8894 permits triple DES, and an operator may have clients with nothing better"
+)]
+use aws_lc_rs::cipher::DES_EDE3_FOR_LEGACY_USE_ONLY;
 use aws_lc_rs::cipher::{
     AES_128, AES_192, AES_256, Algorithm, DecryptionContext, PaddedBlockDecryptingKey,
     PaddedBlockEncryptingKey, UnboundCipherKey,
 };
 use aws_lc_rs::iv::FixedLength;
-use aws_lc_rs::rsa::{Pkcs1PublicEncryptingKey, PublicEncryptingKey};
-use countersign_ca::{Entropy, Error, oid as ca};
+use aws_lc_rs::rsa::{OaepPublicEncryptingKey, Pkcs1PublicEncryptingKey, PublicEncryptingKey};
+use countersign_ca::key::KeyTransport;
+use countersign_ca::{Entropy, Error};
 use der::Encode;
 use der::oid::ObjectIdentifier;
+use spki::AlgorithmIdentifierOwned;
 use zeroize::Zeroizing;
 
 use super::certificate::{IssuerAndSerial, Signer};
+use super::config::Legacy;
+use super::key_transport;
 use super::message::{algorithm, content_info};
 use super::oid;
 use super::refusal::{Refusal, Stop};
@@ -25,9 +34,6 @@ use crate::certs_only::ID_DATA;
 /// The most recipients of an envelope. Clients name at most the two certificates of a registration authority and that of its CA.
 const MAX_RECIPIENTS: usize = 8;
 
-/// NULL.
-const NULL: [u8; 2] = [5, 0];
-
 /// The ciphers that encrypt content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cipher {
@@ -37,30 +43,35 @@ pub enum Cipher {
     Aes192,
     /// AES-256 in CBC mode.
     Aes256,
+    /// Triple DES with three keys in CBC mode, which only an operator's setting permits.
+    TripleDes,
 }
 
 impl Cipher {
     /// Each cipher with its identifier.
-    const ALL: [(Self, ObjectIdentifier); 3] = [
+    const ALL: [(Self, ObjectIdentifier); 4] = [
         (Self::Aes128, oid::AES_128_CBC),
         (Self::Aes192, oid::AES_192_CBC),
         (Self::Aes256, oid::AES_256_CBC),
+        (Self::TripleDes, oid::DES_EDE3_CBC),
     ];
 
     /// The cipher with this identifier.
     ///
     /// # Errors
     /// badAlg, with what the client must change.
-    fn of(found: ObjectIdentifier) -> Result<Self, Refusal> {
-        if let Some((cipher, _)) = Self::ALL.into_iter().find(|(_, known)| *known == found) {
-            return Ok(cipher);
+    fn of(found: ObjectIdentifier, legacy: Legacy) -> Result<Self, Refusal> {
+        let cipher = Self::ALL.into_iter().find(|(_, known)| *known == found);
+        match (cipher, legacy) {
+            (None, _) | (Some((Self::TripleDes, _)), Legacy::Refused) => {}
+            (Some((cipher, _)), _) => return Ok(cipher),
         }
         Err(Refusal::bad_alg(match found {
             oid::DES_CBC => "the content is encrypted with single DES, which is never accepted; have the client use AES, which \
                              GetCACaps offers (scepclient 2.1.0 cannot do better)"
                 .to_owned(),
-            oid::DES_EDE3_CBC => "the content is encrypted with triple DES, which is not accepted; have the client use AES, \
-                                  which GetCACaps offers (strongSwan: without `--cipher des3`)"
+            oid::DES_EDE3_CBC => "the content is encrypted with triple DES; have the client use AES, which GetCACaps offers \
+                                  (strongSwan: without `--cipher des3`), or have the administrator set `scep.legacy_algorithms`"
                 .to_owned(),
             other => format!(
                 "the content is encrypted with the algorithm `{other}`; have the client use AES in CBC mode, which GetCACaps offers"
@@ -73,6 +84,7 @@ impl Cipher {
             Self::Aes128 => oid::AES_128_CBC,
             Self::Aes192 => oid::AES_192_CBC,
             Self::Aes256 => oid::AES_256_CBC,
+            Self::TripleDes => oid::DES_EDE3_CBC,
         }
     }
 
@@ -80,16 +92,26 @@ impl Cipher {
     pub const fn key_length(self) -> usize {
         match self {
             Self::Aes128 => 16,
-            Self::Aes192 => 24,
+            Self::Aes192 | Self::TripleDes => 24,
             Self::Aes256 => 32,
         }
     }
 
+    /// The length of a block, in octets.
+    const fn block_length(self) -> usize {
+        match self {
+            Self::TripleDes => 8,
+            Self::Aes128 | Self::Aes192 | Self::Aes256 => 16,
+        }
+    }
+
+    #[allow(deprecated, reason = "see its import")]
     fn algorithm(self) -> &'static Algorithm {
         match self {
             Self::Aes128 => &AES_128,
             Self::Aes192 => &AES_192,
             Self::Aes256 => &AES_256,
+            Self::TripleDes => &DES_EDE3_FOR_LEGACY_USE_ONLY,
         }
     }
 }
@@ -99,25 +121,18 @@ impl Cipher {
 pub struct Recipient {
     /// The issuer and serial number of its certificate.
     pub name: IssuerAndSerial,
-    key_encryption: ObjectIdentifier,
-    encrypted_key: Vec<u8>,
+    key_encryption: AlgorithmIdentifierOwned,
+    /// The content encryption key, encrypted for the recipient.
+    pub encrypted_key: Vec<u8>,
 }
 
 impl Recipient {
-    /// The content encryption key, encrypted for the recipient.
+    /// How the content encryption key was encrypted.
     ///
     /// # Errors
-    /// badAlg if it was not encrypted by RSA with PKCS #1 v1.5.
-    pub fn encrypted_key(&self) -> Result<&[u8], Refusal> {
-        match self.key_encryption {
-            ca::RSA_ENCRYPTION => Ok(&self.encrypted_key),
-            oid::RSAES_OAEP => Err(Refusal::bad_alg(
-                "the content's key is encrypted by RSAES-OAEP; have the client use RSA with PKCS #1 v1.5 (RFC 8894 §2.9)",
-            )),
-            other => Err(Refusal::bad_alg(format!(
-                "the content's key is encrypted by the algorithm `{other}`; have the client use RSA with PKCS #1 v1.5"
-            ))),
-        }
+    /// badAlg if it was not by RSA, or with unknown parameters.
+    pub fn transport(&self) -> Result<KeyTransport, Refusal> {
+        key_transport::read(&self.key_encryption)
     }
 }
 
@@ -128,7 +143,7 @@ pub struct Envelope {
     pub recipients: Vec<Recipient>,
     /// The cipher of the content.
     pub cipher: Cipher,
-    iv: [u8; 16],
+    iv: Vec<u8>,
     encrypted: Vec<u8>,
 }
 
@@ -156,8 +171,8 @@ impl Envelope {
     /// ```
     ///
     /// # Errors
-    /// badRequest if it is no such envelope; badAlg for another cipher than AES.
-    pub fn read(octets: &[u8], bounds: Bounds) -> Result<Self, Stop> {
+    /// badRequest if it is no such envelope; badAlg for another cipher than AES, and for triple DES unless `legacy` accepts it.
+    pub fn read(octets: &[u8], bounds: Bounds, legacy: Legacy) -> Result<Self, Stop> {
         let definite = ber::definite(octets, bounds)?;
         let mut parts = content_info(&definite, oid::ENVELOPED_DATA, "an EnvelopedData")?;
         parts.expect(INTEGER, "a version")?;
@@ -166,10 +181,12 @@ impl Envelope {
         let mut content = parts.expect(SEQUENCE, "an encryptedContentInfo")?.elements();
         content.expect(OBJECT_IDENTIFIER, "a content type")?;
         let encryption = algorithm(content.expect(SEQUENCE, "a content encryption algorithm")?)?;
-        let cipher = Cipher::of(encryption.oid)?;
-        let iv = encryption.parameters.as_ref().and_then(|iv| iv.value().try_into().ok());
-        let iv =
-            iv.ok_or_else(|| Error::malformed("expected an initialization vector of 16 octets"))?;
+        let cipher = Cipher::of(encryption.oid, legacy)?;
+        let length = cipher.block_length();
+        let iv = encryption.parameters.map(|iv| iv.value().to_vec());
+        let iv = iv.filter(|iv| iv.len() == length).ok_or_else(|| {
+            Error::malformed(format!("expected an initialization vector of {length} octets"))
+        })?;
         let encrypted = match content.optional(PRIMITIVE_0) {
             Some(encrypted) => encrypted,
             None => content.expect(CONTEXT_0, "an encrypted content")?,
@@ -199,7 +216,10 @@ impl Envelope {
         let mut buffer = Zeroizing::new(self.encrypted.clone());
         let key = UnboundCipherKey::new(self.cipher.algorithm(), key).ok()?;
         let key = PaddedBlockDecryptingKey::cbc_pkcs7(key).ok()?;
-        let context = DecryptionContext::Iv128(FixedLength::from(&self.iv));
+        let context = match self.iv.first_chunk::<16>() {
+            Some(iv) => DecryptionContext::Iv128(FixedLength::from(iv)),
+            None => DecryptionContext::Iv64(FixedLength::from(self.iv.first_chunk::<8>()?)),
+        };
         let length = key.decrypt(&mut buffer, context).ok()?.len();
         buffer.truncate(length);
         Some(buffer)
@@ -211,7 +231,7 @@ fn recipient(mut parts: Elements<'_>) -> Result<Option<Recipient>, Error> {
     parts.expect(INTEGER, "a version")?;
     let Some(rid) = parts.optional(SEQUENCE) else { return Ok(None) };
     let name = IssuerAndSerial::read(rid.elements())?;
-    let key_encryption = algorithm(parts.expect(SEQUENCE, "a key encryption algorithm")?)?.oid;
+    let key_encryption = algorithm(parts.expect(SEQUENCE, "a key encryption algorithm")?)?;
     let encrypted_key = parts.expect(OCTET_STRING, "an encrypted key")?.content.to_vec();
     Ok(Some(Recipient { name, key_encryption, encrypted_key }))
 }
@@ -225,23 +245,34 @@ pub struct AnswerEnvelope {
 }
 
 impl AnswerEnvelope {
-    /// An envelope for the holder of this certificate, with a fresh key for this cipher.
+    /// An envelope for the holder of this certificate, with a fresh key for this cipher, which is encrypted in this way.
     ///
     /// # Errors
     /// badAlg for a key with which nothing can be encrypted.
-    pub fn new(signer: &Signer, cipher: Cipher, entropy: &dyn Entropy) -> Result<Self, Stop> {
+    pub fn new(
+        signer: &Signer,
+        cipher: Cipher,
+        transport: KeyTransport,
+        entropy: &dyn Entropy,
+    ) -> Result<Self, Stop> {
         let mut key = Zeroizing::new(vec![0; cipher.key_length()]);
         entropy.fill(&mut key)?;
         let unusable =
             || Refusal::bad_alg("nothing can be encrypted with the RSA key of the signer");
         let public = PublicEncryptingKey::from_der(signer.key.der()).map_err(|_| unusable())?;
-        let public = Pkcs1PublicEncryptingKey::new(public).map_err(|_| unusable())?;
-        let mut room = vec![0; public.ciphertext_size()];
-        let encrypted = public.encrypt(&key, &mut room).map_err(|_| unusable())?;
+        let mut room = vec![0; public.key_size_bytes()];
+        let encrypted = match transport {
+            KeyTransport::Pkcs1 => Pkcs1PublicEncryptingKey::new(public)
+                .and_then(|public| Ok(public.encrypt(&key, &mut room)?.len())),
+            KeyTransport::Oaep(hash) => OaepPublicEncryptingKey::new(public).and_then(|public| {
+                Ok(public.encrypt(hash.algorithm(), &key, &mut room, None)?.len())
+            }),
+        };
+        room.truncate(encrypted.map_err(|_| unusable())?);
         let rid = encode(SEQUENCE, &[&signer.name.issuer, &signer.name.serial]);
-        let algorithm = algorithm_identifier(ca::RSA_ENCRYPTION, &NULL)?;
+        let algorithm = key_transport::written(transport)?;
         let version = encode(INTEGER, &[&[0]]);
-        let encrypted = encode(OCTET_STRING, &[encrypted]);
+        let encrypted = encode(OCTET_STRING, &[&room]);
         let info = encode(SEQUENCE, &[&version, &rid, &algorithm, &encrypted]);
         Ok(Self { cipher, key, recipients: encode(SET, &[&info]) })
     }
@@ -256,11 +287,7 @@ impl AnswerEnvelope {
         let key = UnboundCipherKey::new(self.cipher.algorithm(), &self.key).map_err(failed)?;
         let key = PaddedBlockEncryptingKey::cbc_pkcs7(key).map_err(failed)?;
         let context = key.encrypt(&mut buffer).map_err(failed)?;
-        let DecryptionContext::Iv128(iv) = context else {
-            return Err(Error::internal("the cipher has no initialization vector"));
-        };
-        let iv: &[u8; 16] = iv.as_ref();
-        let iv = encode(OCTET_STRING, &[iv]);
+        let iv = encode(OCTET_STRING, &[<&[u8]>::try_from(&context).map_err(failed)?]);
         let algorithm = algorithm_identifier(self.cipher.identifier(), &iv)?;
         let kind = der(ID_DATA)?;
         let encrypted = encode(PRIMITIVE_0, &[&buffer]);

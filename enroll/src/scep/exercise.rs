@@ -21,10 +21,11 @@ pub fn decode(octets: &[u8]) {
     if let Ok(message) = PkiMessage::read(octets, bounds) {
         drop(message.kind());
         drop(message.verify(Legacy::Accepted));
-        drop(Envelope::read(&message.content, bounds));
+        drop(Envelope::read(&message.content, bounds, Legacy::Accepted));
     }
-    if let Ok(envelope) = Envelope::read(octets, bounds) {
+    if let Ok(envelope) = Envelope::read(octets, bounds, Legacy::Accepted) {
         drop(envelope.decrypt(&[0; 16]));
+        envelope.recipients.iter().for_each(|recipient| drop(recipient.transport()));
     }
     if let Ok(text) = std::str::from_utf8(octets) {
         drop(query::parameter(text, "message").map(query::message));

@@ -1,5 +1,6 @@
 //! SCEP over HTTP (RFC 8894 §4): its paths, operations and bounds, and which thread works on a message.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use actix_web::http::header::{ALLOW, CONTENT_TYPE};
@@ -174,9 +175,16 @@ async fn serve(
         refusal.insert_header((ALLOW, "GET, POST"));
         return closing(refusal, "SCEP messages are sent by GET or POST", payload);
     }
+    let client = request.peer_addr().map(|client| client.ip().to_canonical());
+    let refused = |why: &dyn Display| {
+        tracing::info!(target: countersign_ca::REFUSED, client = client.map(display), "not read: {why}");
+    };
     let route = match endpoint.route(&request) {
         Ok(route) => route,
-        Err(why) => return closing(no_store(StatusCode::NOT_FOUND), &why, payload),
+        Err(why) => {
+            refused(&why);
+            return closing(no_store(StatusCode::NOT_FOUND), &why, payload);
+        }
     };
     let query = request.query_string();
     match query::parameter(query, "operation").unwrap_or_default() {
@@ -184,13 +192,17 @@ async fn serve(
             let message = match *request.method() == Method::POST {
                 true => match endpoint.body_bounds.read(&request, payload).await {
                     Ok(body) => body,
-                    Err(refusal) => return *refusal,
+                    Err(refusal) => {
+                        refused(&refusal.status());
+                        return *refusal;
+                    }
                 },
                 false => {
                     match query::message(query::parameter(query, "message").unwrap_or_default()) {
                         Some(octets) => Body::small(octets),
                         None => {
                             let why = "expected the message in base64";
+                            refused(&why);
                             return closing(no_store(StatusCode::BAD_REQUEST), why, payload);
                         }
                     }
@@ -217,6 +229,7 @@ async fn serve(
                 "expected operation=GetCACaps, GetCACert, GetNextCACert or PKIOperation, found `{}`",
                 crate::legible::legible(other)
             );
+            refused(&why);
             closing(no_store(StatusCode::BAD_REQUEST), &why, payload)
         }
     }
@@ -235,7 +248,7 @@ async fn capabilities(endpoint: &Endpoint, route: Route, slot: Slot) -> HttpResp
     };
     let mut capabilities = CAPABILITIES.to_owned();
     if endpoint.service.config().legacy == Legacy::Accepted {
-        capabilities.push_str("SHA-1\n");
+        capabilities.push_str("SHA-1\nDES3\n");
     }
     if has_next {
         capabilities.push_str("GetNextCACert\n");

@@ -9,6 +9,7 @@ mod enrolment;
 mod envelope;
 pub mod exercise;
 mod http;
+mod key_transport;
 mod lookup;
 mod message;
 mod oid;

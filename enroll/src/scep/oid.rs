@@ -30,6 +30,8 @@ pub const ENVELOPED_DATA: ObjectIdentifier = oid("1.2.840.113549.1.7.3");
 
 /// id-RSAES-OAEP, RFC 8017 §A.2.1.
 pub const RSAES_OAEP: ObjectIdentifier = oid("1.2.840.113549.1.1.7");
+/// id-pSpecified, RFC 8017 §A.2.1.
+pub const P_SPECIFIED: ObjectIdentifier = oid("1.2.840.113549.1.1.9");
 /// id-md5, RFC 8017 §B.1.
 pub const MD5: ObjectIdentifier = oid("1.2.840.113549.2.5");
 /// md5WithRSAEncryption, RFC 8017 §A.2.4.

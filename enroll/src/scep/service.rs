@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use countersign_ca::authority::ScepDelegates;
+use countersign_ca::key::KeyTransport;
 use countersign_ca::record::Label;
 use countersign_ca::{Authority, Network};
 use tracing::Span;
@@ -86,6 +87,8 @@ pub struct Opened {
     pub transaction: Transaction,
     /// The cipher of the content, which the answer uses, too.
     pub cipher: Cipher,
+    /// How the content's key was encrypted, and that of the answer is.
+    pub transport: KeyTransport,
     /// The delegates for which the message was encrypted.
     pub delegates: ScepDelegates,
     /// The message in the log.

@@ -10,9 +10,9 @@ use der::Decode;
 use tracing::field::display;
 use x509_cert::name::Name;
 
-use super::config::Answer;
+use super::config::{Answer, ScepConfig as Config};
 use super::decision::Decision;
-use super::envelope::{AnswerEnvelope, Envelope};
+use super::envelope::{AnswerEnvelope, Cipher, Envelope, Recipient};
 use super::message::{MessageType, PkiMessage, Transaction};
 use super::refusal::{Refusal, Stop, Unreadable};
 use super::reply::{Status, cert_rep, signed_data};
@@ -53,27 +53,37 @@ impl ScepService {
         let entered = span.clone().entered();
         let opened = kind.map_err(Stop::from).and_then(|kind| {
             let signer = message.verify(self.config().legacy)?;
-            let envelope = Envelope::read(&message.content, self.config().bounds)?;
-            let (delegates, encrypted) = self.recipient(&envelope)?;
+            let Config { bounds, legacy, .. } = self.config();
+            let envelope = Envelope::read(&message.content, *bounds, *legacy)?;
+            let (delegates, recipient) = self.recipient(&envelope)?;
+            let transport = recipient.transport()?;
+            if envelope.cipher == Cipher::TripleDes {
+                tracing::warn!(
+                    "the content is encrypted with triple DES, which the settings accept"
+                );
+            }
             let content = match kind {
                 // What a poll says is in its attributes. An answer that depended on the content could teach what it decrypts to.
                 MessageType::CertPoll => None,
                 _ => {
                     let length = envelope.cipher.key_length();
-                    envelope.decrypt(&delegates.decryption.content_key(encrypted, length))
+                    let encrypted = &recipient.encrypted_key;
+                    let key = delegates.decryption.content_key(transport, encrypted, length);
+                    envelope.decrypt(&key)
                 }
             };
-            Ok((kind, signer, envelope.cipher, delegates, content))
+            Ok((kind, signer, (envelope.cipher, transport), delegates, content))
         });
         drop(entered);
         match opened {
-            Ok((kind, signer, cipher, delegates, content)) => Ok(Opened {
+            Ok((kind, signer, (cipher, transport), delegates, content)) => Ok(Opened {
                 kind,
                 signer,
                 content,
                 route: route.clone(),
                 transaction: message.transaction,
                 cipher,
+                transport,
                 delegates,
                 span,
             }),
@@ -102,8 +112,9 @@ impl ScepService {
     /// The CertRep to a message that is granted or waits.
     fn decided(&self, opened: &Opened) -> Result<Vec<u8>, Stop> {
         // Before anything is issued: if nothing can be encrypted for the signer, nothing may be issued.
-        let envelope =
-            AnswerEnvelope::new(&opened.signer, opened.cipher, self.authority().entropy())?;
+        let Opened { signer, cipher, transport, .. } = opened;
+        let entropy = self.authority().entropy();
+        let envelope = AnswerEnvelope::new(signer, *cipher, *transport, entropy)?;
         let content = match opened.kind {
             MessageType::PkcsReq | MessageType::RenewalReq => self.enrol(opened)?,
             MessageType::CertPoll => self.poll(opened)?,
@@ -145,13 +156,16 @@ impl ScepService {
         signed_data(&delegates.signature, &content, Vec::new(), &next).map(Some)
     }
 
-    /// The delegates for whose key an envelope is encrypted, and the encrypted key.
-    fn recipient<'a>(&self, envelope: &'a Envelope) -> Result<(ScepDelegates, &'a [u8]), Stop> {
+    /// The delegates for whose key an envelope is encrypted, as this recipient.
+    fn recipient<'a>(
+        &self,
+        envelope: &'a Envelope,
+    ) -> Result<(ScepDelegates, &'a Recipient), Stop> {
         for recipient in &envelope.recipients {
             let Ok(issuer) = Name::from_der(&recipient.name.issuer) else { continue };
             let serial = recipient.name.serial_content();
             if let Some(delegates) = self.authority().scep_recipient(&issuer, serial)? {
-                return Ok((delegates, recipient.encrypted_key()?));
+                return Ok((delegates, recipient));
             }
         }
         Err(Refusal::bad_message_check(

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use actix_web::body::{BodySize, MessageBody};
+use actix_web::http::ConnectionType;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpMessage, HttpResponse, HttpResponseBuilder, web};
@@ -68,6 +69,14 @@ pub(crate) fn closing(
     let line = Some(web::Bytes::from(format!("{line}\n")));
     let body = ClosingBody { line, _rest: Box::new(rest) };
     response.content_type(TEXT).force_close().body(body)
+}
+
+/// Has the connection closed after a refusal that has its body already. `rest` is the unread rest of the request.
+pub fn closing_with(response: HttpResponse, rest: impl Any) -> HttpResponse {
+    let (mut head, body) = response.into_parts();
+    head.head_mut().set_connection_type(ConnectionType::Close);
+    let line = body.try_into_bytes().ok();
+    head.set_body(ClosingBody { line, _rest: Box::new(rest) }).map_into_boxed_body()
 }
 
 /// The text of a refusal, which keeps the unread rest of the request's body alive until the text is sent.

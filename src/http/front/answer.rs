@@ -25,6 +25,9 @@ const PART: usize = 32 << 10;
 /// Paths that take only POST, as do all paths that begin with them.
 const POSTED: [&str; 2] = ["/.well-known/cmp", "/pkix"];
 
+/// The beginning of the paths of the administration API, which answers OPTIONS itself.
+const API: &str = "/api/";
+
 /// The beginning of the paths of EST, before which there may be a label.
 const EST: &str = "/.well-known/est/";
 
@@ -56,7 +59,8 @@ where
         }
         None => None,
     };
-    let mut answer = if request.method() == Method::OPTIONS {
+    let is_answered_here = request.method() == Method::OPTIONS && !request.path().starts_with(API);
+    let mut answer = if is_answered_here {
         let mut answer = Response::with_body(StatusCode::NO_CONTENT, BoxBody::new(()));
         let methods = HeaderValue::from_static(allowed(request.path()));
         answer.headers_mut().insert(ALLOW, methods);

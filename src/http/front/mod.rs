@@ -119,6 +119,12 @@ impl Front {
         Self { builder, limits: limits.clone(), connections: Arc::clone(connections) }
     }
 
+    /// Gives the listeners that are added from now on these slots.
+    #[must_use]
+    pub fn with_slots(self, connections: &Arc<ConnectionSlots>) -> Self {
+        Self { connections: Arc::clone(connections), ..self }
+    }
+
     /// Adds a listener for the application that `factory` makes for each event loop.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use countersign_ca::authority::TlsServer;
 use countersign_ca::key::read_private;
 use countersign_ca::{Authority, Identity};
 use rustls::ServerConfig;
@@ -13,7 +14,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use super::client::ClientCertificates;
 use super::server::DelegateKey;
-use crate::config::EstCertificate;
+use crate::config::ServerCertificate;
 use crate::exit::Failure;
 
 /// The largest key file, in bytes.
@@ -21,6 +22,7 @@ const MAX_KEY: u64 = 64 << 10;
 
 /// The certificate and key in use. They can be replaced while clients are served; connections that are open keep the old ones.
 pub struct Tls {
+    server: TlsServer,
     source: Source,
     current: RwLock<Presented>,
 }
@@ -41,19 +43,25 @@ struct Presented {
 }
 
 impl Tls {
-    /// Has the certificate issued, or reads the operator's files.
+    /// Has the certificate of a server issued, or reads the operator's files.
     ///
     /// # Errors
     /// A message that names the file and the fault in it, or why the certificate cannot be issued.
-    pub fn open(authority: &Arc<Authority>, from: &EstCertificate) -> Result<Self, Failure> {
+    pub fn open(
+        authority: &Arc<Authority>,
+        server: TlsServer,
+        from: &ServerCertificate,
+    ) -> Result<Self, Failure> {
         let source = match from {
-            EstCertificate::Issued(names) => Source::Issued(Arc::clone(authority), names.clone()),
-            EstCertificate::Files { certificate, key } => {
+            ServerCertificate::Issued(names) => {
+                Source::Issued(Arc::clone(authority), names.clone())
+            }
+            ServerCertificate::Files { certificate, key } => {
                 Source::Files { certificate: certificate.clone(), key: key.clone() }
             }
         };
-        let current = RwLock::new(source.present()?);
-        Ok(Self { source, current })
+        let current = RwLock::new(source.present(server)?);
+        Ok(Self { server, source, current })
     }
 
     /// Renews the certificate if that is due. The operator's files are not read again. A failure is logged, and the old certificate stays.
@@ -65,15 +73,23 @@ impl Tls {
 
     /// Renews the certificate if that is due, or reads the operator's files again. A failure is logged, and the old certificate stays.
     pub fn reload(&self) {
-        match self.source.present() {
+        match self.source.present(self.server) {
             Ok(fresh) => {
                 let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
                 if fresh.certificate != current.certificate {
                     *current = fresh;
-                    tracing::info!("the EST server presents a new certificate");
+                    tracing::info!("{} presents a new certificate", name(self.server));
                 }
             }
-            Err(why) => tracing::error!("the EST server keeps its certificate: {why}"),
+            Err(why) => tracing::error!("{} keeps its certificate: {why}", name(self.server)),
+        }
+    }
+
+    /// The name of the service for people, such as `EST`.
+    pub(super) const fn service(&self) -> &'static str {
+        match self.server {
+            TlsServer::Est => "EST",
+            TlsServer::Administration => "the administration API",
         }
     }
 
@@ -85,15 +101,17 @@ impl Tls {
 
 impl Source {
     /// The certificate and key as they are now.
-    fn present(&self) -> Result<Presented, Failure> {
+    fn present(&self, server: TlsServer) -> Result<Presented, Failure> {
         let key = match self {
             Self::Issued(authority, names) => {
-                let issued = authority.tls_server(names);
+                let issued = authority.tls_server(server, names);
                 let delegate = issued.map_err(|why| {
                     let failure = Failure::from(why);
                     let message = format!(
-                        "the EST server gets no certificate: {}; its names are those of est.names",
-                        failure.message
+                        "{} gets no certificate: {}; its names are those of {}.names",
+                        name(server),
+                        failure.message,
+                        section(server)
                     );
                     Failure { message, ..failure }
                 })?;
@@ -112,6 +130,22 @@ impl Source {
     }
 }
 
+/// The server, for messages.
+const fn name(server: TlsServer) -> &'static str {
+    match server {
+        TlsServer::Est => "the EST server",
+        TlsServer::Administration => "the server of the administration API",
+    }
+}
+
+/// The server's section in the configuration.
+const fn section(server: TlsServer) -> &'static str {
+    match server {
+        TlsServer::Est => "est",
+        TlsServer::Administration => "admin",
+    }
+}
+
 /// Reads a chain and its private key, PEM.
 fn from_files(certificate: &Path, key: &Path) -> Result<CertifiedKey, Failure> {
     let wrong = |path: &Path, why: String| Failure::input(format!("`{}`: {why}", path.display()));
@@ -125,7 +159,8 @@ fn from_files(certificate: &Path, key: &Path) -> Result<CertifiedKey, Failure> {
         .map_err(|e| wrong(certificate, format!("certificate and key do not serve: {e}")))
 }
 
-/// The configuration of connections that present this certificate. Sessions are not resumed: a client of EST comes once.
+/// The configuration of connections that present this certificate. Sessions are not resumed: few clients come more
+/// than once, and strangers cannot fill the room for sessions.
 fn config(key: CertifiedKey) -> Result<ServerConfig, Failure> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)

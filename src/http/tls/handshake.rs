@@ -33,8 +33,13 @@ const LINGER: Duration = Duration::from_millis(200);
 const READS: usize = 16;
 
 /// The answer to a client that speaks plain HTTP.
-const PLAIN: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 46\r\nConnection: close\r\n\r\n\
-    EST is served over TLS: use an `https://` URL\n";
+fn plain(service: &str) -> String {
+    let text = format!("{service} is served over TLS: use an `https://` URL\n");
+    format!(
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{text}",
+        text.len()
+    )
+}
 
 /// Makes the handshake of a connection that has this slot. It ends after `patience`, or when another client needs the slot.
 ///
@@ -59,7 +64,7 @@ pub async fn accept(
         })
     });
     ended.await.inspect_err(|why| {
-        tracing::info!(target: REFUSED, %client, "no TLS handshake for EST: {why}");
+        tracing::info!(target: REFUSED, %client, "no TLS handshake for {}: {why}", tls.service());
     })
 }
 
@@ -68,7 +73,7 @@ async fn handshake(tls: &Tls, mut socket: TcpStream) -> io::Result<TlsStream<Tcp
     let found = socket.peek(&mut first).await?;
     if found == 1 && first != [HANDSHAKE] {
         if first.iter().all(u8::is_ascii_uppercase) {
-            socket.write_all(PLAIN).await?;
+            socket.write_all(plain(tls.service()).as_bytes()).await?;
             socket.shutdown().await?;
             // If the socket were closed with unread octets, the kernel would reset the connection, and the client could lose the answer.
             let _ = tokio::time::timeout(LINGER, drain(&mut socket)).await;
@@ -92,7 +97,7 @@ async fn drain(socket: &mut TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// The facts about a connection by which the EST server judges its requests.
+/// The facts about a connection by which its requests are judged.
 pub fn facts(tls: &ServerConnection) -> Connection {
     let certificates: Vec<Vec<u8>> = tls
         .peer_certificates()

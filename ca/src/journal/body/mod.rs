@@ -6,6 +6,7 @@
 
 mod account;
 mod admin;
+mod administrator;
 mod ca;
 mod cbor;
 mod certificate;
@@ -16,17 +17,19 @@ mod transaction;
 mod vendor;
 
 pub use account::{decode_account, encode_account};
+pub use administrator::{decode_administrator, encode_administrator};
 pub use ca::{decode_ca, encode_ca};
 pub use crl::{decode_crl, encode_crl};
 pub use vendor::{decode_vendor, encode_vendor};
 
 use account::{AccountBody, AccountRemovedBody, AccountsBody, LockedBody};
 use admin::{AdminActionBody, ClockAcceptedBody, RestoredBody};
+use administrator::{AdministratorBody, AdministratorRemovedBody};
 use ca::{AssignedBody, CaBody};
 use cbor::{from_slice, to_vec};
 use certificate::{ConfirmedBody, IssuedBody, ReservedBody};
 use crl::CrlBody;
-use request::{DecidedBody, JoinedBody, RequestedBody};
+use request::{DecidedBody, JoinedBody, PartlyApprovedBody, RequestedBody};
 use revocation::{ListedBody, ReleasedBody, RevokedBody};
 use vendor::{VendorBody, VendorRemovedBody};
 
@@ -57,11 +60,20 @@ impl Entry {
             Self::Locked { reference, until } => to_vec(&LockedBody::new(reference, *until)),
             Self::AdminAction(done) => to_vec(&AdminActionBody::new(done)),
             Self::Assigned { ca, duty } => to_vec(&AssignedBody::new(ca, *duty)),
+            Self::AdministratorChanged(administrator) => {
+                to_vec(&AdministratorBody::new(administrator))
+            }
+            Self::AdministratorRemoved(name) => {
+                to_vec(&AdministratorRemovedBody { name: name.as_str() })
+            }
             Self::VendorTrusted(vendor) => to_vec(&VendorBody::new(vendor)),
             Self::VendorRemoved(name) => to_vec(&VendorRemovedBody { name: name.as_str() }),
             Self::Requested(pending) => to_vec(&RequestedBody::new(pending)?),
             Self::Joined { request, transaction } => {
                 to_vec(&JoinedBody::new(request, transaction)?)
+            }
+            Self::PartlyApproved { request, approval } => {
+                to_vec(&PartlyApprovedBody::new(request, approval))
             }
             Self::Decided { request, decision } => to_vec(&DecidedBody::new(request, decision)),
             Self::Restored(restoration) => to_vec(&RestoredBody::new(restoration)),
@@ -103,6 +115,7 @@ pub fn decode(kind: u8, body: &[u8]) -> Result<Entry> {
             let pending = from_slice::<RequestedBody<'_>>(body)?.record()?;
             Ok(Entry::Requested(Box::new(pending)))
         }
+        Kind::PartlyApproved => from_slice::<PartlyApprovedBody<'_>>(body)?.entry(),
         Kind::Decided => from_slice::<DecidedBody<'_>>(body)?.entry(),
         Kind::Joined => from_slice::<JoinedBody<'_>>(body)?.entry(),
         Kind::VendorTrusted => {
@@ -117,5 +130,12 @@ pub fn decode(kind: u8, body: &[u8]) -> Result<Entry> {
         }
         Kind::Listed => from_slice::<ListedBody<'_>>(body)?.entry(),
         Kind::Assigned => from_slice::<AssignedBody<'_>>(body)?.entry(),
+        Kind::AdministratorChanged => {
+            from_slice::<AdministratorBody<'_>>(body)?.record().map(Entry::AdministratorChanged)
+        }
+        Kind::AdministratorRemoved => {
+            let name = from_slice::<AdministratorRemovedBody<'_>>(body)?.name.parse()?;
+            Ok(Entry::AdministratorRemoved(name))
+        }
     }
 }

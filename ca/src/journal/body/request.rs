@@ -9,7 +9,9 @@ use super::transaction::TransactionBody;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::record::Transaction;
-use crate::record::approval::{Decision, PendingRequest, RecordedRequest, RequestId, Verdict};
+use crate::record::approval::{
+    Decision, PartialApproval, PendingRequest, RecordedRequest, RequestId, Verdict,
+};
 
 /// A request for a certificate.
 #[derive(Encode, Decode)]
@@ -148,6 +150,43 @@ impl<'a> DecidedBody<'a> {
             comment: self.comment.map(str::to_owned),
         };
         Ok(Entry::Decided { request: request_id(self.request)?, decision })
+    }
+}
+
+/// An approval that does not suffice alone.
+#[derive(Encode, Decode)]
+pub struct PartlyApprovedBody<'a> {
+    /// The octets of the [`RequestId`].
+    #[cbor(b(0), with = "minicbor::bytes")]
+    request: &'a [u8],
+    #[b(1)]
+    person: &'a str,
+    #[b(2)]
+    actor: &'a str,
+    /// A note.
+    #[b(3)]
+    comment: Option<&'a str>,
+}
+
+impl<'a> PartlyApprovedBody<'a> {
+    /// The body for an approval.
+    pub fn new(request: &'a RequestId, approval: &'a PartialApproval) -> Self {
+        Self {
+            request: request.octets(),
+            person: &approval.person,
+            actor: &approval.actor,
+            comment: approval.comment.as_deref(),
+        }
+    }
+
+    /// The entry in the body.
+    pub fn entry(self) -> Result<Entry> {
+        let approval = PartialApproval {
+            person: self.person.to_owned(),
+            actor: self.actor.to_owned(),
+            comment: self.comment.map(str::to_owned),
+        };
+        Ok(Entry::PartlyApproved { request: request_id(self.request)?, approval })
     }
 }
 

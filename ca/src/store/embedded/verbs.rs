@@ -8,16 +8,18 @@ use super::index::Scan;
 use super::{EmbeddedStore, history};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::journal::{Entry, decode_ca, decode_crl, decode_vendor};
+use crate::journal::{Entry, decode_administrator, decode_ca, decode_crl, decode_vendor};
 use crate::name::Identity;
 use crate::receipt::Receipt;
 use crate::record::Vendor;
-use crate::record::approval::{Decision, PendingRequest, RequestId, WaitingRequest};
+use crate::record::approval::{
+    Decision, PartialApproval, PendingRequest, RequestId, WaitingRequest,
+};
 use crate::record::revoked::RevokedSet;
 use crate::record::search::SearchKey;
 use crate::record::{
-    Account, AdminAction, CaRecord, CertificateId, CertificateRecord, CrlRecord, CrlScope, Duty,
-    Incarnation, Issued, Label, Revocation, RevokedEntry, Serial, Transaction,
+    Account, AdminAction, Administrator, CaRecord, CertificateId, CertificateRecord, CrlRecord,
+    CrlScope, Duty, Incarnation, Issued, Label, Revocation, RevokedEntry, Serial, Transaction,
 };
 use crate::store::announced::Announced;
 use crate::store::answers::{LastRestore, Page, RequestCounts};
@@ -129,6 +131,29 @@ impl Store for EmbeddedStore {
 
     fn record_vendor_removed(&self, at: Timestamp, name: &Label) -> Result<()> {
         self.record(at, Entry::VendorRemoved(name.clone()))
+    }
+
+    fn record_partly_approved(
+        &self,
+        at: Timestamp,
+        request: &RequestId,
+        approval: &PartialApproval,
+    ) -> Result<()> {
+        self.record(at, Entry::PartlyApproved { request: *request, approval: approval.clone() })
+    }
+
+    fn approvers(&self, request: &RequestId) -> Result<Vec<String>> {
+        let value = self.shared.index.value(&keys::approvers(request))?.unwrap_or_default();
+        let names = values::approvers::names(&value).map(|name| name.to_vec());
+        names.map(|name| String::from_utf8(name).map_err(Error::internal)).collect()
+    }
+
+    fn record_administrator(&self, at: Timestamp, administrator: &Administrator) -> Result<()> {
+        self.record(at, Entry::AdministratorChanged(administrator.clone()))
+    }
+
+    fn record_administrator_removed(&self, at: Timestamp, name: &Label) -> Result<()> {
+        self.record(at, Entry::AdministratorRemoved(name.clone()))
     }
 
     fn record_requested(&self, at: Timestamp, pending: &PendingRequest) -> Result<()> {
@@ -286,6 +311,20 @@ impl Store for EmbeddedStore {
             Ok(())
         })?;
         Ok(vendors)
+    }
+
+    fn administrators(&self) -> Result<Vec<Administrator>> {
+        let mut administrators = Vec::new();
+        self.visit(Space::Administrator, |value| {
+            administrators.push(decode_administrator(value)?);
+            Ok(())
+        })?;
+        Ok(administrators)
+    }
+
+    fn administrator(&self, name: &Label) -> Result<Option<Administrator>> {
+        let value = self.shared.index.value(&keys::administrator(name))?;
+        value.map(|octets| decode_administrator(&octets)).transpose()
     }
 
     fn accounts(&self) -> Result<Vec<Account>> {

@@ -8,6 +8,7 @@
 //! neither on a clock nor on chance. So a rebuild ends with the same index, octet by octet.
 
 mod account;
+mod administrator;
 mod ca;
 mod certificate;
 mod crl;
@@ -113,10 +114,14 @@ impl<V: View> Rules<'_, V> {
             Entry::Accounts(accounts) => self.check_accounts(accounts),
             Entry::AccountChanged(account) => self.check_account_changed(account),
             Entry::AccountRemoved(name) => self.known_account(name).map(|_| ()),
+            Entry::AdministratorRemoved(name) => self.check_administrator_removed(name),
             Entry::VendorTrusted(vendor) => self.check_vendor(vendor),
             Entry::VendorRemoved(name) => self.check_vendor_removed(name),
             Entry::Requested(pending) => self.check_requested(at, pending),
             Entry::Joined { request, transaction } => self.check_joined(at, request, transaction),
+            Entry::PartlyApproved { request, approval } => {
+                self.check_partly_approved(at, request, approval)
+            }
             Entry::Decided { request, decision } => self.check_decided(at, request, decision),
             Entry::Assigned { ca, duty } => self.check_assigned(ca, *duty),
             Entry::Listed { ca, entry } => self.check_listed(ca, &entry.serial),
@@ -124,7 +129,10 @@ impl<V: View> Rules<'_, V> {
             Entry::Locked { .. } => {
                 Err(conflict("locks are kept in memory, and recorded in old journals only".into()))
             }
-            Entry::Ca(_) | Entry::AdminAction(_) | Entry::ClockAccepted { .. } => Ok(()),
+            Entry::Ca(_)
+            | Entry::AdminAction(_)
+            | Entry::AdministratorChanged(_)
+            | Entry::ClockAccepted { .. } => Ok(()),
         }
     }
 
@@ -164,11 +172,18 @@ impl<V: View> Rules<'_, V> {
                 self.remove_account(name)?;
                 self.close_requests_of(name)?;
             }
+            Entry::AdministratorChanged(administrator) => {
+                self.apply_administrator(administrator)?
+            }
+            Entry::AdministratorRemoved(name) => self.apply_administrator_removed(name),
             Entry::VendorTrusted(vendor) => self.apply_vendor(vendor)?,
             Entry::VendorRemoved(name) => self.apply_vendor_removed(name),
             Entry::Requested(pending) => self.apply_requested(at, pending, offset)?,
             Entry::Joined { request, transaction } => {
                 self.apply_joined(request, transaction, offset)?;
+            }
+            Entry::PartlyApproved { request, approval } => {
+                self.apply_partly_approved(request, approval)?;
             }
             Entry::Decided { request, decision } => {
                 self.apply_decided(request, decision.verdict, offset)?;

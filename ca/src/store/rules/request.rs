@@ -1,6 +1,7 @@
 //! The rules for requests that an administrator must decide.
 
 use super::super::keys;
+use super::super::values::approvers;
 use super::super::values::request::{self, RequestRow, count, with_moment, without_moment};
 use super::super::view::View;
 use super::Rules;
@@ -8,8 +9,8 @@ use super::refusal::conflict;
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::record::approval::{
-    Decision, MAX_COMMENT, MAX_JOINED, MAX_PENDING, MAX_PENDING_OF_ACCOUNT, PendingRequest,
-    RequestId, Verdict,
+    Decision, MAX_APPROVERS, MAX_COMMENT, MAX_JOINED, MAX_PENDING, MAX_PENDING_OF_ACCOUNT,
+    PartialApproval, PendingRequest, RequestId, Verdict,
 };
 use crate::record::{Label, Transaction};
 
@@ -68,6 +69,42 @@ impl<V: View> Rules<'_, V> {
             }
             None => Ok(()),
         }
+    }
+
+    pub(super) fn check_partly_approved(
+        &self,
+        at: Timestamp,
+        request: &RequestId,
+        approval: &PartialApproval,
+    ) -> Result<()> {
+        let decision = Decision {
+            verdict: Verdict::Approved,
+            actor: approval.actor.clone(),
+            comment: approval.comment.clone(),
+        };
+        self.check_decided(at, request, &decision)?;
+        let known = self.view.value(&keys::approvers(request))?.unwrap_or_default();
+        if approvers::names(&known).count() >= MAX_APPROVERS {
+            return Err(conflict(format!("{MAX_APPROVERS} people approved `{request}` already")));
+        }
+        match approvers::names(&known).any(|name| name == approval.person.as_bytes()) {
+            true => Err(conflict(format!(
+                "`{}` approved the request `{request}` already; another person must, too",
+                approval.person
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn apply_partly_approved(
+        &mut self,
+        request: &RequestId,
+        approval: &PartialApproval,
+    ) -> Result<()> {
+        let key = keys::approvers(request);
+        let known = self.view.value(&key)?.unwrap_or_default();
+        self.view.put(key, approvers::with(&known, &approval.person));
+        Ok(())
     }
 
     pub(super) fn check_joined(
@@ -168,7 +205,7 @@ impl<V: View> Rules<'_, V> {
             self.count_closed(&decided.account, decided.expires)?;
         }
         match verdict {
-            Verdict::Withdrawn => self.view.remove(keys::request(request)),
+            Verdict::Withdrawn => self.forget_request(request),
             _ => self.view.put(keys::request(request), decided.encode()),
         }
         Ok(())
@@ -188,8 +225,14 @@ impl<V: View> Rules<'_, V> {
         if row.is_open() {
             self.count_closed(&row.account, row.expires)?;
         }
-        self.view.remove(keys::request(&request));
+        self.forget_request(&request);
         Ok(())
+    }
+
+    /// Forgets a request that is over.
+    pub(super) fn forget_request(&mut self, request: &RequestId) {
+        self.view.remove(keys::request(request));
+        self.view.remove(keys::approvers(request));
     }
 
     /// The request of a transaction: its own, or the one that it joined.

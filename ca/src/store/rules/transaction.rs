@@ -134,7 +134,7 @@ impl<V: View> Rules<'_, V> {
             if self.view.transaction(&id).is_some_and(|known| known.offset == state.offset) {
                 self.view.set_transaction(id, None);
                 if state.is_request {
-                    self.view.remove(keys::request(&RequestId::new(id)));
+                    self.forget_request(&RequestId::new(id));
                     self.view.remove(keys::joined(&id));
                 }
             }

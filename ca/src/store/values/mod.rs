@@ -1,8 +1,9 @@
 //! The values of the index: how each kind lies in octets. `keys::Space` says which space has which.
 //!
-//! CAs, CRLs and vendors lie in the index as in the bodies of their entries, and have no file here.
+//! CAs, CRLs, vendors and administrators lie in the index as in the bodies of their entries, and have no file here.
 
 pub mod account;
+pub mod approvers;
 pub mod confirmation;
 pub mod ended;
 pub mod filing;

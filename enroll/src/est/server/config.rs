@@ -29,6 +29,8 @@ pub struct EstConfig {
     pub poll_after: Duration,
     /// How many requests of one account are worked on at once; one more is answered "busy". Default: 64.
     pub max_per_account: usize,
+    /// How many keys are generated at once; one more request is answered "busy". Default: half as many as there are processors, rounded up.
+    pub key_workers: usize,
 }
 
 impl Default for EstConfig {
@@ -41,6 +43,7 @@ impl Default for EstConfig {
             approval_wait: Duration::from_secs(7 * 86_400),
             poll_after: Duration::from_secs(60),
             max_per_account: 64,
+            key_workers: std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2),
         }
     }
 }

@@ -7,14 +7,15 @@ use countersign_ca::record::approval::{Verdict as Decided, WaitingRequest};
 use countersign_ca::record::{CertificateRecord, Label, Reason};
 use countersign_ca::{Error, Recording, Requester};
 use tracing::Span;
+use zeroize::Zeroizing;
 
 use super::binding;
 use super::outcome::Verdict;
 use super::refusal::{Failure, Refusal, Stop};
-use super::request;
+use super::request::{self, Content};
 use super::sender::{Authenticated, Proofs};
 use super::service::EstService;
-use super::transaction::{draft, identifier};
+use super::transaction::{draft, identifier, key_identifier};
 use crate::est::connection::Connection;
 use crate::est::wire::base64;
 use crate::est::wire::basic::Credentials;
@@ -54,6 +55,8 @@ pub struct Received {
 pub enum Reply {
     /// The certificate, DER.
     Certificate(Vec<u8>),
+    /// A private key that was generated here, and its certificate.
+    Pair(Pair),
     /// The request waits for approval; the client shall ask again.
     Waiting(String),
     /// The request is refused.
@@ -62,11 +65,26 @@ pub enum Reply {
     Busy,
 }
 
+/// A private key that was generated here, and its certificate.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Pair {
+    /// The private key: a PrivateKeyInfo, DER.
+    pub key: Zeroizing<Vec<u8>>,
+    /// The certificate, DER.
+    pub certificate: Vec<u8>,
+}
+
+impl std::fmt::Debug for Pair {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pair(…)")
+    }
+}
+
 impl Reply {
     /// What became of the request; `None` if nothing did.
     pub const fn verdict(&self) -> Option<Verdict> {
         match self {
-            Self::Certificate(_) => Some(Verdict::Granted),
+            Self::Certificate(_) | Self::Pair(_) => Some(Verdict::Granted),
             Self::Waiting(_) => Some(Verdict::Waiting),
             Self::Refused(_) => Some(Verdict::Refused),
             Self::Busy => None,
@@ -87,6 +105,8 @@ pub struct Unrecorded {
     recording: Recording<IssuedCertificate>,
     transaction: Vec<u8>,
     account: Label,
+    /// The private key, if it was generated here.
+    key: Option<Zeroizing<Vec<u8>>>,
     span: Span,
     _slot: AccountSlot,
 }
@@ -97,20 +117,25 @@ impl Begun {
         match self {
             Self::Ready(reply) => reply,
             Self::Recording(unrecorded) => {
-                let Unrecorded { recording, transaction, account, span, _slot } = *unrecorded;
+                let Unrecorded { recording, transaction, account, key, span, _slot } = *unrecorded;
                 let recorded = recording.settled().await;
                 let _entered = span.enter();
                 match recorded {
                     Ok(issued) => {
                         log_changes(&account, &issued.changes);
                         tracing::info!(%account, "answered");
-                        Reply::Certificate(issued.certificate)
+                        match key {
+                            Some(key) => Reply::Pair(Pair { key, certificate: issued.certificate }),
+                            None => Reply::Certificate(issued.certificate),
+                        }
                     }
                     // The same request came twice at once, and the other one was recorded first.
-                    Err(error) => match service.issued_before(&transaction, &account) {
-                        Ok(Some(reply)) => reply,
-                        _ => refused(error.into()),
-                    },
+                    Err(error) => {
+                        match service.issued_before(&transaction, &account, key.is_some()) {
+                            Ok(Some(reply)) => reply,
+                            _ => refused(error.into()),
+                        }
+                    }
                 }
             }
         }
@@ -118,12 +143,17 @@ impl Begun {
 }
 
 /// A request, with the transaction that it is.
-struct Exchange<'a> {
-    service: &'a EstService,
-    received: &'a Received,
-    sender: Authenticated,
-    transaction: Vec<u8>,
-    pool: Pool,
+pub struct Exchange<'a> {
+    /// The server.
+    pub service: &'a EstService,
+    /// The request as it arrived.
+    pub received: &'a Received,
+    /// Its sender.
+    pub sender: Authenticated,
+    /// The identifier of its transaction.
+    pub transaction: Vec<u8>,
+    /// The kind of thread that works on it.
+    pub pool: Pool,
 }
 
 impl EstService {
@@ -162,25 +192,49 @@ impl EstService {
         let sender = self.authenticate(received.route.operation, &proofs, pool)?;
         tracing::debug!(account = %sender.requester.account().name, "authenticated");
         // 3. It has the key, and it means this connection.
-        let content = request::read(&octets, self.config())?;
-        let password = content.challenge_password.as_ref().map(|text| text.as_str());
-        binding::check(password, &received.connection.bindings, self.config().channel_binding)?;
-        let transaction = identifier(&sender.requester, sender.renews.as_ref(), &octets);
+        let content = match received.route.operation {
+            Operation::ServerKeyGen => Content::Key(request::read_for_key(&octets, self.config())?),
+            _ => Content::Certificate(request::read(&octets, self.config())?),
+        };
+        let (bindings, rule) = (&received.connection.bindings, self.config().channel_binding);
+        binding::check(content.challenge_password(), bindings, rule)?;
+        let transaction = match &content {
+            Content::Certificate(_) => {
+                identifier(&sender.requester, sender.renews.as_ref(), &octets)
+            }
+            Content::Key(request) => key_identifier(&sender.requester, &request.digest),
+        };
         let exchange = Exchange { service: self, received, sender, transaction, pool };
         // 4. A request that came before goes on where it was; any other one is decided.
-        match exchange.again()? {
-            Some(reply) => Ok(Begun::Ready(reply)),
-            None => exchange.ask(content, span),
+        match (exchange.again(&content)?, content) {
+            (Some(reply), _) => Ok(Begun::Ready(reply)),
+            (None, Content::Certificate(request)) => exchange.ask(request, span),
+            (None, Content::Key(request)) => exchange.ask_for_key(request, span),
         }
     }
 
-    /// The answer to a request that was granted before, within the time in which it is repeated; `None` if it was not.
-    fn issued_before(&self, transaction: &[u8], account: &Label) -> Result<Option<Reply>, Error> {
+    /// The answer to a request that was granted before, within the time in which it is repeated; `None` if it was not. With `key`, the
+    /// request was for a generated key, which is kept nowhere: the answer cannot be repeated.
+    fn issued_before(
+        &self,
+        transaction: &[u8],
+        account: &Label,
+        key: bool,
+    ) -> Result<Option<Reply>, Error> {
         let authority = self.authority();
         let Some(record) = authority.issued_in(transaction)? else { return Ok(None) };
         let CertificateRecord { certificate, serial, revocation, .. } = record;
         if record.account != *account {
             return Ok(None);
+        }
+        if key {
+            return Ok(Some(refused(Refusal::new(
+                Failure::Conflict,
+                format!(
+                    "this request was answered with the certificate {serial}, and its private key is kept nowhere; if the answer was lost, \
+                     have that certificate revoked, and make a new request with another key"
+                ),
+            ))));
         }
         match revocation.filter(|found| found.reason != Reason::CertificateHold) {
             Some(found) => Ok(Some(refused(Refusal::new(
@@ -200,13 +254,13 @@ impl EstService {
 
 impl Exchange<'_> {
     /// The sender.
-    const fn requester(&self) -> &Requester {
+    pub const fn requester(&self) -> &Requester {
         &self.sender.requester
     }
 
     /// Goes on with a request that came before: one that awaits or awaited approval, or one whose answer was lost. `None` if there is
     /// none.
-    fn again(&self) -> Result<Option<Reply>, Stop> {
+    fn again(&self, content: &Content) -> Result<Option<Reply>, Stop> {
         let authority = self.service.authority();
         let known = authority.transaction(&self.transaction)?;
         let account = &self.requester().account().name;
@@ -214,81 +268,133 @@ impl Exchange<'_> {
             return Ok(None);
         }
         if let Some(waiting) = authority.waiting(&self.transaction)? {
-            return self.decided(&waiting).map(Some);
+            return self.decided(&waiting, content).map(Some);
         }
-        Ok(self.service.issued_before(&self.transaction, account)?)
+        let key = matches!(content, Content::Key(_));
+        match self.service.issued_before(&self.transaction, account, key)? {
+            Some(reply) => Ok(Some(reply)),
+            // It waited together with another one, which was asked for first once it was approved.
+            None => Err(Refusal::new(
+                Failure::Conflict,
+                "another request for the same was answered in the place of this one; make a new request, with another key",
+            )
+            .into()),
+        }
     }
 
     /// The answer to a request that an administrator decides.
-    fn decided(&self, waiting: &WaitingRequest) -> Result<Reply, Stop> {
-        let authority = self.service.authority();
+    fn decided(&self, waiting: &WaitingRequest, content: &Content) -> Result<Reply, Stop> {
+        if !self.is_approved(waiting)? {
+            return Ok(self.waits(waiting.id.to_string()));
+        }
+        // INVARIANT: nothing was recorded yet.
+        self.pool.require_blocking()?;
+        match content {
+            Content::Certificate(_) => self.issue_approved(waiting),
+            Content::Key(request) => self.approved_key(waiting, request),
+        }
+    }
+
+    /// Whether a request was approved, or still waits.
+    ///
+    /// # Errors
+    /// 403 with the administrator's reason if it was rejected.
+    pub fn is_approved(&self, waiting: &WaitingRequest) -> Result<bool, Refusal> {
         match &waiting.decision {
-            None => Ok(self.waits(waiting.id.to_string())),
-            Some((_, decision)) if decision.verdict == Decided::Approved => {
-                // INVARIANT: nothing was recorded yet.
-                self.pool.require_blocking()?;
-                let until = authority.now().plus(self.service.config().repeat);
-                let draft = draft(self.transaction.clone(), until, self.received.route.client);
-                let issued = authority.issue_approved(self.requester(), waiting, draft)?;
-                log_changes(&self.requester().account().name, &issued.changes);
-                Ok(Reply::Certificate(issued.certificate))
-            }
+            None => Ok(false),
+            Some((_, decision)) if decision.verdict == Decided::Approved => Ok(true),
             Some((_, decision)) => {
                 let reason = decision.comment.as_deref().unwrap_or("no reason is given");
                 let text = format!("an administrator rejected the request: {reason}");
-                Err(Refusal::new(Failure::Forbidden, text).into())
+                Err(Refusal::new(Failure::Forbidden, text))
             }
         }
+    }
+
+    /// Has the certificate of an approved request issued.
+    fn issue_approved(&self, waiting: &WaitingRequest) -> Result<Reply, Stop> {
+        let authority = self.service.authority();
+        let issued = authority.issue_approved(self.requester(), waiting, self.answer_draft())?;
+        log_changes(&self.requester().account().name, &issued.changes);
+        Ok(Reply::Certificate(issued.certificate))
+    }
+
+    /// The draft of the transaction of a request that is answered now.
+    pub fn answer_draft(&self) -> TransactionDraft {
+        let until = self.service.authority().now().plus(self.service.config().repeat);
+        draft(self.transaction.clone(), until, self.received.route.client)
+    }
+
+    /// The draft of the transaction of a request that waits.
+    pub fn wait_draft(&self) -> TransactionDraft {
+        let until = self.service.authority().now().plus(self.service.config().approval_wait);
+        draft(self.transaction.clone(), until, self.received.route.client)
     }
 
     /// Has the authority decide on a request, and issue its certificate or keep it for approval.
     fn ask(self, content: CertificationRequest, span: &Span) -> Result<Begun, Stop> {
         let authority = self.service.authority();
-        let Route { profile, ca, client, .. } = &self.received.route;
+        let Route { profile, ca, .. } = &self.received.route;
         let request =
             content.template.into_request(profile.clone(), ca.clone(), self.sender.renews);
-        let mut authorized = authority.authorize(self.requester(), request)?;
+        let authorized = authority.authorize(self.requester(), request)?;
         if authorized.needs_approval() {
             // The record of a request that needs approval is waited for at once.
             // INVARIANT: nothing was recorded yet.
             self.pool.require_blocking()?;
             return self.hold(authorized).map(Begun::Ready);
         }
+        self.issue(authorized, None, span)
+    }
+
+    /// Has a certificate issued. `key` is its private key, if that was generated here.
+    pub fn issue(
+        self,
+        mut authorized: Authorized,
+        key: Option<Zeroizing<Vec<u8>>>,
+        span: &Span,
+    ) -> Result<Begun, Stop> {
+        let authority = self.service.authority();
         // A serial number that is recorded as reserved before anything is signed with it. If none is left, more are recorded.
         if !authority.take_serial(&mut authorized)? {
             // INVARIANT: nothing was recorded yet.
             self.pool.require_blocking()?;
         }
-        let until = authority.now().plus(self.service.config().repeat);
-        let draft = draft(self.transaction.clone(), until, *client);
-        let recording = authority.begin_issue(authorized, Some(draft))?;
+        let recording = authority.begin_issue(authorized, Some(self.answer_draft()))?;
         let account = self.requester().account().name.clone();
         let Self { transaction, sender: Authenticated { _slot, .. }, .. } = self;
         let span = span.clone();
-        Ok(Begun::Recording(Box::new(Unrecorded { recording, transaction, account, span, _slot })))
+        let unrecorded = Unrecorded { recording, transaction, account, key, span, _slot };
+        Ok(Begun::Recording(Box::new(unrecorded)))
     }
 
     /// Records a request that needs approval. A request for the same that waits already, perhaps made anew by a client that was restarted,
     /// is joined; if that was approved meanwhile, its certificate is issued at once.
     fn hold(&self, authorized: Authorized) -> Result<Reply, Stop> {
         let authority = self.service.authority();
-        let wait = authority.now().plus(self.service.config().approval_wait);
-        let draft = draft(self.transaction.clone(), wait, self.received.route.client);
         match authority.waiting_alike(&authorized, None)? {
             Some(waiting) => {
-                let expires = waiting.pending.transaction.expires;
-                authority.join(&waiting, TransactionDraft { expires, ..draft })?;
-                self.decided(&waiting)
+                self.join(&waiting)?;
+                match self.is_approved(&waiting)? {
+                    true => self.issue_approved(&waiting),
+                    false => Ok(self.waits(waiting.id.to_string())),
+                }
             }
             None => {
-                let request = authority.submit(authorized, draft)?;
+                let request = authority.submit(authorized, self.wait_draft())?;
                 Ok(self.waits(request.to_string()))
             }
         }
     }
 
+    /// Joins a request for the same that waits already.
+    pub fn join(&self, waiting: &WaitingRequest) -> Result<(), Error> {
+        let expires = waiting.pending.transaction.expires;
+        self.service.authority().join(waiting, TransactionDraft { expires, ..self.wait_draft() })
+    }
+
     /// The answer that a request waits for approval.
-    fn waits(&self, request: String) -> Reply {
+    pub fn waits(&self, request: String) -> Reply {
         let account = &self.requester().account().name;
         tracing::info!(%account, %request, "answered: waits for approval");
         Reply::Waiting(format!(
@@ -298,7 +404,7 @@ impl Exchange<'_> {
 }
 
 /// Logs how the certificate differs from the request: EST's answer has no place for it.
-fn log_changes(account: &Label, changes: &[String]) {
+pub fn log_changes(account: &Label, changes: &[String]) {
     for change in changes {
         tracing::info!(%account, "not as asked: {change}");
     }

@@ -13,7 +13,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use countersign_ca::Network;
 use countersign_ca::record::Label;
 
-use super::exchange::{Received, Reply, Route};
+use super::exchange::{Pair, Received, Reply, Route};
 use super::outcome::{Outcome, Verdict};
 use super::refusal::{Failure, Refusal, Stop};
 use super::sender::Proofs;
@@ -22,6 +22,7 @@ use crate::certs_only::certs_only;
 use crate::est::connection::Connection;
 use crate::est::wire::base64::{Lines, encode};
 use crate::est::wire::basic::{self, Credentials};
+use crate::est::wire::multipart;
 use crate::est::wire::operation::Operation;
 use crate::transport::body::BodyBounds;
 use crate::transport::pool::{NeedsBlockingThread, Pool};
@@ -177,7 +178,7 @@ impl Endpoint {
         }
     }
 
-    /// Answers `/simpleenroll` and `/simplereenroll`.
+    /// Answers `/simpleenroll`, `/simplereenroll` and `/serverkeygen`.
     async fn enrol(
         &self,
         request: &HttpRequest,
@@ -223,6 +224,15 @@ impl Endpoint {
                         let kind = "application/pkcs7-mime; smime-type=certs-only";
                         self::body(StatusCode::OK, kind, &encode(&der, lines))
                     }
+                    Err(error) => refused(&error.into()),
+                }
+            }
+            Reply::Pair(Pair { key, certificate }) => {
+                let encoded = certs_only(&[&certificate], &[]);
+                match encoded.map_err(countersign_ca::Error::internal) {
+                    Ok(der) => no_store(StatusCode::OK)
+                        .insert_header((CONTENT_TYPE, multipart::MEDIA_TYPE))
+                        .body(web::Bytes::from_owner(multipart::key_and_certificate(&key, &der))),
                     Err(error) => refused(&error.into()),
                 }
             }

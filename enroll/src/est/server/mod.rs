@@ -5,6 +5,7 @@ pub mod binding;
 pub mod config;
 pub mod exchange;
 pub mod http;
+mod key_generation;
 pub mod outcome;
 pub mod refusal;
 pub mod request;

@@ -6,6 +6,7 @@ use countersign_ca::Authority;
 
 use super::config::EstConfig;
 use crate::transport::account_slots::AccountSlots;
+use crate::transport::share::FairSemaphore;
 
 /// The EST server of one authority.
 #[derive(Debug)]
@@ -13,12 +14,15 @@ pub struct EstService {
     authority: Arc<Authority>,
     config: EstConfig,
     account_slots: AccountSlots,
+    key_permits: FairSemaphore,
 }
 
 impl EstService {
     /// Makes a server for this authority.
     pub fn new(authority: Arc<Authority>, config: EstConfig) -> Self {
-        Self { authority, account_slots: AccountSlots::new(config.max_per_account), config }
+        let account_slots = AccountSlots::new(config.max_per_account);
+        let key_permits = FairSemaphore::new(config.key_workers);
+        Self { authority, config, account_slots, key_permits }
     }
 
     /// The authority that issues the certificates.
@@ -34,5 +38,10 @@ impl EstService {
     /// Slots for the requests of each account.
     pub(super) const fn account_slots(&self) -> &AccountSlots {
         &self.account_slots
+    }
+
+    /// Permits to generate a key for a client.
+    pub(super) const fn key_permits(&self) -> &FairSemaphore {
+        &self.key_permits
     }
 }

@@ -12,12 +12,25 @@ use ring::digest::{Context, SHA256};
 /// and most of which have 16 octets; this prefix makes it unlikely that two are equal.
 const PREFIX: &[u8] = b"est ";
 
+/// The same for requests for a generated key, so that none is mistaken for a request with a key of its own.
+const KEY_PREFIX: &[u8] = b"estkey ";
+
 /// The context of every transaction: nothing but the protocol, as the next request says everything anew.
 const CONTEXT: &[u8] = b"EST";
 
 /// The identifier of the transaction of a request by this requester. A new secret, a renewed certificate and a later account of the same
 /// name begin another one. `renews` is the serial number of the certificate that is renewed.
 pub fn identifier(requester: &Requester, renews: Option<&Serial>, request: &[u8]) -> Vec<u8> {
+    [PREFIX, &hash(requester, renews, request)].concat()
+}
+
+/// The identifier of the transaction of a request by this requester for a generated key. `digest` is that of the CertificationRequestInfo: a
+/// client that signs the same anew means the same request, as the signature counts for nothing.
+pub fn key_identifier(requester: &Requester, digest: &[u8; 32]) -> Vec<u8> {
+    [KEY_PREFIX, &hash(requester, None, digest)].concat()
+}
+
+fn hash(requester: &Requester, renews: Option<&Serial>, request: &[u8]) -> [u8; 32] {
     let account = requester.account();
     let incarnation = account.incarnation.offset().to_be_bytes();
     let credential = match requester.credential() {
@@ -36,7 +49,7 @@ pub fn identifier(requester: &Requester, renews: Option<&Serial>, request: &[u8]
         hash.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         hash.update(part);
     }
-    [PREFIX, hash.finish().as_ref()].concat()
+    hash.finish().as_ref().try_into().unwrap_or_default()
 }
 
 /// The draft of a transaction that expires at this time.

@@ -11,14 +11,22 @@ pub enum Operation {
     SimpleEnroll,
     /// `/simplereenroll`: the next certificate, in place of the one that the client presents (RFC 7030 §4.2.2).
     SimpleReenroll,
+    /// `/serverkeygen`: a private key that is generated here, and its certificate (RFC 7030 §4.4).
+    ServerKeyGen,
     /// `/fullcmc`, which is not offered (RFC 7030 §4.3).
     FullCmc,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 5] =
-        [Self::CaCerts, Self::CsrAttrs, Self::SimpleEnroll, Self::SimpleReenroll, Self::FullCmc];
+    pub const ALL: [Self; 6] = [
+        Self::CaCerts,
+        Self::CsrAttrs,
+        Self::SimpleEnroll,
+        Self::SimpleReenroll,
+        Self::ServerKeyGen,
+        Self::FullCmc,
+    ];
 
     /// Its name: the last segment of its path.
     pub const fn name(self) -> &'static str {
@@ -27,6 +35,7 @@ impl Operation {
             Self::CsrAttrs => "csrattrs",
             Self::SimpleEnroll => "simpleenroll",
             Self::SimpleReenroll => "simplereenroll",
+            Self::ServerKeyGen => "serverkeygen",
             Self::FullCmc => "fullcmc",
         }
     }

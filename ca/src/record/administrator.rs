@@ -1,0 +1,134 @@
+//! Administrators: the people who run an instance, what each may do, and the tokens of their programs.
+
+use std::collections::BTreeSet;
+
+use super::label::Label;
+use crate::clock::Timestamp;
+use crate::error::{Denial, Error};
+
+/// The profile of the accounts whose certificates prove that somebody is an administrator. It is built in.
+pub const ADMINISTRATOR_PROFILE: &str = "administrator";
+
+/// Somebody who may administer the instance from another machine.
+///
+/// The administrator's certificates are those of the account of the same name, which has the profile
+/// [`ADMINISTRATOR_PROFILE`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Administrator {
+    /// The administrator's name.
+    pub name: Label,
+    /// What the administrator may do. The grants add up; none of them takes anything away.
+    pub grants: Vec<Grant>,
+    /// The tokens of the administrator's programs.
+    pub tokens: Vec<Token>,
+    /// When the administrator was recorded first.
+    pub created: Timestamp,
+}
+
+/// The right to act in a role, perhaps only for some CAs and accounts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Grant {
+    /// The role, which stands for a set of commands.
+    pub role: Label,
+    /// The issuing CAs for which the grant is good; empty for all.
+    pub cas: BTreeSet<Label>,
+    /// Patterns of the names of accounts for which the grant is good, in which `*` stands for any text; empty for all.
+    pub accounts: BTreeSet<String>,
+}
+
+impl Grant {
+    /// A grant of a role for every CA and account.
+    pub const fn of_everything(role: Label) -> Self {
+        Self { role, cas: BTreeSet::new(), accounts: BTreeSet::new() }
+    }
+
+    /// Whether the grant is good for every CA and account.
+    pub fn is_unbounded(&self) -> bool {
+        self.cas.is_empty() && self.accounts.is_empty()
+    }
+
+    /// Whether the grant is good for this account, whose certificates this CA issues.
+    pub fn covers(&self, account: &Label, ca: &Label) -> bool {
+        (self.cas.is_empty() || self.cas.contains(ca))
+            && (self.accounts.is_empty()
+                || self.accounts.iter().any(|pattern| matches(pattern, account.as_str())))
+    }
+}
+
+/// A token by which a program acts as an administrator. The secret itself is not kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// The token's name, unique among those of its administrator.
+    pub name: Label,
+    /// SHA-256 of the secret, which has 256 random bits.
+    pub hash: [u8; 32],
+    /// The roles of the administrator that the token may use; empty for all of them.
+    pub roles: BTreeSet<Label>,
+    /// When the token was made.
+    pub created: Timestamp,
+    /// The moment from which on the token is refused.
+    pub expires: Timestamp,
+}
+
+/// Whether the whole of `text` is as `pattern` says, in which `*` stands for any text. The work is at most the product of both lengths.
+fn matches(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else {
+        return false;
+    };
+    let Some(last) = parts.next_back() else { return rest.is_empty() };
+    for part in parts {
+        match rest.split_once(part) {
+            Some((_, after)) => rest = after,
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+/// The error that there is no such administrator.
+pub fn no_administrator(name: &Label) -> Error {
+    Error::denied(
+        Denial::Conflict,
+        format!("there is no administrator `{name}`; `countersign admin list` shows them"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_stands_for_whole_names() {
+        for (pattern, text, expected) in [
+            ("gw1", "gw1", true),
+            ("gw1", "gw10", false),
+            ("*", "gw1", true),
+            ("gw-*", "gw-", true),
+            ("gw-*", "xgw-1", false),
+            ("*-berlin", "gw-berlin", true),
+            ("*-berlin", "gw-berlin2", false),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-c-b", false),
+            ("a*a", "a", false),
+            ("**", "", true),
+        ] {
+            assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn a_grant_covers_what_all_its_bounds_permit() {
+        let label = |text: &str| -> Label { text.parse().unwrap() };
+        let everything = Grant::of_everything(label("operator"));
+        assert!(everything.is_unbounded() && everything.covers(&label("gw1"), &label("issuing")));
+        let some = Grant {
+            cas: [label("issuing")].into(),
+            accounts: ["gw-*".to_owned()].into(),
+            ..everything
+        };
+        assert!(some.covers(&label("gw-1"), &label("issuing")) && !some.is_unbounded());
+        assert!(!some.covers(&label("gw-1"), &label("other")));
+        assert!(!some.covers(&label("host-1"), &label("issuing")));
+    }
+}

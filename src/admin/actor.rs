@@ -1,0 +1,58 @@
+//! The name of a local administrator in the journal.
+
+use std::fs;
+
+/// No user logged in, such as for a service (`AUDIT_UID_UNSET` in the kernel's audit).
+const UNSET: u32 = u32::MAX;
+
+/// A user of the operating system: `uid 0`, or `uid 0 (login 1000)` if the user who logged in is another one. `sudo` and `su` do not change
+/// that one, and only a process with CAP_AUDIT_CONTROL can. `process` is the process that asks, if it is known.
+pub fn local(uid: u32, process: Option<i32>) -> String {
+    let login = process.and_then(login_of).filter(|login| *login != uid);
+    match login {
+        Some(login) => format!("uid {uid} (login {login})"),
+        None => format!("uid {uid}"),
+    }
+}
+
+/// The person behind an actor's text: an administrator's name without proof and address, or a local user whole. One person counts once where
+/// several must agree.
+pub fn person(actor: &str) -> &str {
+    match actor.starts_with("uid ") {
+        true => actor,
+        // A name has no blank.
+        false => actor.split(' ').next().unwrap_or(actor),
+    }
+}
+
+/// The user who logged in, and from whose session the process comes (proc_pid_loginuid(5)).
+fn login_of(process: i32) -> Option<u32> {
+    let text = fs::read_to_string(format!("/proc/{process}/loginuid")).ok()?;
+    text.trim().parse().ok().filter(|login| *login != UNSET)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_person_is_one_by_whatever_proof() {
+        assert_eq!(person("alice (certificate 01, from 192.0.2.1)"), "alice");
+        assert_eq!(person("alice (token ci, from 192.0.2.2)"), "alice");
+        assert_eq!(person("uid 0 (login 1000)"), "uid 0 (login 1000)");
+    }
+
+    #[test]
+    fn whoever_logged_in_is_named_beside_another_user() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        let expected = match login_of(own) {
+            Some(login) => format!("uid 4711 (login {login})"),
+            None => "uid 4711".to_owned(),
+        };
+        assert_eq!(local(4711, Some(own)), expected);
+        assert_eq!(local(0, None), "uid 0");
+        if let Some(login) = login_of(own) {
+            assert_eq!(local(login, Some(own)), format!("uid {login}"));
+        }
+    }
+}

@@ -1,0 +1,513 @@
+//! Administrators from other machines: what each may do, and to whom.
+//!
+//! A request passes three questions: does one of the grants have the verb at all; does such a grant cover every account and CA that the
+//! request is about; and is the request about the administrator's own account. Whoever sits at the admin socket is asked none of them.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use countersign_ca::authority::administrators::is_administrators_profile;
+use countersign_ca::record::{
+    Account, CaRecord, CertificateRecord, Grant, Label, OWN_ACCOUNT_PREFIX, no_account,
+    no_administrator,
+};
+use countersign_ca::{Identity, Store};
+use serde_json::Value;
+
+use super::handler::handle;
+use super::request::Request;
+use super::{certificates, requests};
+use crate::config::ServerCertificate;
+use crate::exit::Failure;
+use crate::instance::Instance;
+use crate::roles::{Effect, Roles, Verb};
+
+/// An administrator who was authenticated on a connection from another machine.
+#[derive(Debug, Clone)]
+pub struct Principal {
+    /// The administrator's name, which is that of the account, too.
+    pub name: Label,
+    /// How the administrator was authenticated.
+    pub proof: Proof,
+    /// The address of the client.
+    pub address: IpAddr,
+    /// What the administrator may do, by this proof.
+    pub grants: Vec<Grant>,
+}
+
+/// How an administrator was authenticated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// By a client certificate with this serial number.
+    Certificate(String),
+    /// By the token of this name.
+    Token(Label),
+}
+
+/// Why a request was not carried out.
+#[derive(Debug)]
+pub struct Unfulfilled {
+    /// The message and the exit code.
+    pub failure: Failure,
+    /// Whether the object that the request is about does not exist.
+    pub is_missing: bool,
+}
+
+impl Unfulfilled {
+    /// The failure to find what a request is about.
+    fn of_target(failure: Failure) -> Self {
+        Self { is_missing: failure.code == 3, failure }
+    }
+}
+
+impl From<Failure> for Unfulfilled {
+    fn from(failure: Failure) -> Self {
+        Self { failure, is_missing: false }
+    }
+}
+
+/// As the journal names the administrator: who, by which proof, and from where.
+impl fmt::Display for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, proof, address, .. } = self;
+        match proof {
+            Proof::Certificate(serial) => {
+                write!(f, "{name} (certificate {serial}, from {address})")
+            }
+            Proof::Token(token) => write!(f, "{name} (token {token}, from {address})"),
+        }
+    }
+}
+
+/// An account that a request is about, and the CA that issues or issued for it.
+struct Affected {
+    account: Label,
+    ca: Label,
+    /// The bound on who may touch it.
+    standing: Standing,
+}
+
+/// What an account stands for, which bounds who may change it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// A peer.
+    Peer,
+    /// A registration authority, which acts for all accounts of its CA: a grant for some accounts is not good for it.
+    Registrar,
+    /// An administrator, or the instance itself: only those who may change administrators may touch it.
+    Administrator,
+}
+
+/// What a request is about.
+#[derive(Default)]
+struct Target {
+    reach: Reach,
+    /// Accounts whose identities the request gives to another one.
+    shared: Vec<Affected>,
+    /// Verbs that the request needs besides its own.
+    besides: Vec<Verb>,
+}
+
+/// The kind of object that a request is about.
+#[derive(Default)]
+enum Reach {
+    /// The instance as a whole: the grant must be unbounded.
+    Instance,
+    #[default]
+    /// A list, of which the administrator sees what the grants cover; or what everybody may see.
+    Listed,
+    /// A CA: the grant may name CAs, but no accounts.
+    Ca(Label),
+    /// These accounts.
+    Accounts(Vec<Affected>),
+}
+
+impl Principal {
+    /// Whether one of the grants has the verb, for whatever account.
+    pub fn has(&self, roles: &Roles, verb: Verb) -> bool {
+        self.grants.iter().any(|grant| roles.permits(&grant.role, verb))
+    }
+
+    /// Refuses a verb that none of the grants has. The caller may so refuse before it reads the rest of a request.
+    ///
+    /// # Errors
+    /// A message that says what the administrator may not do.
+    pub fn require(&self, roles: &Roles, verb: Verb) -> Result<(), Failure> {
+        match self.has(roles, verb) {
+            true => Ok(()),
+            false => Err(self.refused(verb, "no grant has it")),
+        }
+    }
+
+    /// Carries out a request, if the administrator may.
+    ///
+    /// # Errors
+    /// Exit code 4 if the administrator may not; those of the request.
+    pub fn carry_out(
+        &self,
+        instance: &Instance,
+        mut request: Request,
+    ) -> Result<Value, Unfulfilled> {
+        // What is decided here about the records must still hold when the change is recorded.
+        let _change = instance.change(request.verb());
+        self.check(instance, &mut request)?;
+        let verb = request.verb();
+        let mut answer = handle(instance, &self.to_string(), request, &mut |_, _| {})?;
+        self.withhold(instance, verb, &mut answer)?;
+        Ok(answer)
+    }
+
+    /// Refuses a request that the administrator may not make. Abbreviations in it become whole names, so that what is carried out is what was
+    /// judged.
+    ///
+    /// # Errors
+    /// Exit code 4 if the administrator may not; there is no such object.
+    pub fn check(&self, instance: &Instance, request: &mut Request) -> Result<(), Unfulfilled> {
+        let roles = &instance.config.admin.roles;
+        let verb = request.verb();
+        self.require(roles, verb)?;
+        let cas = instance.store.cas().map_err(Failure::from)?;
+        let Target { reach, shared, besides } =
+            target(instance, request).map_err(Unfulfilled::of_target)?;
+        for verb in [verb].into_iter().chain(besides) {
+            self.require_reach(roles, verb, &reach, &cas)?;
+        }
+        for affected in &shared {
+            self.require_covered(roles, verb, affected, &cas)?;
+        }
+        self.refuse_powers(roles, request)?;
+        if let Request::PendingDecide { id, .. } = request {
+            self.refuse_own(instance, id)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a verb for what the request is about, if no grant covers it.
+    fn require_reach(
+        &self,
+        roles: &Roles,
+        verb: Verb,
+        reach: &Reach,
+        cas: &[CaRecord],
+    ) -> Result<(), Failure> {
+        match reach {
+            Reach::Listed => self.require(roles, verb),
+            Reach::Instance if self.usable(roles, verb).any(Grant::is_unbounded) => Ok(()),
+            Reach::Instance => Err(self.refused(verb, "it needs a grant for all CAs and accounts")),
+            Reach::Ca(ca) => match self.covers_all_of(roles, verb, ca, cas) {
+                true => Ok(()),
+                false => Err(self.refused(verb, &format!("no grant covers the CA `{ca}`"))),
+            },
+            Reach::Accounts(affected) => {
+                affected.iter().try_for_each(|one| self.require_covered(roles, verb, one, cas))
+            }
+        }
+    }
+
+    /// Refuses what would give the sender, or somebody whom the sender chooses, more than the sender has, and what works on files of the
+    /// server's machine.
+    fn refuse_powers(&self, roles: &Roles, request: &Request) -> Result<(), Failure> {
+        let verb = request.verb();
+        match request {
+            // Each of these is worth as much as all rights of the administrators.
+            Request::AdminAdd { .. } | Request::AdminGrant { .. } | Request::AdminRemove { .. }
+                if !self.may_change_administrators(roles) =>
+            {
+                Err(self.refused(verb, "it needs `admin-grant` for everything"))
+            }
+            Request::AdminTokenAdd { name, .. } | Request::AdminTokenRemove { name, .. }
+                if !self.may_change_administrators(roles)
+                    && (*name != self.name || matches!(self.proof, Proof::Token(_))) =>
+            {
+                let why =
+                    "without `admin-grant` for everything, only by certificate, and for oneself";
+                Err(self.refused(verb, why))
+            }
+            Request::Backup { .. } => Err(here("backup")),
+            Request::TrustAdd { vendor } if !vendor.crls.is_empty() => Err(here("trust add --crl")),
+            _ => Ok(()),
+        }
+    }
+
+    fn may_change_administrators(&self, roles: &Roles) -> bool {
+        self.usable(roles, Verb::AdminGrant).any(Grant::is_unbounded)
+    }
+
+    /// The grants that have the verb.
+    fn usable<'a>(&'a self, roles: &'a Roles, verb: Verb) -> impl Iterator<Item = &'a Grant> {
+        self.grants.iter().filter(move |grant| roles.permits(&grant.role, verb))
+    }
+
+    fn covers(
+        &self,
+        roles: &Roles,
+        verb: Verb,
+        account: &Label,
+        ca: &Label,
+        cas: &[CaRecord],
+    ) -> bool {
+        self.usable(roles, verb).any(|grant| lines(cas, ca).any(|of| grant.covers(account, of)))
+    }
+
+    fn require_covered(
+        &self,
+        roles: &Roles,
+        verb: Verb,
+        affected: &Affected,
+        cas: &[CaRecord],
+    ) -> Result<(), Failure> {
+        let Affected { account, ca, standing } = affected;
+        if !self.covers(roles, verb, account, ca, cas) {
+            let why = format!("no grant covers the account `{account}` of the CA `{ca}`");
+            return Err(self.refused(verb, &why));
+        }
+        if verb.effect() == Effect::Reads {
+            return Ok(());
+        }
+        match standing {
+            Standing::Registrar if !self.covers_all_of(roles, verb, ca, cas) => {
+                let why = format!(
+                    "`{account}` is a registration authority, which acts for all accounts of its CA; no grant is for them"
+                );
+                Err(self.refused(verb, &why))
+            }
+            // Otherwise somebody who may give accounts secrets could become an administrator.
+            Standing::Administrator if !self.may_change_administrators(roles) => {
+                let why = format!(
+                    "`{account}` is an administrator's account or has the server's own name, for which that needs `admin-grant`"
+                );
+                Err(self.refused(verb, &why))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a grant has the verb for all accounts of a CA.
+    fn covers_all_of(&self, roles: &Roles, verb: Verb, ca: &Label, cas: &[CaRecord]) -> bool {
+        self.usable(roles, verb).any(|grant| {
+            grant.accounts.is_empty()
+                && (grant.cas.is_empty() || lines(cas, ca).any(|of| grant.cas.contains(of)))
+        })
+    }
+
+    /// Nobody decides a request of the own account.
+    fn refuse_own(&self, instance: &Instance, id: &str) -> Result<(), Failure> {
+        let waiting = requests::find(instance, id)?;
+        let transaction = &waiting.pending.transaction;
+        let is_own = transaction.account == self.name
+            || transaction.registrar.as_ref().is_some_and(|registrar| *registrar == self.name);
+        match is_own {
+            true => {
+                Err(self.refused(Verb::PendingDecide, "the request is the administrator's own"))
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// Takes the rows out of a list that no grant covers. A page of a list may so have fewer rows than others.
+    fn withhold(&self, instance: &Instance, verb: Verb, answer: &mut Value) -> Result<(), Failure> {
+        let roles = &instance.config.admin.roles;
+        if self.usable(roles, verb).any(Grant::is_unbounded) {
+            return Ok(());
+        }
+        let (rows, account) = match verb {
+            Verb::PeerList => (Some(answer), "name"),
+            Verb::CertList => (answer.get_mut("items"), "account"),
+            Verb::PendingList => (Some(answer), "account"),
+            _ => return Ok(()),
+        };
+        let (cas, default) = (instance.store.cas()?, instance.default_ca()?);
+        let Some(Value::Array(rows)) = rows else { return Ok(()) };
+        rows.retain(|row| {
+            let label = |key: &str| -> Option<Label> { row.get(key)?.as_str()?.parse().ok() };
+            match (label(account), label("ca").or_else(|| default.clone())) {
+                (Some(account), Some(ca)) => self.covers(roles, verb, &account, &ca, &cas),
+                _ => false,
+            }
+        });
+        Ok(())
+    }
+
+    fn refused(&self, verb: Verb, why: &str) -> Failure {
+        tracing::warn!(target: crate::logging::REFUSED, client = %self.address, administrator = %self, %verb, "refused: {why}");
+        Failure { code: 4, message: format!("`{}` may not `{verb}`: {why}", self.name) }
+    }
+}
+
+/// A CA and those with its earlier keys: a grant for a CA stays good when the CA gets its next key.
+fn lines<'a>(cas: &'a [CaRecord], ca: &'a Label) -> impl Iterator<Item = &'a Label> {
+    let before = move |name: &&'a Label| {
+        let record = cas.iter().find(|ca| ca.name == **name)?;
+        record.succeeds.as_ref().map(|succession| &succession.predecessor)
+    };
+    std::iter::successors(Some(ca), before).take(cas.len().saturating_add(1))
+}
+
+/// The refusal of what works on files of the server's machine.
+fn here(command: &str) -> Failure {
+    Failure::input(format!(
+        "`{command}` works on files of the server: run it there, without `--server`"
+    ))
+}
+
+/// What a request is about. Abbreviations in it become whole names.
+fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure> {
+    let about = |reach| Ok(Target { reach, ..Target::default() });
+    match request {
+        Request::PeerAdd { peers } => {
+            let mut target = Target::default();
+            let mut affected = Vec::with_capacity(peers.len());
+            for peer in peers {
+                let ca = peer.ca.clone().map_or_else(|| default_ca(instance), Ok)?;
+                let mut standing = standing(instance, Some(&peer.profile), &peer.name)?;
+                for id in &peer.ids {
+                    // A text that is no identity is refused by the handler.
+                    let Ok(identity) = id.parse::<Identity>() else { continue };
+                    if is_servers(instance, &identity) {
+                        standing = Standing::Administrator;
+                    }
+                    for holder in instance.store.holders(&identity)? {
+                        target.shared.push(affected_by(
+                            instance,
+                            holder.name.clone(),
+                            Some(holder),
+                        )?);
+                    }
+                }
+                if !peer.permissions.is_empty() {
+                    target.besides = vec![Verb::PeerPermit];
+                }
+                affected.push(Affected { account: peer.name.clone(), ca, standing });
+            }
+            Ok(Target { reach: Reach::Accounts(affected), ..target })
+        }
+        Request::PeerRemove { name, revoke } => {
+            // An account that is gone, or was never there, is judged by its name alone.
+            let account = instance.store.account(name)?;
+            let mut affected = vec![affected_by(instance, name.clone(), account)?];
+            if revoke.is_some() {
+                // Certificates of earlier accounts of that name are revoked, too.
+                for record in instance.accounts().valid_certificates(name)? {
+                    affected.push(of_certificate(instance, record)?);
+                }
+            }
+            about(Reach::Accounts(affected))
+        }
+        Request::PeerShow { name }
+        | Request::PeerResetSecret { name, .. }
+        | Request::PeerSetEquipment { name, .. }
+        | Request::PeerPermit { name, .. } => {
+            let account = instance.store.account(name)?.ok_or_else(|| no_account(name))?;
+            about(Reach::Accounts(vec![affected_by(instance, name.clone(), Some(account))?]))
+        }
+        Request::CertShow { serial, ca }
+        | Request::CertRelease { serial, ca }
+        | Request::CertRevoke { serial, ca, .. } => {
+            let record = certificates::find(instance, serial, ca.as_ref())?;
+            *ca = Some(record.ca.clone());
+            about(Reach::Accounts(vec![of_certificate(instance, record)?]))
+        }
+        Request::PendingShow { id } | Request::PendingDecide { id, .. } => {
+            let waiting = requests::find(instance, id)?;
+            *id = waiting.id.to_string();
+            let (account, request) =
+                (&waiting.pending.transaction.account, &waiting.pending.request);
+            about(Reach::Accounts(vec![Affected {
+                account: account.clone(),
+                ca: request.ca.clone(),
+                standing: standing(instance, Some(&request.profile), account)?,
+            }]))
+        }
+        Request::CrlPublish { ca: Some(ca) } => about(Reach::Ca(ca.clone())),
+        Request::AdminShow { name } => {
+            require_administrator(instance, name)?;
+            about(Reach::Listed)
+        }
+        Request::AdminGrant { name, .. } | Request::AdminRemove { name } => {
+            require_administrator(instance, name)?;
+            about(Reach::Instance)
+        }
+        Request::AdminTokenAdd { name, .. } | Request::AdminTokenRemove { name, .. } => {
+            require_administrator(instance, name)?;
+            about(Reach::Listed)
+        }
+        Request::PeerList
+        | Request::CertList { .. }
+        | Request::PendingList
+        | Request::CaShow
+        | Request::CrlShow
+        | Request::TrustList
+        | Request::TrustShow { .. }
+        | Request::PublishStatus
+        | Request::StoreStatus
+        | Request::AdminRoles
+        | Request::AdminList => about(Reach::Listed),
+        Request::CrlPublish { ca: None }
+        | Request::TrustAdd { .. }
+        | Request::TrustRemove { .. }
+        | Request::CertImport { .. }
+        | Request::CaAssign { .. }
+        | Request::PublishRun { .. }
+        | Request::Backup { .. }
+        | Request::AdminAdd { .. } => about(Reach::Instance),
+    }
+}
+
+fn require_administrator(instance: &Instance, name: &Label) -> Result<(), Failure> {
+    match instance.store.administrator(name)? {
+        Some(_) => Ok(()),
+        None => Err(no_administrator(name).into()),
+    }
+}
+
+fn default_ca(instance: &Instance) -> Result<Label, Failure> {
+    instance.default_ca()?.ok_or_else(|| Failure::unavailable("there is no issuing CA"))
+}
+
+/// An account as a request is about it.
+fn affected_by(
+    instance: &Instance,
+    name: Label,
+    account: Option<Account>,
+) -> Result<Affected, Failure> {
+    let standing = standing(instance, account.as_ref().map(|account| &account.profile), &name)?;
+    let ca = match account.and_then(|account| account.ca) {
+        Some(ca) => ca,
+        None => default_ca(instance)?,
+    };
+    Ok(Affected { account: name, ca, standing })
+}
+
+/// The account of a certificate as a request is about it.
+fn of_certificate(instance: &Instance, record: CertificateRecord) -> Result<Affected, Failure> {
+    let standing = standing(instance, Some(&record.profile), &record.account)?;
+    Ok(Affected { account: record.account, ca: record.ca, standing })
+}
+
+/// What an account of this profile and name stands for.
+fn standing(
+    instance: &Instance,
+    profile: Option<&Label>,
+    name: &Label,
+) -> Result<Standing, Failure> {
+    if name.as_str().starts_with(OWN_ACCOUNT_PREFIX)
+        || profile.is_some_and(is_administrators_profile)
+        || instance.store.administrator(name)?.is_some()
+    {
+        return Ok(Standing::Administrator);
+    }
+    let profiles = instance.profiles();
+    let profile = profile.and_then(|profile| profiles.named(profile));
+    Ok(match profile.is_some_and(|profile| profile.is_for_registrars()) {
+        true => Standing::Registrar,
+        false => Standing::Peer,
+    })
+}
+
+/// Whether an identity is a name of the API's own server. With a certificate for it, a peer could pass for the server and read tokens.
+fn is_servers(instance: &Instance, identity: &Identity) -> bool {
+    match instance.config.admin.listener.as_ref().map(|listener| &listener.certificate) {
+        Some(ServerCertificate::Issued(names)) => names.iter().any(|name| name.is_same(identity)),
+        _ => false,
+    }
+}

@@ -1,0 +1,426 @@
+//! The administration API: JSON over HTTPS (ADR 30). It runs the handlers of the admin socket, for administrators who prove who they are by
+//! a client certificate or a token, and may do what their grants say.
+//!
+//! A request is judged in this order: who sends it; may the sender do such things at all; can the request be read; may the sender do this.
+
+mod body;
+mod document;
+mod input;
+mod problem;
+mod repeats;
+mod routes;
+mod sender;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::header::{ALLOW, CONTENT_LENGTH, ETAG, LOCATION};
+use actix_web::http::{Method, StatusCode};
+use actix_web::web::{self, Data};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use countersign_ca::Authority;
+use countersign_enroll::transport::response::{closing_with, no_store};
+use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use input::{Input, refuse_foreign_site};
+use problem::Problem;
+use repeats::{Kept, Repeats};
+use routes::{Action, Caller, Route};
+use sender::Presented;
+
+use crate::admin::answer::GrantLine;
+use crate::admin::{Principal, Request, Unfulfilled, administrators};
+use crate::exit::Failure;
+use crate::instance::Instance;
+use crate::roles::Verb;
+use crate::wiped::{Wiped, WipedOctets};
+
+/// How long the body of a request may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a client may wait until it is authenticated.
+const GATE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The most clients that are authenticated at once.
+pub const MAX_AT_GATE: usize = 8;
+
+/// The largest body of a request that is not one of [`LARGE`], in octets.
+const SMALL: usize = 64 << 10;
+
+/// The verbs whose requests may be large.
+const LARGE: [Verb; 3] = [Verb::PeerAdd, Verb::CertImport, Verb::TrustAdd];
+
+/// The most large bodies that are read or worked on at once.
+const MAX_LARGE: usize = 4;
+
+/// The path of the description.
+const DOCUMENT: &str = "/api/openapi.json";
+
+/// The API of an instance.
+#[derive(Clone)]
+pub struct Api {
+    authority: Arc<Authority>,
+    instance: Arc<Instance>,
+    slots: Arc<Semaphore>,
+    gate: Arc<Semaphore>,
+    large: Arc<Semaphore>,
+    repeats: Arc<Repeats>,
+    routes: Arc<BTreeMap<&'static str, Vec<Route>>>,
+    document: Arc<String>,
+}
+
+impl Api {
+    /// The API of this instance.
+    ///
+    /// # Errors
+    /// The description cannot be written, which is a fault of this program.
+    pub fn new(authority: &Arc<Authority>, instance: &Arc<Instance>) -> Result<Self, Failure> {
+        let all = routes::all();
+        let document = document::describe(&all)
+            .to_pretty_json()
+            .map_err(|e| Failure { code: 1, message: e.to_string() })?;
+        let mut routes: BTreeMap<&'static str, Vec<Route>> = BTreeMap::new();
+        for route in all {
+            routes.entry(route.path).or_default().push(route);
+        }
+        Ok(Self {
+            authority: Arc::clone(authority),
+            instance: Arc::clone(instance),
+            slots: Arc::new(Semaphore::new(instance.config.admin.max_concurrent)),
+            gate: Arc::new(Semaphore::new(MAX_AT_GATE)),
+            large: Arc::new(Semaphore::new(MAX_LARGE)),
+            repeats: Arc::default(),
+            routes: Arc::new(routes),
+            document: Arc::new(document),
+        })
+    }
+
+    /// Adds the paths to an application.
+    pub fn configure(&self, config: &mut web::ServiceConfig) {
+        config
+            .app_data(Data::new(self.clone()))
+            .service(web::resource(DOCUMENT).route(web::to(description)));
+        for path in self.routes.keys() {
+            config.service(web::resource(*path).route(web::to(answer)));
+        }
+        config.default_service(web::to(answer));
+    }
+
+    /// The routes of a path.
+    ///
+    /// # Errors
+    /// 404 for a path that is none.
+    fn path(&self, request: &HttpRequest) -> Result<&[Route], Problem> {
+        let pattern = request.match_pattern();
+        let of_path = pattern.and_then(|pattern| self.routes.get(pattern.as_str()));
+        of_path.map(Vec::as_slice).ok_or_else(|| Problem::no_path(request.path()))
+    }
+
+    /// The route of a request.
+    ///
+    /// # Errors
+    /// 404 for a path that is none, 405 for a method that the path has not.
+    fn route(&self, request: &HttpRequest) -> Result<&Route, Problem> {
+        let of_path = self.path(request)?;
+        let found = of_path.iter().find(|route| route.method == *request.method());
+        found.ok_or_else(|| Problem::no_method(methods(of_path)))
+    }
+
+    /// Carries out a request. Everything that may block, or take long, is done on another thread. The administrator is authenticated once
+    /// more: the proof may have ended while the body came.
+    fn carry_out(
+        &self,
+        presented: &Presented,
+        route: &Route,
+        input: &Input,
+    ) -> Result<Done, Problem> {
+        let principal = presented.authenticate(&self.authority, &self.instance)?;
+        let roles = &self.instance.config.admin.roles;
+        if route.query.is_empty() {
+            input.no_query()?;
+        }
+        let mut request = match route.action {
+            Action::Caller => return self.caller(&principal),
+            Action::Ask(verb, request) => {
+                principal
+                    .require(roles, verb)
+                    .map_err(|failure| Problem::of_failure(failure, route.conflict))?;
+                request(input)?
+            }
+            Action::Command => input.json::<Request>()?,
+        };
+        let verb = request.verb();
+        let is_conditional = matches!(&request, Request::AdminGrant { expected: Some(_), .. });
+        let refused = |unfulfilled| refusal(unfulfilled, route, is_conditional);
+        let key = input.key.as_deref().filter(|_| route.success == StatusCode::CREATED);
+        let turn = match key {
+            Some(key) => {
+                // A repetition is for those who may still make the request.
+                principal.check(&self.instance, &mut request).map_err(refused)?;
+                match self.repeats.begin(&principal.name, key, &input.identity())? {
+                    Ok(turn) => Some(turn),
+                    Err(kept) => return Ok(Done::repeated(kept)),
+                }
+            }
+            None => None,
+        };
+        let answer = principal.carry_out(&self.instance, request).map_err(refused)?;
+        let answer = Wiped::from(answer);
+        let octets = WipedOctets::json(&answer)
+            .map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
+        let kept = Kept { status: route.success, body: Arc::new(octets) };
+        if let Some(turn) = turn {
+            turn.keep(&kept);
+        }
+        let (tag, location) = (version(verb, &answer), location(verb, &answer));
+        Ok(Done { kept, tag, location, is_repeated: false })
+    }
+
+    /// Describes the caller.
+    fn caller(&self, principal: &Principal) -> Result<Done, Problem> {
+        let roles = &self.instance.config.admin.roles;
+        let verbs = Verb::ALL.iter().filter(|verb| principal.has(roles, **verb));
+        let grants = principal.grants.iter().map(|grant| GrantLine {
+            role: grant.role.clone(),
+            cas: grant.cas.clone(),
+            accounts: grant.accounts.clone(),
+        });
+        let caller = Caller {
+            name: principal.name.to_string(),
+            described: principal.to_string(),
+            grants: grants.collect(),
+            verbs: verbs.map(|verb| verb.name().to_owned()).collect(),
+        };
+        let value = serde_json::to_value(caller)
+            .map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
+        let octets = WipedOctets::json(&value)
+            .map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
+        let kept = Kept { status: StatusCode::OK, body: Arc::new(octets) };
+        Ok(Done { kept, tag: None, location: None, is_repeated: false })
+    }
+
+    /// Forgets answers that are kept for repetitions and are too old. The server calls this every second or so.
+    pub fn forget_old(&self) {
+        self.repeats.forget_old();
+    }
+}
+
+/// The answer to a request that was carried out.
+struct Done {
+    kept: Kept,
+    tag: Option<String>,
+    location: Option<String>,
+    is_repeated: bool,
+}
+
+impl Done {
+    /// The answer that a request got before.
+    const fn repeated(kept: Kept) -> Self {
+        Self { kept, tag: None, location: None, is_repeated: true }
+    }
+
+    fn response(self) -> HttpResponse {
+        let mut response = no_store(self.kept.status);
+        response.content_type("application/json");
+        if let Some(tag) = self.tag {
+            response.insert_header((ETAG, format!("\"{tag}\"")));
+        }
+        if let Some(location) = self.location {
+            response.insert_header((LOCATION, location));
+        }
+        if self.is_repeated {
+            response.insert_header(("Idempotency-Replayed", "true"));
+        }
+        response.body(self.kept.body.to_vec())
+    }
+}
+
+/// `/api/openapi.json`: the description, for everybody.
+async fn description(api: Data<Api>, request: HttpRequest) -> HttpResponse {
+    match *request.method() {
+        Method::GET | Method::HEAD => {
+            HttpResponse::Ok().content_type("application/json").body(api.document.as_ref().clone())
+        }
+        Method::OPTIONS => {
+            no_store(StatusCode::NO_CONTENT).insert_header((ALLOW, "GET, HEAD, OPTIONS")).finish()
+        }
+        _ => Problem::no_method("GET, HEAD, OPTIONS".to_owned()).response(),
+    }
+}
+
+/// Every other path.
+async fn answer(api: Data<Api>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
+    let presented = Presented::of(&request);
+    let principal = match api.authenticate(presented.clone()).await {
+        Ok(principal) => principal,
+        // The rest of the body is not read, so that a stranger cannot hold the connection.
+        Err(problem) => return closing_with(problem.response(), payload),
+    };
+    if let (&Method::OPTIONS, Ok(routes)) = (request.method(), api.path(&request)) {
+        let mut response = no_store(StatusCode::NO_CONTENT);
+        return response.insert_header((ALLOW, methods(routes))).finish();
+    }
+    let routed = refuse_foreign_site(&request).and_then(|()| {
+        let route = api.route(&request)?;
+        let most = api.largest_body(&principal, route)?;
+        Ok((route, most))
+    });
+    let (route, most) = match routed {
+        Ok(routed) => routed,
+        Err(problem) => return closing_with(problem.response(), payload),
+    };
+    let read = api.read(&request, payload, most).await;
+    let (body, room) = match read {
+        Ok(read) => read,
+        Err(response) => return *response,
+    };
+    let input = Input::new(&request, body);
+    let Ok(slot) = Arc::clone(&api.slots).try_acquire_owned() else { return busy() };
+    let (path, method) = (route.path, route.method.clone());
+    let work = web::block(move || {
+        let _held = (slot, room);
+        let routes = api.routes.get(path).into_iter().flatten();
+        let route = routes.into_iter().find(|route| route.method == method);
+        let route = route.ok_or_else(|| Problem::no_path(path))?;
+        api.carry_out(&presented, route, &input)
+    });
+    match work.await {
+        Ok(Ok(done)) => done.response(),
+        Ok(Err(problem)) => problem.response(),
+        Err(_) => failed().response(),
+    }
+}
+
+impl Api {
+    /// Authenticates a client, on another thread: a certificate is looked up in the journal.
+    async fn authenticate(&self, presented: Presented) -> Result<Principal, Problem> {
+        let waiting = tokio::time::timeout(GATE_TIMEOUT, Arc::clone(&self.gate).acquire_owned());
+        let Ok(Ok(slot)) = waiting.await else {
+            let why = "too many clients are authenticated; try again";
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why));
+        };
+        let (authority, instance) = (Arc::clone(&self.authority), Arc::clone(&self.instance));
+        let work = web::block(move || {
+            let _slot = slot;
+            presented.authenticate(&authority, &instance)
+        });
+        work.await.unwrap_or_else(|_| Err(failed()))
+    }
+
+    /// The largest body that a request may have: that of the configuration for what may be large, and 64 KiB for everything else.
+    ///
+    /// # Errors
+    /// 403 if the administrator may not make such a request at all.
+    fn largest_body(&self, principal: &Principal, route: &Route) -> Result<usize, Problem> {
+        let (roles, most) =
+            (&self.instance.config.admin.roles, self.instance.config.admin.max_bytes);
+        let is_large = match route.action {
+            Action::Caller => false,
+            Action::Ask(verb, _) => {
+                principal
+                    .require(roles, verb)
+                    .map_err(|failure| Problem::of_failure(failure, route.conflict))?;
+                LARGE.contains(&verb)
+            }
+            Action::Command => LARGE.iter().any(|verb| principal.has(roles, *verb)),
+        };
+        Ok(if is_large { most } else { most.min(SMALL) })
+    }
+
+    /// Reads a body of at most `most` octets. Few bodies beyond 64 KiB are read or worked on at once.
+    async fn read(
+        &self,
+        request: &HttpRequest,
+        payload: web::Payload,
+        most: usize,
+    ) -> Result<(web::Bytes, Option<OwnedSemaphorePermit>), Box<HttpResponse>> {
+        let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+        let length = length.and_then(|text| text.parse::<usize>().ok());
+        let room = match length {
+            Some(length) if length <= SMALL => None,
+            None if most <= SMALL || !request.chunked().unwrap_or(true) => None,
+            _ => match Arc::clone(&self.large).try_acquire_owned() {
+                Ok(room) => Some(room),
+                Err(_) => return Err(Box::new(closing_with(busy(), payload))),
+            },
+        };
+        let body = tokio::time::timeout(BODY_TIMEOUT, payload.to_bytes_limited(most)).await;
+        match body {
+            Ok(Ok(Ok(body))) => Ok((body, room)),
+            Ok(Ok(Err(e))) => {
+                let why = format!("the body cannot be read: {e}");
+                Err(Box::new(closing_with(Problem::malformed(why).response(), ())))
+            }
+            Ok(Err(_)) => {
+                let why = format!("expected a body of at most {most} octets");
+                let problem = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, why);
+                Err(Box::new(closing_with(problem.response(), ())))
+            }
+            Err(_) => {
+                let problem = Problem::new(StatusCode::REQUEST_TIMEOUT, "the body took too long");
+                Err(Box::new(closing_with(problem.response(), ())))
+            }
+        }
+    }
+}
+
+/// The answer to a request that finds no slot.
+fn busy() -> HttpResponse {
+    let why = "too many requests are worked on; try again";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, why).response()
+}
+
+/// The problem after a panic.
+fn failed() -> Problem {
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the server failed; its log says why")
+}
+
+/// The methods of a path, for `Allow`.
+fn methods(routes: &[Route]) -> String {
+    let mut names: Vec<&str> = routes.iter().map(|route| route.method.as_str()).collect();
+    if names.contains(&"GET") {
+        names.push("HEAD");
+    }
+    names.push("OPTIONS");
+    names.sort_unstable();
+    names.join(", ")
+}
+
+/// The problem of a request that was not carried out.
+fn refusal(unfulfilled: Unfulfilled, route: &Route, is_conditional: bool) -> Problem {
+    let Unfulfilled { failure, is_missing } = unfulfilled;
+    let conflict = match (is_missing, is_conditional) {
+        (true, _) => StatusCode::NOT_FOUND,
+        (false, true) if failure.message.contains("changed meanwhile") => {
+            StatusCode::PRECONDITION_FAILED
+        }
+        _ => route.conflict,
+    };
+    Problem::of_failure(failure, conflict)
+}
+
+/// The version of the object that an answer shows, if two people may change it.
+fn version(verb: Verb, answer: &Value) -> Option<String> {
+    let shows = matches!(verb, Verb::AdminShow | Verb::AdminGrant | Verb::AdminTokenRemove);
+    let line = shows.then(|| serde_json::from_value(answer.clone()).ok())??;
+    Some(administrators::version(&line))
+}
+
+/// The path of the object that was created.
+fn location(verb: Verb, answer: &Value) -> Option<String> {
+    let text = |value: &Value, key: &str| Some(value.get(key)?.as_str()?.to_owned());
+    match verb {
+        Verb::PeerAdd => {
+            let [one] = answer.as_array()?.as_slice() else { return None };
+            Some(format!("/api/v1/accounts/{}", text(one, "name")?))
+        }
+        Verb::AdminAdd => {
+            let name = text(answer.get("administrator")?, "name")?;
+            Some(format!("/api/v1/administrators/{name}"))
+        }
+        Verb::TrustAdd => Some(format!("/api/v1/vendors/{}", text(answer, "name")?)),
+        _ => None,
+    }
+}

@@ -1,0 +1,499 @@
+//! The paths of the API: for each path and method, the verb, the request that it stands for, and what the description says of it.
+//!
+//! This table is the only place that knows the paths. The server, the description (`document.rs`) and the tests of who may do what read it.
+
+use actix_web::http::{Method, StatusCode};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+
+use super::body::{
+    AccountDevice, CertificateQuery, NewAccounts, NewAdministrator, NewCrl, NewDecision, NewDuty,
+    NewGrants, NewRevocation, NewToken, Permissions, Reconciliation, RemovalQuery,
+};
+use super::input::Input;
+use super::problem::Problem;
+use crate::admin::answer;
+use crate::admin::{Request, RequestedSecret, RequestedVendor};
+use crate::roles::Verb;
+
+/// What a path and a method stand for.
+pub struct Route {
+    /// The method.
+    pub method: Method,
+    /// The path, with parameters in braces.
+    pub path: &'static str,
+    /// What it does, in a line.
+    pub summary: &'static str,
+    /// How it is carried out.
+    pub action: Action,
+    /// The parameters of the query.
+    pub query: &'static [Parameter],
+    /// The schema of the body, if there is one.
+    pub body: Option<Shape>,
+    /// The status and the schema of the answer.
+    pub success: StatusCode,
+    /// The schema of the answer.
+    pub answer: Shape,
+    /// The status for a contradiction to what is recorded: there is no such thing, or there is one already.
+    pub conflict: StatusCode,
+}
+
+/// How a request is carried out.
+#[derive(Clone, Copy)]
+pub enum Action {
+    /// As this request of administrators, for which a role must have the verb.
+    Ask(Verb, fn(&Input) -> Result<Request, Problem>),
+    /// As the request of administrators in the body.
+    Command,
+    /// It shows the caller.
+    Caller,
+}
+
+/// A parameter of a query.
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+    /// Whether it is a number.
+    pub is_number: bool,
+}
+
+/// A schema, by its name, with those that it refers to.
+pub type Shape = fn() -> NamedSchema;
+
+/// A schema with its name and those that it refers to.
+pub struct NamedSchema {
+    /// Its name; of a list, that of its items.
+    pub name: String,
+    /// Whether the value is a list of such.
+    pub is_list: bool,
+    /// The schema, and the schemas to which it refers, by name.
+    pub schemas: Vec<(String, RefOr<Schema>)>,
+}
+
+/// The caller, and what the caller may do.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Caller {
+    /// The administrator's name.
+    pub name: String,
+    /// How the caller was authenticated, such as `alice (certificate 01ab, from 192.0.2.1)`.
+    pub described: String,
+    /// The grants, by this proof.
+    pub grants: Vec<answer::GrantLine>,
+    /// The verbs that a grant has, for some account at least.
+    pub verbs: Vec<String>,
+}
+
+fn shape<T: ToSchema>() -> NamedSchema {
+    let mut schemas = vec![(T::name().into_owned(), T::schema())];
+    T::schemas(&mut schemas);
+    NamedSchema { name: T::name().into_owned(), is_list: false, schemas }
+}
+
+fn list<T: ToSchema>() -> NamedSchema {
+    NamedSchema { is_list: true, ..shape::<T>() }
+}
+
+impl Route {
+    const fn get(path: &'static str, summary: &'static str, action: Action, answer: Shape) -> Self {
+        Self {
+            method: Method::GET,
+            path,
+            summary,
+            action,
+            query: &[],
+            body: None,
+            success: StatusCode::OK,
+            answer,
+            conflict: StatusCode::NOT_FOUND,
+        }
+    }
+
+    fn with(self, method: Method, body: Shape) -> Self {
+        Self { method, body: Some(body), ..self }
+    }
+
+    fn creating(self, body: Shape) -> Self {
+        Self {
+            method: Method::POST,
+            body: Some(body),
+            success: StatusCode::CREATED,
+            conflict: StatusCode::CONFLICT,
+            ..self
+        }
+    }
+
+    fn conflicting(self) -> Self {
+        Self { conflict: StatusCode::CONFLICT, ..self }
+    }
+
+    fn asking(self, query: &'static [Parameter]) -> Self {
+        Self { query, ..self }
+    }
+
+    fn removing(self) -> Self {
+        Self { method: Method::DELETE, ..self }
+    }
+}
+
+const fn ask(verb: Verb, request: fn(&Input) -> Result<Request, Problem>) -> Action {
+    Action::Ask(verb, request)
+}
+
+/// Every path and method.
+pub fn all() -> Vec<Route> {
+    let mut routes = accounts();
+    routes.extend(certificates());
+    routes.extend(requests());
+    routes.extend(instance());
+    routes.extend(administrators());
+    routes
+}
+
+fn accounts() -> Vec<Route> {
+    vec![
+        Route::get(
+            "/api/v1/accounts",
+            "Lists the accounts, sorted by name",
+            ask(Verb::PeerList, |_| Ok(Request::PeerList)),
+            list::<answer::AccountLine>,
+        ),
+        Route::get(
+            "/api/v1/accounts",
+            "Adds accounts, all or none; each secret is shown this once",
+            ask(Verb::PeerAdd, |input| {
+                let NewAccounts { accounts } = input.json()?;
+                if accounts.is_empty() {
+                    return Err(Problem::malformed("expected accounts, found none"));
+                }
+                Ok(Request::PeerAdd { peers: accounts.into_iter().map(Into::into).collect() })
+            }),
+            list::<answer::NewAccountLine>,
+        )
+        .creating(shape::<NewAccounts>),
+        Route::get(
+            "/api/v1/accounts/{name}",
+            "Shows an account",
+            ask(Verb::PeerShow, |input| Ok(Request::PeerShow { name: input.label("name")? })),
+            shape::<answer::AccountLine>,
+        ),
+        Route::get(
+            "/api/v1/accounts/{name}",
+            "Removes an account; its certificates stay valid without `revoke`",
+            ask(Verb::PeerRemove, |input| {
+                let RemovalQuery { revoke } = input.query()?;
+                Ok(Request::PeerRemove { name: input.label("name")?, revoke })
+            }),
+            shape::<answer::RemovedAccount>,
+        )
+        .asking(&[Parameter {
+            name: "revoke",
+            meaning: "The reason for which its certificates are revoked, too, such as `cessationOfOperation`",
+            is_number: false,
+        }])
+        .removing(),
+        Route::get(
+            "/api/v1/accounts/{name}/secret",
+            "Gives an account another reference and secret; the old ones end",
+            ask(Verb::PeerResetSecret, |input| {
+                Ok(Request::PeerResetSecret { name: input.label("name")?, secret: input.json()? })
+            }),
+            shape::<answer::NewAccountLine>,
+        )
+        .with(Method::POST, shape::<RequestedSecret>),
+        Route::get(
+            "/api/v1/accounts/{name}/equipment",
+            "Binds an account to a device, or to none",
+            ask(Verb::PeerSetEquipment, |input| {
+                let AccountDevice { equipment } = input.json()?;
+                Ok(Request::PeerSetEquipment { name: input.label("name")?, device: equipment })
+            }),
+            shape::<answer::AccountLine>,
+        )
+        .with(Method::PUT, shape::<AccountDevice>)
+        .conflicting(),
+        Route::get(
+            "/api/v1/accounts/{name}/permissions",
+            "Grants an account permissions, or withdraws them",
+            ask(Verb::PeerPermit, |input| {
+                let Permissions { permissions, granted } = input.json()?;
+                Ok(Request::PeerPermit { name: input.label("name")?, permissions, granted })
+            }),
+            shape::<answer::AccountLine>,
+        )
+        .with(Method::POST, shape::<Permissions>),
+    ]
+}
+
+fn certificates() -> Vec<Route> {
+    vec![
+        Route::get(
+            "/api/v1/certificates",
+            "Lists certificates, oldest first, one page at a time",
+            ask(Verb::CertList, |input| {
+                let CertificateQuery { account, cursor } = input.query()?;
+                Ok(Request::CertList { account, cursor })
+            }),
+            shape::<answer::CertificatePage>,
+        )
+        .asking(&[
+            Parameter {
+                name: "account",
+                meaning: "The account whose certificates are listed",
+                is_number: false,
+            },
+            Parameter { name: "cursor", meaning: "The `next` of the page before", is_number: true },
+        ]),
+        Route::get(
+            "/api/v1/certificates/{ca}/{serial}",
+            "Shows a certificate",
+            ask(Verb::CertShow, |input| {
+                Ok(Request::CertShow { serial: input.text("serial"), ca: Some(input.label("ca")?) })
+            }),
+            shape::<answer::CertificateInFull>,
+        ),
+        Route::get(
+            "/api/v1/certificates/{ca}/{serial}/revocation",
+            "Revokes a certificate, or puts it on hold",
+            ask(Verb::CertRevoke, |input| {
+                let NewRevocation { reason, invalidity } = input.json()?;
+                let (serial, ca) = (input.text("serial"), Some(input.label("ca")?));
+                Ok(Request::CertRevoke { serial, ca, reason, invalidity })
+            }),
+            shape::<answer::RevocationAnswer>,
+        )
+        .with(Method::PUT, shape::<NewRevocation>)
+        .conflicting(),
+        Route::get(
+            "/api/v1/certificates/{ca}/{serial}/revocation",
+            "Releases a certificate from hold",
+            ask(Verb::CertRelease, |input| {
+                let (serial, ca) = (input.text("serial"), Some(input.label("ca")?));
+                Ok(Request::CertRelease { serial, ca })
+            }),
+            shape::<answer::RevocationAnswer>,
+        )
+        .removing()
+        .conflicting(),
+    ]
+}
+
+fn requests() -> Vec<Route> {
+    vec![
+        Route::get(
+            "/api/v1/requests",
+            "Lists the requests that need an approval, oldest first",
+            ask(Verb::PendingList, |_| Ok(Request::PendingList)),
+            list::<answer::RequestLine>,
+        ),
+        Route::get(
+            "/api/v1/requests/{id}",
+            "Shows a request; the first digits of its identifier suffice",
+            ask(Verb::PendingShow, |input| Ok(Request::PendingShow { id: input.text("id") })),
+            shape::<answer::RequestInFull>,
+        ),
+        Route::get(
+            "/api/v1/requests/{id}/decision",
+            "Approves or rejects a request",
+            ask(Verb::PendingDecide, |input| {
+                let NewDecision { approve, words } = input.json()?;
+                Ok(Request::PendingDecide { id: input.text("id"), approve, reason: words })
+            }),
+            shape::<answer::RequestInFull>,
+        )
+        .with(Method::PUT, shape::<NewDecision>)
+        .conflicting(),
+    ]
+}
+
+fn instance() -> Vec<Route> {
+    vec![
+        Route::get(
+            "/api/v1/cas",
+            "Lists the CAs",
+            ask(Verb::CaShow, |_| Ok(Request::CaShow)),
+            list::<answer::CaLine>,
+        ),
+        Route::get(
+            "/api/v1/cas/{name}/duty",
+            "Gives an issuing CA a duty",
+            ask(Verb::CaAssign, |input| {
+                let NewDuty { duty } = input.json()?;
+                Ok(Request::CaAssign { name: input.label("name")?, duty })
+            }),
+            list::<answer::CaLine>,
+        )
+        .with(Method::PUT, shape::<NewDuty>)
+        .conflicting(),
+        Route::get(
+            "/api/v1/crls",
+            "Lists the last CRL of each CA and scope",
+            ask(Verb::CrlShow, |_| Ok(Request::CrlShow)),
+            list::<answer::CrlLine>,
+        ),
+        Route::get(
+            "/api/v1/crls",
+            "Signs a new CRL",
+            ask(Verb::CrlPublish, |input| {
+                let NewCrl { ca } = input.json()?;
+                Ok(Request::CrlPublish { ca })
+            }),
+            list::<answer::CrlLine>,
+        )
+        .with(Method::POST, shape::<NewCrl>)
+        .conflicting(),
+        Route::get(
+            "/api/v1/vendors",
+            "Lists the vendors whose devices may enrol by their factory certificates",
+            ask(Verb::TrustList, |_| Ok(Request::TrustList)),
+            list::<answer::VendorLine>,
+        ),
+        Route::get(
+            "/api/v1/vendors",
+            "Trusts a vendor",
+            ask(Verb::TrustAdd, |input| {
+                Ok(Request::TrustAdd { vendor: input.json::<RequestedVendor>()? })
+            }),
+            shape::<answer::VendorInFull>,
+        )
+        .creating(shape::<RequestedVendor>),
+        Route::get(
+            "/api/v1/vendors/{name}",
+            "Shows a vendor",
+            ask(Verb::TrustShow, |input| Ok(Request::TrustShow { name: input.label("name")? })),
+            shape::<answer::VendorInFull>,
+        ),
+        Route::get(
+            "/api/v1/vendors/{name}",
+            "Ends the trust in a vendor",
+            ask(Verb::TrustRemove, |input| Ok(Request::TrustRemove { name: input.label("name")? })),
+            shape::<answer::Removed>,
+        )
+        .removing(),
+        Route::get(
+            "/api/v1/directories",
+            "Lists the LDAP directories, and whether they have the entries that they should have",
+            ask(Verb::PublishStatus, |_| Ok(Request::PublishStatus)),
+            list::<answer::DirectoryState>,
+        ),
+        Route::get(
+            "/api/v1/directories/reconciliation",
+            "Compares directories with the entries that they should have, and mends them",
+            ask(Verb::PublishRun, |input| {
+                let Reconciliation { directory, dry_run } = input.json()?;
+                Ok(Request::PublishRun { directory, dry_run })
+            }),
+            list::<answer::DirectoryReport>,
+        )
+        .with(Method::POST, shape::<Reconciliation>),
+        Route::get(
+            "/api/v1/store",
+            "Shows the state of the journal and its index",
+            ask(Verb::StoreStatus, |_| Ok(Request::StoreStatus)),
+            shape::<answer::StoreState>,
+        ),
+    ]
+}
+
+fn administrators() -> Vec<Route> {
+    vec![
+        Route::get(
+            "/api/v1/roles",
+            "Lists the roles with their verbs",
+            ask(Verb::AdminRoles, |_| Ok(Request::AdminRoles)),
+            list::<answer::RoleLine>,
+        ),
+        Route::get(
+            "/api/v1/administrators",
+            "Lists the administrators, sorted by name",
+            ask(Verb::AdminList, |_| Ok(Request::AdminList)),
+            list::<answer::AdministratorLine>,
+        ),
+        Route::get(
+            "/api/v1/administrators",
+            "Adds an administrator; the secret for the first certificate is shown this once",
+            ask(Verb::AdminAdd, |input| {
+                let NewAdministrator { name, grants, ids, secret } = input.json()?;
+                Ok(Request::AdminAdd { name, grants, ids, secret })
+            }),
+            shape::<answer::NewAdministratorLine>,
+        )
+        .creating(shape::<NewAdministrator>),
+        Route::get(
+            "/api/v1/administrators/{name}",
+            "Shows an administrator; the ETag is for If-Match",
+            ask(Verb::AdminShow, |input| Ok(Request::AdminShow { name: input.label("name")? })),
+            shape::<answer::AdministratorLine>,
+        ),
+        Route::get(
+            "/api/v1/administrators/{name}/grants",
+            "Gives an administrator these grants in place of the present ones; with If-Match, only if nobody changed them meanwhile",
+            ask(Verb::AdminGrant, |input| {
+                let NewGrants { grants } = input.json()?;
+                let (name, expected) = (input.label("name")?, input.if_match()?);
+                Ok(Request::AdminGrant { name, grants, expected })
+            }),
+            shape::<answer::AdministratorLine>,
+        )
+        .with(Method::PUT, shape::<NewGrants>)
+        .conflicting(),
+        Route::get(
+            "/api/v1/administrators/{name}",
+            "Removes an administrator, and revokes the certificates",
+            ask(Verb::AdminRemove, |input| Ok(Request::AdminRemove { name: input.label("name")? })),
+            shape::<answer::RemovedAdministrator>,
+        )
+        .removing()
+        .conflicting(),
+        Route::get(
+            "/api/v1/administrators/{name}/tokens",
+            "Makes a token for a program of an administrator; its text is shown this once",
+            ask(Verb::AdminTokenAdd, |input| {
+                let NewToken { name: token, seconds, roles } = input.json()?;
+                Ok(Request::AdminTokenAdd { name: input.label("name")?, token, seconds, roles })
+            }),
+            shape::<answer::NewTokenLine>,
+        )
+        .creating(shape::<NewToken>),
+        Route::get(
+            "/api/v1/administrators/{name}/tokens/{token}",
+            "Ends a token",
+            ask(Verb::AdminTokenRemove, |input| {
+                let (name, token) = (input.label("name")?, input.label("token")?);
+                Ok(Request::AdminTokenRemove { name, token })
+            }),
+            shape::<answer::AdministratorLine>,
+        )
+        .removing(),
+        Route::get("/api/v1/caller", "Shows the caller, and what the caller may do", Action::Caller, shape::<Caller>),
+        Route::get(
+            "/api/v1/command",
+            "Carries out a request as the command line sends it; `do` is the verb",
+            Action::Command,
+            shape::<Anything>,
+        )
+        .with(Method::POST, shape::<Command>)
+        .conflicting(),
+    ]
+}
+
+/// A request as the command line sends it: the verb, and its arguments beside it.
+#[derive(ToSchema)]
+#[schema(as = Command)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub struct Command {
+    /// The verb.
+    r#do: String,
+    /// The arguments.
+    #[schema(additional_properties)]
+    #[serde(flatten)]
+    arguments: std::collections::BTreeMap<String, serde_json::Value>,
+}
+
+/// The answer, which depends on the verb.
+#[derive(ToSchema)]
+#[schema(as = Answer)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub struct Anything(serde_json::Value);

@@ -1,0 +1,137 @@
+//! Authenticates an administrator: by the client certificate of the TLS connection, or by a token.
+
+use std::net::IpAddr;
+
+use actix_web::HttpRequest;
+use actix_web::http::StatusCode;
+use actix_web::http::header::AUTHORIZATION;
+use countersign_ca::authority::administrators::is_administrators_profile;
+use countersign_ca::record::{Administrator, Grant};
+use countersign_ca::{Authority, Credential, Store};
+use countersign_enroll::est::{ClientCertificate, Connection};
+use zeroize::Zeroizing;
+
+use super::problem::Problem;
+use crate::admin::{Principal, Proof};
+use crate::exit::Failure;
+use crate::instance::Instance;
+use crate::logging::REFUSED;
+
+/// The text for a client that proves nothing.
+const NO_PROOF: &str = "expected an administrator's client certificate, or a token in the header `Authorization: Bearer …`";
+
+/// What a client presented, to be judged on another thread, and again when its body has come.
+#[derive(Clone)]
+pub struct Presented {
+    address: Option<IpAddr>,
+    /// The text of the header `Authorization`; `None` without it.
+    authorization: Option<Zeroizing<String>>,
+    certificate: Option<ClientCertificate>,
+}
+
+impl Presented {
+    /// What came with a request.
+    pub fn of(request: &HttpRequest) -> Self {
+        let authorization = request.headers().get(AUTHORIZATION).map(|header| {
+            // A header that is no text is no token.
+            Zeroizing::new(header.to_str().unwrap_or_default().to_owned())
+        });
+        let tls = request.conn_data::<Connection>();
+        Self {
+            address: request.peer_addr().map(|address| address.ip().to_canonical()),
+            authorization,
+            certificate: tls.and_then(|tls| tls.certificate.clone()),
+        }
+    }
+
+    /// The administrator. A token decides if there is one, and the client certificate otherwise.
+    ///
+    /// # Errors
+    /// 401 without a proof, or with one that is not an administrator's; the errors of the store.
+    pub fn authenticate(
+        &self,
+        authority: &Authority,
+        instance: &Instance,
+    ) -> Result<Principal, Problem> {
+        let address =
+            self.address.ok_or_else(|| Problem::malformed("the connection has no address"))?;
+        let refused = |why: &str| {
+            tracing::warn!(target: REFUSED, client = %address, "no administrator: {why}");
+            Problem::new(StatusCode::UNAUTHORIZED, why)
+        };
+        if let Some(header) = &self.authorization {
+            let token = header.split_once(' ').and_then(|(scheme, token)| {
+                scheme.eq_ignore_ascii_case("Bearer").then_some(token.trim())
+            });
+            let token =
+                token.ok_or_else(|| refused("expected `Authorization: Bearer` and a token"))?;
+            return by_token(instance, token, address)?
+                .ok_or_else(|| refused("the token is unknown or has ended"));
+        }
+        match &self.certificate {
+            None => Err(refused(NO_PROOF)),
+            Some(ClientCertificate::Unreadable(why)) => Err(refused(why)),
+            Some(ClientCertificate::Proven(certificates)) => {
+                let Some(first) = certificates.first() else { return Err(refused(NO_PROOF)) };
+                by_certificate(authority, instance, first, address)?.map_err(|why| refused(&why))
+            }
+        }
+    }
+}
+
+/// The administrator of a token; `None` if there is none.
+fn by_token(
+    instance: &Instance,
+    token: &str,
+    address: IpAddr,
+) -> Result<Option<Principal>, Problem> {
+    let found = instance.administrators().by_token(token).map_err(unreadable)?;
+    Ok(found.map(|(administrator, token)| {
+        let Administrator { name, mut grants, .. } = administrator;
+        grants.retain(|grant: &Grant| token.roles.is_empty() || token.roles.contains(&grant.role));
+        Principal { name, proof: Proof::Token(token.name), address, grants }
+    }))
+}
+
+/// The administrator of a client certificate, or why it is none's. TLS has proven that the client has the private key.
+fn by_certificate(
+    authority: &Authority,
+    instance: &Instance,
+    certificate: &[u8],
+    address: IpAddr,
+) -> Result<Result<Principal, String>, Problem> {
+    let requester = match authority.authenticate_certificate(certificate, &mut |_| Ok(())) {
+        Ok(requester) => requester,
+        Err(
+            error @ (countersign_ca::Error::Internal(_) | countersign_ca::Error::Unavailable(_)),
+        ) => {
+            return Err(unreadable(error));
+        }
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let Credential::Certificate(record) = requester.credential() else {
+        return Ok(Err(NO_PROOF.to_owned()));
+    };
+    let account = requester.account();
+    // INVARIANT: only those who may change administrators have certificates of this profile issued (`admin::Principal`).
+    if !is_administrators_profile(&record.profile) || !is_administrators_profile(&account.profile) {
+        let why = format!("the certificate {} is not an administrator's", record.serial);
+        return Ok(Err(why));
+    }
+    if record.awaits_confirmation {
+        let why = format!("the certificate {} awaits its confirmation", record.serial);
+        return Ok(Err(why));
+    }
+    let administrator = instance.store.administrator(&account.name).map_err(unreadable)?;
+    Ok(match administrator {
+        Some(Administrator { name, grants, .. }) => {
+            let proof = Proof::Certificate(record.serial.to_string());
+            Ok(Principal { name, proof, address, grants })
+        }
+        None => Err(format!("`{}` is no administrator any more", account.name)),
+    })
+}
+
+fn unreadable(error: countersign_ca::Error) -> Problem {
+    Problem::of_failure(Failure::from(error), StatusCode::CONFLICT)
+}
