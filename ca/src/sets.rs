@@ -112,6 +112,33 @@ pub fn header(der: &[u8], at: usize) -> Option<Header> {
     Some(Header { tag: *tag, content: at.checked_add(2)?.checked_add(octets)?, length })
 }
 
+/// An element of DER.
+#[derive(Debug, Clone, Copy)]
+pub struct Element<'a> {
+    /// The identifier octet.
+    pub tag: u8,
+    /// The content octets.
+    pub content: &'a [u8],
+    /// The offset of the next element.
+    pub after: usize,
+}
+
+/// Reads the whole element at `at`; `None` if there is none. Tags of several octets, and lengths that are not the shortest, are not accepted.
+pub fn element(der: &[u8], at: usize) -> Option<Element<'_>> {
+    let Header { tag, content: start, length } = header(der, at)?;
+    let after = start.checked_add(length)?;
+    let is_der = tag & 0x1f != 0x1f && start - at == 1 + length_of_length(length);
+    Some(Element { tag, content: der.get(start..after).filter(|_| is_der)?, after })
+}
+
+/// How many octets the shortest encoding of a length has.
+pub const fn length_of_length(length: usize) -> usize {
+    match length {
+        0..=0x7f => 1,
+        _ => 1 + (usize::BITS - length.leading_zeros()).div_ceil(8) as usize,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

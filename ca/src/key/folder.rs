@@ -1,6 +1,5 @@
 //! The folder of an instance's private keys: encrypted PKCS#8, in files of mode 0600.
 
-use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -8,44 +7,16 @@ use std::path::{Path, PathBuf};
 
 use der::SecretDocument;
 use der::pem::LineEnding;
-use pkcs8::pkcs5::pbes2;
-use pkcs8::{EncryptedPrivateKeyInfo, PrivateKeyInfo};
+use pkcs8::EncryptedPrivateKeyInfo;
 use zeroize::Zeroizing;
 
+use super::passphrase::Passphrase;
 use super::private::FileKey;
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 
-/// The parameters of scrypt: log2 N, r and p (N = 2^14, r = 8, p = 5). They take 16 MiB; OpenSSL refuses parameters
-/// that take more than 32 MiB, and operators open these files with it.
-const SCRYPT: (u8, u32, u32) = (14, 8, 5);
-
 /// The largest key file that is read, in bytes. An encrypted RSA-4096 key takes 3.4 KiB.
 const MAX_KEY_FILE: u64 = 16 * 1024;
-
-/// The passphrase that decrypts the key files. It is wiped when dropped and never shown.
-#[derive(Clone)]
-pub struct Passphrase(Zeroizing<String>);
-
-impl Passphrase {
-    /// Takes a passphrase from text, without the line ends behind it.
-    ///
-    /// # Errors
-    /// [`Error::Malformed`] if it is empty.
-    pub fn new(text: &str) -> Result<Self> {
-        let text = text.trim_end_matches(['\r', '\n']);
-        if text.is_empty() {
-            return Err(Error::malformed("the passphrase is empty; write one line into its file"));
-        }
-        Ok(Self(Zeroizing::new(text.to_owned())))
-    }
-}
-
-impl fmt::Debug for Passphrase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Passphrase(…)")
-    }
-}
 
 /// The folder `keys/` of an instance.
 #[derive(Debug, Clone)]
@@ -105,17 +76,9 @@ impl KeyFolder {
         passphrase: &Passphrase,
         entropy: &dyn Entropy,
     ) -> Result<()> {
-        let (mut salt, mut iv) = ([0; 16], [0; 16]);
-        entropy.fill(&mut salt)?;
-        entropy.fill(&mut iv)?;
-        let (log_n, r, p) = SCRYPT;
-        let params = scrypt::Params::new(log_n, r, p, 32).map_err(Error::internal)?;
-        let scheme =
-            pbes2::Parameters::scrypt_aes256cbc(params, &salt, &iv).map_err(Error::internal)?;
-        let pem = PrivateKeyInfo::try_from(pkcs8)
-            .and_then(|info| info.encrypt_with_params(scheme, passphrase.0.as_bytes()))
-            .and_then(|document| Ok(document.to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF)?))
-            .map_err(Error::internal)?;
+        let document = passphrase.encrypt(pkcs8, entropy)?;
+        let pem =
+            document.to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF).map_err(Error::internal)?;
         self.write_new(name, pem.as_bytes())
     }
 
@@ -136,12 +99,11 @@ impl KeyFolder {
                 path.display()
             )));
         }
-        EncryptedPrivateKeyInfo::try_from(document.as_bytes())
-            .map_err(|e| Error::unavailable(format!("`{}` is damaged: {e}", path.display())))?
-            .decrypt(passphrase.0.as_bytes())
-            .map_err(|_| {
-                Error::unauthenticated(format!("the passphrase does not open `{}`", path.display()))
-            })
+        let encrypted = EncryptedPrivateKeyInfo::try_from(document.as_bytes())
+            .map_err(|e| Error::unavailable(format!("`{}` is damaged: {e}", path.display())))?;
+        passphrase.decrypt(&encrypted).ok_or_else(|| {
+            Error::unauthenticated(format!("the passphrase does not open `{}`", path.display()))
+        })
     }
 
     /// Writes the new file `NAME.key`, which only its owner can read, and makes it durable. An existing file is never

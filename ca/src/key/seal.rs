@@ -14,7 +14,8 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Salt};
 use zeroize::Zeroizing;
 
-use super::folder::{KeyFolder, Passphrase};
+use super::folder::KeyFolder;
+use super::passphrase::Passphrase;
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 

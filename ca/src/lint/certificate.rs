@@ -16,23 +16,40 @@ use crate::oid;
 const LAST_UTC_TIME: i64 = 2_524_607_999;
 
 /// Lints a TBSCertificate (DER), and adds the findings to `report`. Without a `purpose`, it is guessed from the extensions, and from
-/// whether the subject is the issuer.
-pub fn lint(tbs: &[u8], purpose: Option<Purpose>, report: &mut Report) {
+/// whether the subject is the issuer. Returns what the strict decoder read; `None` if it could not read it.
+pub fn lint(
+    tbs: &[u8],
+    purpose: Option<Purpose>,
+    report: &mut Report,
+) -> Option<x509_cert::TbsCertificate> {
     // The strict decoder runs first, because x509-parser accepts some BER.
     let strict = match <x509_cert::TbsCertificate as der::Decode>::from_der(tbs) {
         Ok(strict) => strict,
-        Err(e) => return report.find(&rules::DER, e.to_string()),
+        Err(e) => {
+            report.find(&rules::DER, e.to_string());
+            return None;
+        }
     };
-    let parsed = match TbsCertificate::from_der(tbs) {
-        Ok(([], parsed)) => parsed,
-        Ok(_) => return report.find(&rules::DER, "octets stand behind it"),
-        Err(e) => return report.find(&rules::DER, e.to_string()),
-    };
-    let purpose = purpose.unwrap_or_else(|| guess(&parsed));
-    fields(&parsed, purpose, report);
-    dates(&strict, &parsed, report);
-    let key = key(&parsed, report);
-    extensions::lint(&parsed, purpose, key, report);
+    match TbsCertificate::from_der(tbs) {
+        Ok(([], parsed)) => rules_on(&strict, &parsed, purpose, report),
+        Ok(_) => report.find(&rules::DER, "octets stand behind it"),
+        Err(e) => report.find(&rules::DER, e.to_string()),
+    }
+    Some(strict)
+}
+
+/// Applies all rules to a TBSCertificate, as both decoders read it.
+fn rules_on(
+    strict: &x509_cert::TbsCertificate,
+    parsed: &TbsCertificate<'_>,
+    purpose: Option<Purpose>,
+    report: &mut Report,
+) {
+    let purpose = purpose.unwrap_or_else(|| guess(parsed));
+    fields(parsed, purpose, report);
+    dates(strict, parsed, report);
+    let key = key(parsed, report);
+    extensions::lint(parsed, purpose, key, report);
 }
 
 /// The likely purpose of a certificate. An end entity's without extended key usage, or with anyExtendedKeyUsage, counts as

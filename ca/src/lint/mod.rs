@@ -18,6 +18,7 @@ mod severity;
 
 pub use entry::{CrlKind, EntryLint};
 pub use finding::Finding;
+pub(crate) use objects::decoded_tbs_certificate;
 pub use objects::{ObjectKind, certificate, crl, file, name, rules, tbs_certificate, tbs_crl};
 pub use purpose::Purpose;
 pub use rules::Rule;

@@ -2,6 +2,7 @@
 
 use der::asn1::AnyRef;
 use der::{Decode, Encode, Reader, SliceReader, Tag, Tagged};
+use x509_cert::TbsCertificate;
 use x509_parser::pem::Pem;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Name;
@@ -36,13 +37,22 @@ pub fn rules() -> &'static [Rule] {
 /// Lints a TBSCertificate (DER). Without a purpose, it is guessed from basicConstraints, extendedKeyUsage, and whether the subject is the
 /// issuer.
 pub fn tbs_certificate(tbs: &[u8], purpose: Option<Purpose>) -> Vec<Finding> {
+    decoded_tbs_certificate(tbs, purpose).0
+}
+
+/// As [`tbs_certificate`]. Also returns the decoded TBSCertificate, for checks that would otherwise decode it once more; `None` if it
+/// could not be decoded, which is a finding.
+pub fn decoded_tbs_certificate(
+    tbs: &[u8],
+    purpose: Option<Purpose>,
+) -> (Vec<Finding>, Option<TbsCertificate>) {
     let mut report = Report::default();
     if tbs.len() > MAX_CERTIFICATE {
         report.find(&rules::SIZE, format!("it has {} octets", tbs.len()));
-    } else {
-        certificates::lint(tbs, purpose, &mut report);
+        return (report.0, None);
     }
-    report.0
+    let decoded = certificates::lint(tbs, purpose, &mut report);
+    (report.0, decoded)
 }
 
 /// Lints a distinguished name before it is put into a certificate. `what` is `issuer` or `subject`, for the messages.

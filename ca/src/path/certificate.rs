@@ -8,6 +8,7 @@ use der::oid::AssociatedOid;
 use der::{Any, Decode, Encode, Reader, Sequence, SliceReader, Tag, Tagged};
 use sha2::{Digest, Sha256};
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
+use x509_cert::TbsCertificate;
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::PolicyMapping;
 use x509_cert::ext::pkix::constraints::name::NameConstraints;
@@ -19,6 +20,7 @@ use x509_cert::ext::pkix::{
     PolicyConstraints, PolicyMappings, SubjectAltName, SubjectKeyIdentifier,
 };
 use x509_cert::name::Name;
+use x509_cert::time::Time;
 
 use super::error::PathError;
 use super::legible::{elements, legible};
@@ -79,11 +81,25 @@ struct Validity {
     not_after: Any,
 }
 
+/// The decoded fields of a TBSCertificate that are used here.
+struct Fields {
+    version: u8,
+    /// The content octets of the serial number.
+    serial: Vec<u8>,
+    signature: AlgorithmIdentifierOwned,
+    issuer: Name,
+    not_before: Timestamp,
+    not_after: Timestamp,
+    subject: Name,
+    extensions: Vec<Extension>,
+}
+
 /// A certificate, with everything that path validation needs of it.
 #[derive(Debug, Clone)]
 pub struct Certificate {
     der: Vec<u8>,
-    fingerprint: [u8; 32],
+    /// SHA-256 over the certificate, once somebody asked for it.
+    fingerprint: OnceLock<[u8; 32]>,
     /// The fingerprint of a certificate whose key signed this one, once that was verified. A CA's certificate is on many paths.
     signed_by: OnceLock<[u8; 32]>,
     pub(super) signed: Vec<u8>,
@@ -146,29 +162,40 @@ impl Certificate {
         if !sets::are_small(&der) {
             return Err(PathError::Malformed("a set in it has too many elements".into()));
         }
-        Self::read(&der).map_err(|e| PathError::Malformed(e.to_string()))
+        let read = || {
+            let tbs = Tbs::from_der(&legible(signed_parts(&der)?.signed))?;
+            Self::read(&der, Fields::of_any(tbs)?)
+        };
+        read().map_err(|e| PathError::Malformed(e.to_string()))
     }
 
-    /// Parses the fields and the extensions.
-    fn read(der: &[u8]) -> der::Result<Self> {
+    /// Reads a certificate of this instance, DER, whose TBSCertificate was decoded before: `tbs`.
+    ///
+    /// # Errors
+    /// [`PathError::Malformed`] if it cannot be read.
+    pub fn decoded(der: &[u8], tbs: TbsCertificate) -> Result<Self, PathError> {
+        Self::read(der, Fields::of_own(tbs)).map_err(|e| PathError::Malformed(e.to_string()))
+    }
+
+    /// Takes the decoded fields, and parses the extensions.
+    fn read(der: &[u8], fields: Fields) -> der::Result<Self> {
         let SignedParts { signed, algorithm, signature } = signed_parts(der)?;
-        let tbs = Tbs::from_der(&legible(signed))?;
         let (subject, spki) = original_subject_and_key(signed)?;
         let mut read = Self {
             der: der.to_vec(),
-            fingerprint: Sha256::digest(der).into(),
+            fingerprint: OnceLock::new(),
             signed_by: OnceLock::new(),
             signed: signed.to_vec(),
             signature,
             subject,
-            issuer_octets: tbs.issuer.encoded_len()?.try_into()?,
+            issuer_octets: fields.issuer.encoded_len()?.try_into()?,
             spki,
-            is_self_issued: same_name(&tbs.subject, &tbs.issuer),
-            serial: serial_number(&tbs.serial_number)?,
-            not_before: any_moment(tbs.validity.not_before.tag(), tbs.validity.not_before.value())?,
-            not_after: any_moment(tbs.validity.not_after.tag(), tbs.validity.not_after.value())?,
+            is_self_issued: same_name(&fields.subject, &fields.issuer),
+            serial: fields.serial,
+            not_before: fields.not_before,
+            not_after: fields.not_after,
             alt_names: Vec::new(),
-            version: tbs.version,
+            version: fields.version,
             basic: None,
             key_usage: None,
             key_purposes: None,
@@ -183,21 +210,20 @@ impl Certificate {
             ocsp: Vec::new(),
             has_ocsp_nocheck: false,
             defects: Vec::new(),
-            subject_name: tbs.subject,
-            issuer_name: tbs.issuer,
+            subject_name: fields.subject,
+            issuer_name: fields.issuer,
             algorithm: algorithm.clone(),
         };
-        if tbs.signature != algorithm {
+        if fields.signature != algorithm {
             read.defects.push("the two names of its signature algorithm differ (§4.1.1.2)".into());
         }
         if read.issuer_name.0.is_empty() {
             read.defects.push("its issuer's name is empty (§4.1.2.4)".into());
         }
-        let extensions = tbs.extensions.unwrap_or_default();
-        if tbs.version != 2 && !extensions.is_empty() {
+        if fields.version != 2 && !fields.extensions.is_empty() {
             read.defects.push("it has extensions, and is not of version 3 (§4.1.2.1)".into());
         }
-        read.extensions(&extensions)?;
+        read.extensions(&fields.extensions)?;
         Ok(read)
     }
 
@@ -305,7 +331,7 @@ impl Certificate {
 
     /// SHA-256 over the certificate, DER.
     pub fn fingerprint(&self) -> &[u8; 32] {
-        &self.fingerprint
+        self.fingerprint.get_or_init(|| Sha256::digest(&self.der).into())
     }
 
     /// The SubjectPublicKeyInfo, DER, in its original encoding.
@@ -396,6 +422,41 @@ impl Certificate {
         signature: &[u8],
     ) -> Result<(), String> {
         verify(&self.spki, algorithm, signed, signature)
+    }
+}
+
+impl Fields {
+    /// The fields of anybody's certificate.
+    fn of_any(tbs: Tbs) -> der::Result<Self> {
+        let moment = |time: &Any| any_moment(time.tag(), time.value());
+        Ok(Self {
+            version: tbs.version,
+            serial: serial_number(&tbs.serial_number)?,
+            signature: tbs.signature,
+            issuer: tbs.issuer,
+            not_before: moment(&tbs.validity.not_before)?,
+            not_after: moment(&tbs.validity.not_after)?,
+            subject: tbs.subject,
+            extensions: tbs.extensions.unwrap_or_default(),
+        })
+    }
+
+    /// The fields of a certificate whose dates and object identifiers the library can represent, as those of this instance's own are.
+    fn of_own(tbs: TbsCertificate) -> Self {
+        let moment = |time: Time| {
+            let seconds = time.to_unix_duration().as_secs();
+            Timestamp::from_seconds(i64::try_from(seconds).unwrap_or(i64::MAX))
+        };
+        Self {
+            version: tbs.version as u8,
+            serial: tbs.serial_number.as_bytes().to_vec(),
+            signature: tbs.signature,
+            issuer: tbs.issuer,
+            not_before: moment(tbs.validity.not_before),
+            not_after: moment(tbs.validity.not_after),
+            subject: tbs.subject,
+            extensions: tbs.extensions.unwrap_or_default(),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use der::asn1::ObjectIdentifier;
 use sha2::{Digest, Sha256};
 
-use crate::sets::{Header, header};
+use crate::sets::{Element, Header, element, header};
 
 /// The deepest nesting that is examined.
 const MAX_DEPTH: usize = 64;
@@ -109,22 +109,6 @@ fn rewritten(der: &[u8], depth: usize) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// An element of DER.
-struct Element<'a> {
-    tag: u8,
-    content: &'a [u8],
-    /// The offset of the next element.
-    after: usize,
-}
-
-/// Reads the element at `at`. Tags of several octets, and lengths that are not the shortest, are not accepted.
-fn element(der: &[u8], at: usize) -> Option<Element<'_>> {
-    let Header { tag, content: start, length } = header(der, at)?;
-    let after = start.checked_add(length)?;
-    let is_der = tag & 0x1f != 0x1f && start - at == 1 + length_of_length(length);
-    Some(Element { tag, content: der.get(start..after).filter(|_| is_der)?, after })
-}
-
 /// The stand-in for an object identifier that the library cannot represent: an arc made of its hash. Two stand-ins are
 /// equal only if the identifiers are. `None` if the library can represent it, or the octets are no object identifier.
 fn stand_in(octets: &[u8]) -> Option<[u8; 37]> {
@@ -197,14 +181,6 @@ fn length_octets(length: usize) -> Vec<u8> {
     }
 }
 
-/// How many octets [`length_octets`] gives.
-const fn length_of_length(length: usize) -> usize {
-    match length {
-        0..=0x7f => 1,
-        _ => 1 + (usize::BITS - length.leading_zeros()).div_ceil(8) as usize,
-    }
-}
-
 /// The text of a UniversalString (UCS-4) in UTF-8.
 fn utf8(octets: &[u8]) -> Option<Vec<u8>> {
     let (characters, rest) = octets.as_chunks::<4>();
@@ -218,6 +194,7 @@ mod tests {
     use der::{Any, Decode, Encode};
 
     use super::*;
+    use crate::sets::length_of_length;
 
     fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
         [&[tag], length_octets(content.len()).as_slice(), content].concat()

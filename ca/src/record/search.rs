@@ -1,15 +1,23 @@
 //! The keys by which a certificate can be found (RFC 4387 §2.2, RFC 7296 §3.6).
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
-use der::asn1::{AnyRef, OctetStringRef};
-use der::oid::{AssociatedOid, ObjectIdentifier};
-use der::{Decode, Encode, Reader, SliceReader, Tag, Tagged};
+use der::oid::AssociatedOid;
+use der::{Decode, Encode};
 use spki::SubjectPublicKeyInfoRef;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{SubjectAltName, SubjectKeyIdentifier};
 
 use crate::name::Identity;
 use crate::oid;
+use crate::sets::element;
+
+/// The tag of a certificate's version, and that of its extensions (RFC 5280 §4.1).
+const VERSION: u8 = 0xa0;
+const EXTENSIONS: u8 = 0xa3;
+/// The tags of universal types.
+const BOOLEAN: u8 = 0x01;
+const OCTET_STRING: u8 = 0x04;
+const OBJECT_IDENTIFIER: u8 = 0x06;
 
 /// A SHA-1 hash, used only as a key to look certificates up. No security depends on it.
 pub type Sha1 = [u8; 20];
@@ -36,7 +44,7 @@ impl SearchKey {
     /// Every search key of a certificate. A certificate that cannot be read has only the key of its hash.
     pub fn of(certificate: &[u8]) -> Vec<Self> {
         let mut keys = vec![Self::Certificate(sha1(certificate))];
-        let Ok(parts) = Parts::of(certificate) else { return keys };
+        let Some(parts) = Parts::of(certificate) else { return keys };
         keys.push(Self::Subject(sha1(parts.subject)));
         keys.extend(sequence_hash(&[parts.issuer, parts.serial]).map(Self::IssuerAndSerial));
         keys.extend(parts.key_identifier.as_slice().try_into().ok().map(Self::KeyIdentifier));
@@ -95,74 +103,113 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    fn of(certificate: &'a [u8]) -> der::Result<Self> {
-        let mut outer = inside(certificate)?;
+    /// `None` if the certificate cannot be read.
+    fn of(certificate: &'a [u8]) -> Option<Self> {
+        let mut outer = Elements::inside(certificate)?;
         // TBSCertificate: version [0], serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo, …
-        let mut tbs = inside(outer.tlv_bytes()?)?;
-        let mut serial = tbs.tlv_bytes()?;
-        if serial.first() == Some(&0xa0) {
-            serial = tbs.tlv_bytes()?;
+        let mut tbs = Elements::inside(outer.next()?)?;
+        let mut serial = tbs.next()?;
+        if serial.first() == Some(&VERSION) {
+            serial = tbs.next()?;
         }
-        let _signature = tbs.tlv_bytes()?;
-        let issuer = tbs.tlv_bytes()?;
-        let _validity = tbs.tlv_bytes()?;
-        let subject = tbs.tlv_bytes()?;
-        let key = SubjectPublicKeyInfoRef::from_der(tbs.tlv_bytes()?)?;
+        let _signature = tbs.next()?;
+        let issuer = tbs.next()?;
+        let _validity = tbs.next()?;
+        let subject = tbs.next()?;
+        let key = tbs.next()?;
         let (mut identifier, mut alt_names) = (None, Vec::new());
         while !tbs.is_finished() {
-            let field = tbs.tlv_bytes()?;
-            if field.first() != Some(&0xa3) {
+            let field = tbs.next()?;
+            if field.first() != Some(&EXTENSIONS) {
                 continue;
             }
-            let mut extensions = inside(inside(field)?.tlv_bytes()?)?;
+            let mut extensions = Elements::inside(Elements::inside(field)?.next()?)?;
             while !extensions.is_finished() {
-                let (id, value) = extension(extensions.tlv_bytes()?)?;
-                if id == SubjectKeyIdentifier::OID {
-                    let found = OctetStringRef::from_der(value)?;
-                    identifier = Some(found.as_bytes().to_vec());
-                } else if id == SubjectAltName::OID {
-                    alt_names = SubjectAltName::from_der(value)?.0;
+                let Extension { id, value } = extension(extensions.next()?)?;
+                if id == SubjectKeyIdentifier::OID.as_bytes() {
+                    identifier = Some(content(value, OCTET_STRING)?.to_vec());
+                } else if id == SubjectAltName::OID.as_bytes() {
+                    alt_names = SubjectAltName::from_der(value).ok()?.0;
                 }
             }
         }
-        let key_identifier =
-            identifier.unwrap_or_else(|| sha1(key.subject_public_key.raw_bytes()).to_vec());
+        let key_identifier = match identifier {
+            Some(identifier) => identifier,
+            None => {
+                let key = SubjectPublicKeyInfoRef::from_der(key).ok()?;
+                sha1(key.subject_public_key.raw_bytes()).to_vec()
+            }
+        };
         let common_names = common_names(subject)?;
-        Ok(Self { serial, issuer, subject, key_identifier, common_names, alt_names })
+        Some(Self { serial, issuer, subject, key_identifier, common_names, alt_names })
     }
 }
 
-/// The identifier and the content octets of an Extension (RFC 5280 §4.1).
-fn extension(octets: &[u8]) -> der::Result<(ObjectIdentifier, &[u8])> {
-    let mut fields = inside(octets)?;
-    let id = ObjectIdentifier::decode(&mut fields)?;
-    let mut value = AnyRef::decode(&mut fields)?;
-    if value.tag() == Tag::Boolean {
-        value = AnyRef::decode(&mut fields)?;
+/// An extension of a certificate (RFC 5280 §4.1).
+struct Extension<'a> {
+    /// The content octets of its identifier.
+    id: &'a [u8],
+    /// The content octets of extnValue.
+    value: &'a [u8],
+}
+
+fn extension(octets: &[u8]) -> Option<Extension<'_>> {
+    let mut fields = Elements::inside(octets)?;
+    let id = content(fields.next()?, OBJECT_IDENTIFIER)?;
+    let mut value = fields.next()?;
+    if value.first() == Some(&BOOLEAN) {
+        value = fields.next()?;
     }
-    Ok((id, value.decode_as::<OctetStringRef<'_>>()?.as_bytes()))
+    Some(Extension { id, value: content(value, OCTET_STRING)? })
 }
 
 /// The common names in a subject, DER, that are valid UTF-8.
-fn common_names(subject: &[u8]) -> der::Result<Vec<String>> {
-    let (mut rdns, mut found) = (inside(subject)?, Vec::new());
+fn common_names(subject: &[u8]) -> Option<Vec<String>> {
+    let (mut rdns, mut found) = (Elements::inside(subject)?, Vec::new());
     while !rdns.is_finished() {
-        let mut attributes = inside(rdns.tlv_bytes()?)?;
+        let mut attributes = Elements::inside(rdns.next()?)?;
         while !attributes.is_finished() {
-            let mut attribute = inside(attributes.tlv_bytes()?)?;
-            let id = ObjectIdentifier::decode(&mut attribute)?;
-            let value = AnyRef::decode(&mut attribute)?.value();
-            if id == oid::COMMON_NAME {
+            let mut attribute = Elements::inside(attributes.next()?)?;
+            let id = content(attribute.next()?, OBJECT_IDENTIFIER)?;
+            let value = element(attribute.next()?, 0)?.content;
+            if id == oid::COMMON_NAME.as_bytes() {
                 found.extend(std::str::from_utf8(value).ok().map(str::to_owned));
             }
         }
     }
-    Ok(found)
+    Some(found)
 }
 
-/// A reader over the content of a DER element.
-fn inside(octets: &[u8]) -> der::Result<SliceReader<'_>> {
-    SliceReader::new(AnyRef::from_der(octets)?.value())
+/// The content octets of an element with this tag, behind which nothing stands.
+fn content(der: &[u8], tag: u8) -> Option<&[u8]> {
+    let whole = element(der, 0)?;
+    (whole.tag == tag && whole.after == der.len()).then_some(whole.content)
+}
+
+/// The elements inside an element, one after the other. The DER library's reader takes many times as long for each, and in a rebuild of
+/// the index every certificate is read.
+struct Elements<'a> {
+    der: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Elements<'a> {
+    /// Those inside an element, DER, behind which nothing stands.
+    fn inside(der: &'a [u8]) -> Option<Self> {
+        let whole = element(der, 0)?;
+        (whole.after == der.len()).then_some(Self { der: whole.content, at: 0 })
+    }
+
+    fn is_finished(&self) -> bool {
+        self.at >= self.der.len()
+    }
+
+    /// The next element, DER; `None` if there is none.
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let from = self.at;
+        self.at = element(self.der, from)?.after;
+        self.der.get(from..self.at)
+    }
 }
 
 /// The text by which a name is found as a URI; `None` for names that are not IKE identities.

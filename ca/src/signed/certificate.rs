@@ -1,11 +1,12 @@
 //! Encodes end entity certificates (RFC 5280 §4) with `x509-cert`. rcgen is not used here, because its names cannot
 //! contain two attributes of one type, and subjects of peers can.
 
-use der::Decode;
-use der::Encode;
-use der::asn1::Null;
+use der::asn1::{AnyRef, Null};
 use der::oid::ObjectIdentifier;
-use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
+use der::{Encode, Tag, TagNumber};
+use spki::AlgorithmIdentifierOwned;
+use x509_cert::Version;
+use x509_cert::certificate::Rfc5280;
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{
@@ -14,7 +15,6 @@ use x509_cert::ext::pkix::{
 use x509_cert::name::Name;
 use x509_cert::serial_number::SerialNumber;
 use x509_cert::time::Validity;
-use x509_cert::{TbsCertificate, Version};
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -26,6 +26,10 @@ use crate::x509::{
     Policy, authority_info_access, authority_key_identifier, distribution_points, extension,
     octets, policy_information, subject_alt_name, time,
 };
+
+/// The room for the encoded extensions of most certificates, and for all fields, in octets.
+const EXTENSIONS: usize = 512;
+const FIELDS: usize = 1024;
 
 /// The content of an end entity certificate.
 #[derive(Debug, Clone)]
@@ -74,23 +78,28 @@ impl EndEntity<'_> {
     /// # Errors
     /// [`Error::Internal`] if a part cannot be encoded.
     pub fn tbs(&self) -> Result<Vec<u8>> {
-        let tbs = TbsCertificate {
-            version: Version::V3,
-            serial_number: SerialNumber::new(self.serial.octets()).map_err(Error::internal)?,
-            signature: self.signature.clone(),
-            issuer: self.issuer.clone(),
-            validity: Validity {
-                not_before: time(self.not_before)?,
-                not_after: time(self.not_after)?,
-            },
-            subject: self.subject.clone(),
-            subject_public_key_info: SubjectPublicKeyInfoOwned::from_der(self.key.der())
-                .map_err(Error::internal)?,
-            issuer_unique_id: None,
-            subject_unique_id: None,
-            extensions: Some(self.extensions()?),
-        };
-        tbs.to_der().map_err(Error::internal)
+        // Each field is encoded by itself and appended: the DER library would count each octet anew for every element around it.
+        let validity =
+            Validity { not_before: time(self.not_before)?, not_after: time(self.not_after)? };
+        let serial = SerialNumber::<Rfc5280>::new(self.serial.octets()).map_err(Error::internal)?;
+        let mut extensions = Vec::with_capacity(EXTENSIONS);
+        for extension in self.extensions()? {
+            append(&mut extensions, &extension)?;
+        }
+        let mut fields = Vec::with_capacity(FIELDS);
+        fields.extend(element(
+            context(TagNumber::N0),
+            &Version::V3.to_der().map_err(Error::internal)?,
+        )?);
+        append(&mut fields, &serial)?;
+        append(&mut fields, &self.signature)?;
+        append(&mut fields, self.issuer)?;
+        append(&mut fields, &validity)?;
+        append(&mut fields, &self.subject)?;
+        fields.extend_from_slice(self.key.der());
+        let extensions = element(Tag::Sequence, &extensions)?;
+        fields.extend(element(context(TagNumber::N3), &extensions)?);
+        element(Tag::Sequence, &fields)
     }
 
     /// The extensions of the certificate, in a fixed order. Empty ones are left out.
@@ -133,4 +142,19 @@ impl EndEntity<'_> {
         }
         Ok(extensions)
     }
+}
+/// Appends a value, DER.
+fn append(to: &mut Vec<u8>, value: &impl Encode) -> Result<()> {
+    to.extend(value.to_der().map_err(Error::internal)?);
+    Ok(())
+}
+
+/// The element, DER, with this tag and content.
+fn element(tag: Tag, content: &[u8]) -> Result<Vec<u8>> {
+    AnyRef::new(tag, content).and_then(|element| element.to_der()).map_err(Error::internal)
+}
+
+/// The tag of an explicitly tagged field.
+const fn context(number: TagNumber) -> Tag {
+    Tag::ContextSpecific { constructed: true, number }
 }

@@ -58,9 +58,8 @@ impl<'a> Gate<'a> {
 
     /// Lints the octets, and checks them against the path. Warnings are logged and do not stop the signature.
     fn check(&self, tbs: &[u8]) -> Result<()> {
-        let findings = match self.object {
-            Object::Certificate(purpose) => lint::tbs_certificate(tbs, Some(purpose)),
-        };
+        let Object::Certificate(purpose) = self.object;
+        let (findings, decoded) = lint::decoded_tbs_certificate(tbs, Some(purpose));
         for finding in &findings {
             match finding.severity {
                 Severity::Error => return Err(refuse(finding)),
@@ -70,10 +69,11 @@ impl<'a> Gate<'a> {
                 Severity::Notice => {}
             }
         }
-        match self.path {
-            Some((path, now)) => path.check(tbs, &self.key.signature_algorithm(), now),
-            None => Ok(()),
-        }
+        let Some((path, now)) = self.path else { return Ok(()) };
+        // INVARIANT: what the lint could not decode was refused above.
+        let decoded =
+            decoded.ok_or_else(|| Error::internal("a TBSCertificate passed undecoded"))?;
+        path.check(tbs, decoded, &self.key.signature_algorithm(), now)
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use der::Decode;
 use der::asn1::ObjectIdentifier;
 use spki::AlgorithmIdentifierOwned;
+use x509_cert::TbsCertificate;
 use x509_cert::ext::pkix::constraints::name::NameConstraints;
 use x509_cert::ext::pkix::{KeyUsage, KeyUsages};
 
@@ -69,31 +70,33 @@ impl HandedOut {
         Ok(Self { between, anchor, constrains_names })
     }
 
-    /// Checks that a verifier that trusts the anchor would accept this TBSCertificate (DER), once it is signed with `algorithm`, at the
-    /// time `now` or, if that is later, at its notBefore.
+    /// Checks that a verifier that trusts the anchor would accept this TBSCertificate (DER, and as it was decoded), once it is signed with
+    /// `algorithm`, at the time `now` or, if that is later, at its notBefore.
     ///
     /// # Errors
     /// `Denied` with [`Denial::Template`] that says what in the path forbids it.
     pub fn check(
         &self,
         tbs: &[u8],
+        decoded: TbsCertificate,
         algorithm: &AlgorithmIdentifierOwned,
         now: Timestamp,
     ) -> Result<()> {
-        self.check_for(tbs, algorithm, now, &PathSettings::default())
+        self.check_for(tbs, decoded, algorithm, now, &PathSettings::default())
     }
 
     /// Like [`Self::check`], with settings of path validation.
     fn check_for(
         &self,
         tbs: &[u8],
+        decoded: TbsCertificate,
         algorithm: &AlgorithmIdentifierOwned,
         now: Timestamp,
         settings: &PathSettings,
     ) -> Result<()> {
         // The path is checked before the signature is made, so another octet stands in its place.
         let der = signed_object(tbs, algorithm.clone(), &[0])?;
-        let leaf = Arc::new(Certificate::from_der(der).map_err(unread)?);
+        let leaf = Arc::new(Certificate::decoded(&der, decoded).map_err(unread)?);
         // The certificate may become valid later.
         let at = now.max(leaf.not_before);
         let path: Vec<_> =
@@ -164,7 +167,8 @@ impl HandedOut {
             says_no_ca: false,
         }
         .tbs()?;
-        self.check_for(&tbs, &algorithm, now, settings)
+        let decoded = TbsCertificate::from_der(&tbs).map_err(Error::internal)?;
+        self.check_for(&tbs, decoded, &algorithm, now, settings)
     }
 
     fn issuer(&self) -> &Certificate {

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use countersign_ca::authority::accounts::{AccountDraft, NewAccount, SecretPolicy};
@@ -51,12 +51,15 @@ pub fn options(name: &str, path_length: Option<u8>) -> CaOptions {
     }
 }
 
+/// The instances of a test program have one passphrase, so that scrypt derives one key for all of them.
+static PASSPHRASE: LazyLock<Passphrase> = LazyLock::new(|| Passphrase::new("secret").unwrap());
+
 pub fn foundation(folder: &Path) -> Foundation {
     let store = EmbeddedStore::open(folder, EmbeddedOptions::default(), &mut |_| {}).unwrap();
     Foundation {
         store: Arc::new(store),
         keys: KeyFolder::new(folder.join("keys")),
-        passphrase: Passphrase::new("secret").unwrap(),
+        passphrase: PASSPHRASE.clone(),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy::default()),
     }

@@ -7,8 +7,8 @@ pub mod der;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use ::der::Encode;
@@ -202,13 +202,17 @@ impl Place {
     }
 }
 
+/// The instances of a test program have one passphrase, so that scrypt derives one key for all of them.
+static PASSPHRASE: LazyLock<Passphrase> =
+    LazyLock::new(|| Passphrase::new("secret").expect("a passphrase"));
+
 fn foundation(folder: &Path, clock: &Arc<TestClock>) -> Foundation {
     let store = EmbeddedStore::open(folder, EmbeddedOptions::default(), &mut |_| {});
     let clock: Arc<TestClock> = Arc::clone(clock);
     Foundation {
         store: Arc::new(store.expect("a store")),
         keys: KeyFolder::new(folder.join("keys")),
-        passphrase: Passphrase::new("secret").expect("a passphrase"),
+        passphrase: PASSPHRASE.clone(),
         clock,
         entropy: Arc::new(SystemEntropy::default()),
     }
