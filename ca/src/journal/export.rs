@@ -216,6 +216,10 @@ fn account(account: &Account) -> Value {
         })),
         "created": time(account.created),
         "permissions": account.permissions,
+        "labels": account.remarks.labels,
+        "owner": account.remarks.owner,
+        "note": account.remarks.note,
+        "disabled": account.is_disabled,
     })
 }
 

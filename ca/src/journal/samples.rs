@@ -6,8 +6,8 @@ use crate::name::Identity;
 use crate::record::approval::{Decision, PendingRequest, RecordedRequest, RequestId, Verdict};
 use crate::record::{
     Account, AccountSecret, AdminAction, CaRecord, CrlRecord, CrlScope, Duty, Incarnation, Issued,
-    Label, Links, Permission, Reason, Restoration, Revocation, RevokedEntry, Serial, Succession,
-    Transaction,
+    Label, Links, Permission, Reason, Remarks, Restoration, Revocation, RevokedEntry, Serial,
+    Succession, Transaction,
 };
 use crate::record::{CertificateId, Device, Mapping, Vendor};
 
@@ -51,6 +51,12 @@ pub fn account(name: &str) -> Account {
         }),
         created: Timestamp::from_millis(-7),
         permissions: [Permission::CrossCertification].into(),
+        remarks: Remarks {
+            labels: [("site".to_owned(), "berlin".to_owned())].into(),
+            owner: Some("net team".into()),
+            note: Some("rack 4".into()),
+        },
+        is_disabled: true,
         incarnation: Incarnation::NONE,
     }
 }

@@ -12,7 +12,7 @@ use super::values::{TransactionBlock, TransactionId};
 use crate::clock::Timestamp;
 use crate::name::Identity;
 use crate::record::approval::RequestId;
-use crate::record::{CertificateId, CrlScope, Label, Serial};
+use crate::record::{AccountLabel, CertificateId, CrlScope, Label, Serial};
 
 /// A whole key of the index.
 pub type Key = Vec<u8>;
@@ -29,6 +29,7 @@ pub type Key = Vec<u8>;
 /// | `Reference` | `R` reference | the name of the account whose secret has this reference |
 /// | `Equipment` | `E` vendor value | the name of the account that is for this equipment |
 /// | `Holders` | `i` hash (16) | the accounts that hold the identity with this hash: `holders` |
+/// | `Labelled` | `L` key 0 value 0 account | nothing: the account has this label |
 /// | `Vendor` | `V` name | the vendor, as in its entry |
 /// | `Ca` | `C` name | the CA, as in its entry |
 /// | `DefaultCa` | `D` | the name of the default CA |
@@ -47,6 +48,7 @@ pub type Key = Vec<u8>;
 /// | `Joined` | `j` transaction (16) | the request (16) that the transaction joined |
 /// | `RequestCounts` | `n` account | when each open request of the account expires, or of all without one: `request` |
 /// | `Transactions` | `t` bucket number (4) | transactions that expire in this bucket: `transaction` |
+/// | `Deed` | `d` action | when administrators last did this: `ordered` (8) |
 /// | `Restored` | `z` | the last restore from a backup: `restored` |
 /// | `Position` | `m` | how far in the journal the index on disk is; this pair is not in the index's sum |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +58,7 @@ pub enum Space {
     Reference = b'R',
     Equipment = b'E',
     Holders = b'i',
+    Labelled = b'L',
     Vendor = b'V',
     Ca = b'C',
     DefaultCa = b'D',
@@ -74,6 +77,7 @@ pub enum Space {
     Joined = b'j',
     RequestCounts = b'n',
     Transactions = b't',
+    Deed = b'd',
     Restored = b'z',
     Position = b'm',
 }
@@ -131,6 +135,17 @@ pub fn equipment(vendor: &Label, value: &str) -> Key {
 pub fn holders(identity: &Identity) -> Key {
     let hash = digest::digest(&digest::SHA256, identity.normal().as_bytes());
     Space::Holders.key(hash.as_ref().get(..16).unwrap_or_default())
+}
+
+/// The beginning of the keys of [`labelled`] of a label.
+pub fn labels(label: &AccountLabel) -> Key {
+    let AccountLabel { key, value } = label;
+    [&Space::Labelled.prefix()[..], key.as_bytes(), &[0], value.as_bytes(), &[0]].concat()
+}
+
+/// The key that says that an account has a label. Neither part of a label contains an octet 0.
+pub fn labelled(label: &AccountLabel, account: &Label) -> Key {
+    [&labels(label), account.as_str().as_bytes()].concat()
 }
 
 /// The key of a vendor.
@@ -235,6 +250,11 @@ pub fn unconfirmed(ca: &Label, serial: &Serial) -> Key {
     Space::Unconfirmed.named(ca, serial.octets())
 }
 
+/// The certificate in a key of [`unconfirmed`].
+pub fn read_unconfirmed(key: &[u8]) -> Option<CertificateId> {
+    certificate_id(Space::Unconfirmed.rest(key)?)
+}
+
 /// The key of a certificate whose confirmation is awaited until a moment. A later moment has a larger key.
 pub fn awaited(until: Timestamp, ca: &Label, serial: &Serial) -> Key {
     let parts: [&[u8]; 5] =
@@ -279,6 +299,11 @@ pub fn read_transactions(key: &[u8]) -> Option<TransactionBlock> {
     let (bucket, number) = Space::Transactions.rest(key)?.split_first_chunk()?;
     let (bucket, number) = (u64::from_be_bytes(*bucket), number.try_into().ok()?);
     Some(TransactionBlock { bucket, number: u32::from_be_bytes(number) })
+}
+
+/// The key of the moment at which administrators last did something, such as `backup`.
+pub fn deed(action: &str) -> Key {
+    Space::Deed.key(action.as_bytes())
 }
 
 /// The key of the last restore from a backup.
