@@ -7,6 +7,7 @@
 pub mod accounts;
 mod appointments;
 mod approval;
+mod attended;
 mod authenticate;
 mod authorize;
 mod changes;
