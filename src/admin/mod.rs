@@ -10,13 +10,19 @@ mod certificates;
 mod crls;
 mod directories;
 mod handler;
+mod issuing;
 mod recorded;
 mod recovery;
 mod request;
 mod requests;
+mod revoking;
 pub mod socket;
+mod status;
 mod store;
 mod vendors;
 
 pub use handler::handle;
-pub use request::{Request, RequestedDevice, RequestedPeer, RequestedSecret, RequestedVendor};
+pub use request::{
+    AccountFilter, AccountState, CertificateFilter, Existing, Request, RequestedDevice,
+    RequestedEdit, RequestedPeer, RequestedRevocation, RequestedSecret, RequestedVendor, SortKey,
+};

@@ -13,12 +13,14 @@ mod export;
 mod files;
 mod gateway;
 mod init;
+mod passphrase;
 mod peer;
 mod policy;
 mod publish;
 mod request;
 mod serve;
 mod show;
+mod status;
 mod trust;
 
 use std::path::PathBuf;
@@ -113,6 +115,9 @@ enum Command {
     /// The CAs of the instance
     #[command(subcommand)]
     Ca(ca::Ca),
+    /// The passphrase of the private keys
+    #[command(subcommand)]
+    Passphrase(passphrase::Passphrase),
     /// Certificate revocation lists
     #[command(subcommand)]
     Crl(ca::Crl),
@@ -136,6 +141,8 @@ enum Command {
     Enroll(Box<enroll::Enroll>),
     /// Show a demo on this machine: two gateways enrol and connect, and one is revoked
     Demo(demo::Demo),
+    /// Show the state of the instance on one screen, with what needs an administrator
+    Status(status::Status),
     /// Prove that the journal is whole
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -157,6 +164,22 @@ enum Command {
     Man(show::Man),
 }
 
+impl Command {
+    /// Whether the result is a list of objects with the same fields, which can be written as CSV.
+    const fn lists(&self) -> bool {
+        matches!(
+            self,
+            Self::Peer(peer::Peer::List(_) | peer::Peer::Import(_))
+                | Self::Trust(trust::Trust::List)
+                | Self::Cert(cert::Cert::List(_))
+                | Self::Request(request::Request::List)
+                | Self::Ca(ca::Ca::Show)
+                | Self::Crl(ca::Crl::Show)
+                | Self::Publish(publish::Publish::Status)
+        )
+    }
+}
+
 /// Parses the command line and runs the command.
 pub fn run() -> Result<(), Failure> {
     let cli = Cli::parse();
@@ -170,6 +193,11 @@ pub fn run() -> Result<(), Failure> {
         log: cli.global.log,
         log_format: cli.global.log_format,
     };
+    if context.format == Format::Csv && !cli.command.lists() {
+        return Err(Failure::input(
+            "`--format csv` is for commands that list something, such as `cert list` and `peer list`; use `--format json`",
+        ));
+    }
     match cli.command {
         Command::Init(init) => init.run(&context),
         Command::Serve(serve) => serve.run(&context),
@@ -178,6 +206,7 @@ pub fn run() -> Result<(), Failure> {
         Command::Cert(cert) => cert.run(&context),
         Command::Request(request) => request.run(&context),
         Command::Ca(ca) => ca.run(&context),
+        Command::Passphrase(passphrase) => passphrase.run(&context),
         Command::Crl(crl) => crl.run(&context),
         Command::Publish(publish) => publish.run(&context),
         Command::Policy(policy) => policy.run(&context),
@@ -187,6 +216,7 @@ pub fn run() -> Result<(), Failure> {
         Command::Check(check) => check.run(&context),
         Command::Enroll(enroll) => enroll.run(&context),
         Command::Demo(demo) => demo.run(),
+        Command::Status(status) => status.run(&context),
         Command::Audit(audit) => audit.run(&context),
         Command::Store(store) => store.run(&context),
         Command::Backup(backup) => backup.run(&context),
