@@ -3,10 +3,10 @@
 //! The index narrows the search without reading an entry. The entries of what is left decide, and of them a page reads
 //! a bounded number.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::EmbeddedStore;
-use super::index::{OrderKey, Scan, Sieve, order_key, place_of_key};
+use super::index::{AccountNumbers, OrderKey, Scan, Sieve, order_key, place_of_key};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::inventory::{AccountQuery, CertificateQuery, CertificateStatus, ListPlace};
@@ -84,12 +84,12 @@ impl EmbeddedStore {
     }
 
     /// The numbers of the accounts whose certificates are asked for; `None` for all, or if these are too many to name.
-    fn account_numbers(&self, query: &CertificateQuery) -> Result<Option<HashSet<u32>>> {
+    fn account_numbers(&self, query: &CertificateQuery) -> Result<Option<AccountNumbers>> {
         if let Some(name) = &query.account {
-            return Ok(Some([account_number(name)].into()));
+            return Ok(Some([account_number(name)].into_iter().collect()));
         }
         let Some(label) = &query.label else { return Ok(None) };
-        let (prefix, mut numbers) = (keys::labels(label), HashSet::new());
+        let (prefix, mut numbers) = (keys::labels(label), Vec::new());
         let mut found = 0_usize;
         self.shared.index.scan(&prefix, &prefix, |key, _| {
             found += 1;
@@ -97,10 +97,10 @@ impl EmbeddedStore {
                 return Ok(Scan::Stop);
             }
             let name = key.strip_prefix(prefix.as_slice()).unwrap_or_default();
-            numbers.insert(account_number(&values::label(name)?));
+            numbers.push(account_number(&values::label(name)?));
             Ok(Scan::Continue)
         })?;
-        Ok((found <= MOST_NAMED).then_some(numbers))
+        Ok((found <= MOST_NAMED).then(|| numbers.into_iter().collect()))
     }
 
     /// Whether the certificate's account has the label that is asked for.
@@ -268,13 +268,15 @@ impl EmbeddedStore {
             wanted.entry(account_number(&account.name)).or_default().push(all.len());
             all.push(Wanted { account, enrolled: Enrolled::default(), left: MOST_OF_ACCOUNT });
         }
+        let numbers: AccountNumbers = wanted.keys().copied().collect();
         let spans = self.shared.position().certificates.div_ceil(SPAN);
         for span in (0..spans).rev() {
             if wanted.is_empty() {
                 break;
             }
-            let found =
-                self.shared.index.of_accounts(span, &|number| wanted.contains_key(&number))?;
+            let found = self.shared.index.of_accounts(span, &|number| {
+                numbers.contains(number) && wanted.contains_key(&number)
+            })?;
             for ordinal in found.into_iter().rev() {
                 let Some(offset) = self.offset_of(ordinal)? else { continue };
                 let record = self.certificate_at(offset)?;

@@ -33,7 +33,7 @@ mod transactions;
 pub use certificates::Ending;
 pub use database::wait_until_released;
 pub use serials::MAX_OFFSET;
-pub use sieve::{OrderKey, Sieve, order_key, place_of_key};
+pub use sieve::{AccountNumbers, OrderKey, Sieve, order_key, place_of_key};
 pub use sum::IndexSum;
 
 use std::path::Path;
