@@ -700,3 +700,50 @@ fn keys_open_by_the_new_passphrase_and_no_more_by_the_old() {
     instance.ok(&["audit", "verify"]);
     assert!(instance.ok(&["audit", "export"]).contains("passphrase change"));
 }
+
+#[test]
+fn an_auditor_reads_who_did_what_from_where() {
+    let mut instance = Instance::start();
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    instance.ok(&["peer", "add", "gw10", "--id", "fqdn:gw10.example.net", "--no-secret"]);
+    key(&instance, "p256", "gw1.key");
+    enrol(&instance, &peer, "gw1.key", &[]).granted();
+    let serial = instance.certificates("gw1")[0]["serial"].as_str().unwrap().to_owned();
+    instance.ok(&["cert", "revoke", &serial, "--reason", "keyCompromise"]);
+    let report = |arguments: &[&str]| {
+        let mut all = vec!["audit", "report"];
+        all.extend(arguments);
+        instance.json(&all).as_array().unwrap().clone()
+    };
+    let own = report(&["--account", "gw1"]);
+    let told = |action: &str| {
+        let line = own.iter().find(|line| line["action"] == action);
+        line.unwrap_or_else(|| panic!("no `{action}` in {own:#?}")).clone()
+    };
+    let issued = told("certificate issued");
+    assert_eq!(
+        (&issued["actor"], &issued["proof"], &issued["from"]),
+        (&json!("gw1"), &json!("its secret"), &json!("127.0.0.1"))
+    );
+    assert!(issued["detail"].as_str().unwrap().contains(&serial));
+    let revoked = told("certificate revoked");
+    assert_eq!((&revoked["actor"], &revoked["account"]), (&json!("instance"), &json!("gw1")));
+    assert!(revoked["detail"].as_str().unwrap().contains("keyCompromise"));
+    let admin = told("peer add")["actor"].as_str().unwrap().to_owned();
+    assert!(admin.starts_with("uid "), "{admin}");
+    assert!(own.iter().all(|line| !line.to_string().contains("gw10")), "{own:#?}");
+    // What an administrator did, and nothing else; nothing before a day to come.
+    let deeds = report(&["--actor", &admin]);
+    let actions: Vec<&str> = deeds.iter().map(|line| line["action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["peer add", "peer add", "cert revoke"]);
+    assert_eq!(report(&["--since", "2100-01-01"]), Vec::<Value>::new());
+    // A spreadsheet reads the same lines, while the server runs and when it does not.
+    let csv = instance.ok(&["audit", "report", "--format", "csv"]);
+    fs::write(instance.file("report.csv"), &csv).unwrap();
+    let program = "import csv; print(len(list(csv.DictReader(open('report.csv', newline='')))))";
+    let read = tool_ok("python3", "python3", &["-c", program], &instance.file("."));
+    assert_eq!(read.trim(), report(&[]).len().to_string());
+    assert!(!csv.contains(&peer.secret));
+    instance.stop();
+    assert!(instance.json(&["audit", "report"]).as_array().unwrap().len() >= deeds.len());
+}

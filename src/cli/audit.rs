@@ -9,6 +9,7 @@ use countersign_ca::{Clock, Store, SystemClock, Timestamp};
 use serde_json::{Value, json};
 
 use super::context::Context;
+use super::report;
 use crate::admin::Request;
 use crate::admin::answer::StoreState;
 use crate::exit::Failure;
@@ -40,6 +41,8 @@ pub enum Audit {
         #[arg(long, value_name = "N", requires = "old")]
         new: Option<u64>,
     },
+    /// Report who did what, one line each: from which address, and how peers proved themselves
+    Report(report::Report),
     /// Print the entries, one JSON object a line, or the last signed head
     Export {
         /// The number of the first entry to print, from 0
@@ -86,6 +89,7 @@ impl Audit {
                 );
                 Ok(())
             }
+            Self::Report(report) => report.run(context),
             Self::Export { head: true, .. } => {
                 let heads = journal::read_heads(&journal::JournalPaths::new(data).heads)?.heads;
                 match heads.last() {

@@ -368,7 +368,10 @@ fn page_size(text: &str) -> Result<usize, String> {
 }
 
 /// Parses a day, which begins in UTC, or an RFC 3339 time, as seconds since 1970.
-fn day_or_moment(text: &str) -> Result<i64, String> {
+///
+/// # Errors
+/// The text is neither.
+pub fn day_or_moment(text: &str) -> Result<i64, String> {
     moment(text).or_else(|why| moment(&format!("{text}T00:00:00Z")).map_err(|_| why))
 }
 

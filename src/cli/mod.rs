@@ -17,6 +17,7 @@ mod passphrase;
 mod peer;
 mod policy;
 mod publish;
+mod report;
 mod request;
 mod serve;
 mod show;
@@ -176,6 +177,7 @@ impl Command {
                 | Self::Ca(ca::Ca::Show)
                 | Self::Crl(ca::Crl::Show)
                 | Self::Publish(publish::Publish::Status)
+                | Self::Audit(audit::Audit::Report(_))
         )
     }
 }
