@@ -277,32 +277,19 @@ fn an_account_is_added_by_a_request_or_not_at_all() {
     ];
     tool_ok("openssl", "openssl", &arguments, &instance.file("."));
     // A key that the profile does not take: no account is left.
-    tool_ok(
-        "openssl",
-        "openssl",
-        &["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024", "-out", "weak.key"],
-        &instance.file("."),
-    );
-    tool_ok(
-        "openssl",
-        "openssl",
-        &[
-            "req",
-            "-new",
-            "-key",
-            "weak.key",
-            "-subj",
-            "/CN=gw9",
-            "-addext",
-            "subjectAltName=DNS:gw9.example.net",
-            "-out",
-            "weak.csr",
-        ],
-        &instance.file("."),
-    );
-    let weak = instance.file("weak.csr");
-    let output = instance.run(&["peer", "add", "gw9", "--csr", weak.to_str().unwrap()]);
-    assert!(!output.status.success(), "{}", text(&output));
+    let path = instance.data().join("countersign.toml");
+    let config = fs::read_to_string(&path).unwrap();
+    let profile = "[profiles.small]\nbase = \"gateway\"\nkeys = [\"p256\"]\n";
+    fs::write(&path, format!("{config}\n{profile}")).unwrap();
+    let openssl =
+        |arguments: &[&str]| tool_ok("openssl", "openssl", arguments, &instance.file("."));
+    openssl(&["genpkey", "-algorithm", "ED25519", "-out", "other.key"]);
+    let names = "subjectAltName=DNS:gw9.example.net";
+    let request = ["req", "-new", "-key", "other.key", "-subj", "/CN=gw9", "-addext", names];
+    openssl(&[&request[..], &["-out", "other.csr"]].concat());
+    let other = instance.file("other.csr");
+    let add = ["peer", "add", "gw9", "--profile", "small", "--csr", other.to_str().unwrap()];
+    fails(&instance.run(&add), 4, &["The account `gw9` was not kept"]);
     fails(&instance.run(&["peer", "show", "gw9"]), 3, &["no account `gw9`"]);
 }
 
