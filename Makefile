@@ -49,6 +49,7 @@ tests-with-programs: deps
 	tests/lanes.sh programs
 
 bench: bench-deps
+	cargo bench --bench admin
 	cargo bench --bench store
 	cargo bench --bench status
 	cargo bench --bench authorize

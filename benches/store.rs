@@ -290,6 +290,8 @@ impl Bench {
                 equipment: None,
                 created: Timestamp::from_millis(now),
                 permissions: Default::default(),
+                remarks: Default::default(),
+                is_disabled: false,
                 incarnation: Default::default(),
             })
             .collect();

@@ -10,6 +10,13 @@ use rustix::process::umask;
 
 use crate::exit::Failure;
 
+/// With less space on the disk than this, in octets, an administrator is warned. It is enough for some tens of thousands of
+/// certificates.
+pub const LITTLE_ROOM: u64 = 256 << 20;
+
+/// With less space on the disk than this, in octets, the server is not ready: the journal will soon fill the disk.
+pub const NO_ROOM: u64 = 16 << 20;
+
 /// The data folder of one instance.
 #[derive(Debug, Clone)]
 pub struct DataFolder(PathBuf);
@@ -68,6 +75,12 @@ impl DataFolder {
     /// The file with the HTTPS URL of a running server of the administration API.
     pub fn admin_listen(&self) -> PathBuf {
         self.0.join("listen.admin")
+    }
+
+    /// The space on the folder's disk that users other than root may fill, in octets; `None` if the system does not tell it.
+    pub fn free_space(&self) -> Option<u64> {
+        let disk = rustix::fs::statvfs(&self.0).ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
     /// Whether an instance was founded here. The founding makes its audit key first.

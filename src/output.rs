@@ -15,6 +15,8 @@ pub enum Format {
     Text,
     /// JSON for programs, indented.
     Json,
+    /// CSV (RFC 4180) with a head line, for the commands that list something.
+    Csv,
 }
 
 /// Prints a result: a list as a table, an object line by line.
@@ -49,6 +51,7 @@ fn rendered(format: Format, value: &Value) -> String {
     match format {
         Format::Json => serde_json::to_string_pretty(value).unwrap_or_default(),
         Format::Text => text(value),
+        Format::Csv => csv_text(value).unwrap_or_else(|| text(value)),
     }
 }
 
@@ -73,6 +76,23 @@ fn text(value: &Value) -> String {
         }
         other => cell(other),
     }
+}
+
+/// A list as CSV; `None` for what is no list of objects.
+fn csv_text(value: &Value) -> Option<String> {
+    let rows = value.as_array()?;
+    let Some(first) = rows.first() else { return Some(String::new()) };
+    let heads: Vec<&String> = first.as_object()?.keys().collect();
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(&heads).ok()?;
+    for row in rows {
+        let field = |head: &&String| match row.get(*head) {
+            None | Some(Value::Null) => String::new(),
+            Some(value) => cell(value),
+        };
+        writer.write_record(heads.iter().map(field)).ok()?;
+    }
+    String::from_utf8(writer.into_inner().ok()?).ok()
 }
 
 fn cell(value: &Value) -> String {
@@ -165,6 +185,27 @@ impl Bar {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_is_csv_that_a_csv_reader_reads() {
+        let list = serde_json::json!([
+            {"subject": "CN=a,O=\"b\"\u{1b}", "ids": ["ip:192.0.2.1", "fqdn:a"], "ca": null},
+            {"subject": "CN=c", "ids": [], "ca": "x"}
+        ]);
+        let written = csv_text(&list).unwrap();
+        let mut reader = csv::Reader::from_reader(written.as_bytes());
+        // Fields of JSON objects are in alphabetical order here, unless `serde_json` preserves theirs.
+        let column = |name: &str, reader: &mut csv::Reader<&[u8]>| {
+            reader.headers().unwrap().iter().position(|head| head == name).unwrap()
+        };
+        let (subject, ids, ca) =
+            (column("subject", &mut reader), column("ids", &mut reader), column("ca", &mut reader));
+        let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+        assert_eq!(&rows[0][subject], "CN=a,O=\"b\"\\u{1b}");
+        assert_eq!((&rows[0][ids], &rows[0][ca]), ("ip:192.0.2.1 fqdn:a", ""));
+        assert_eq!((&rows[1][ids], &rows[1][ca]), ("", "x"));
+        assert_eq!(csv_text(&serde_json::json!({"a": 1})), None);
+    }
 
     #[test]
     fn hostile_text_cannot_steer_a_terminal() {

@@ -52,6 +52,41 @@ pub fn new(folder: &DataFolder, file: Option<&Path>) -> Result<NewPassphrase, Fa
     Ok(NewPassphrase { passphrase: Passphrase::new(&text)?, generated: Some(path) })
 }
 
+/// The passphrase that keys are to have from now on.
+pub struct ChangedPassphrase {
+    /// The passphrase.
+    pub passphrase: Passphrase,
+    /// Its text, without a newline.
+    pub text: Zeroizing<String>,
+}
+
+/// The passphrase that keys are to have from now on: from a file, or else typed twice on a terminal.
+pub fn changed(file: Option<&Path>) -> Result<ChangedPassphrase, Failure> {
+    let text = match file {
+        Some(path) => read_private(path, MAX)?,
+        None => {
+            if !std::io::stdin().is_terminal() {
+                return Err(Failure::input(
+                    "the new passphrase is missing: name its file with `--new-passphrase-file`",
+                ));
+            }
+            let typed = Zeroizing::new(rpassword::prompt_password("new passphrase: ")?);
+            let again = Zeroizing::new(rpassword::prompt_password("new passphrase, again: ")?);
+            if *typed != *again {
+                return Err(Failure::input("the two passphrases differ"));
+            }
+            typed
+        }
+    };
+    let text = Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned());
+    Ok(ChangedPassphrase { passphrase: Passphrase::new(&text)?, text })
+}
+
+/// Whether the passphrase is read from the data folder's own file.
+pub fn is_kept_in(folder: &DataFolder, file: Option<&Path>) -> bool {
+    source(folder, file).is_some_and(|path| path == folder.passphrase())
+}
+
 /// Writes a new file that only its owner can read. A file of this name is refused.
 pub fn write_private(path: &Path, content: &[u8]) -> Result<(), Failure> {
     use std::io::Write;

@@ -49,6 +49,8 @@ fn fill(data: &Path, count: u64) {
         equipment: None,
         created: now(),
         permissions: Default::default(),
+        remarks: Default::default(),
+        is_disabled: false,
         incarnation: Default::default(),
     };
     store.record_accounts(now(), &(0..ACCOUNTS).map(account).collect::<Vec<_>>()).unwrap();

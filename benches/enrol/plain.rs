@@ -138,6 +138,7 @@ fn ca(subject: &str, path_length: Option<u8>) -> CaOptions {
 
 fn accounts(authority: &Authority, count: usize) -> Vec<Secret> {
     let draft = |n| AccountDraft {
+        remarks: Default::default(),
         line: None,
         name: format!("gw{n}").parse().unwrap(),
         identities: vec![format!("fqdn:gw{n}.example.net").parse().unwrap()],

@@ -238,6 +238,8 @@ fn fill(data: &Path) {
         equipment: None,
         created: now(),
         permissions: Default::default(),
+        remarks: Default::default(),
+        is_disabled: false,
         incarnation: Default::default(),
     };
     store.record_accounts(now(), &[record]).unwrap();

@@ -268,6 +268,7 @@ fn a_key_update_keeps_the_subject_and_adds_no_names_where_there_were_none() {
     let (one, two) = ("CN=gw1,O=Example", "CN=gw2,O=Example");
     let held = ["fqdn:gw1.example.net".to_owned(), format!("dn:{one}"), format!("dn:{two}")];
     let draft = AccountDraft {
+        remarks: Default::default(),
         line: None,
         name: label("gw1"),
         identities: held.iter().map(|id| id.parse().unwrap()).collect(),
@@ -354,6 +355,7 @@ fn what_cannot_be_granted_has_no_key_made() {
     let authority = &place.authority;
     let account = |name: &str, profile: &str| {
         let draft = AccountDraft {
+            remarks: Default::default(),
             line: None,
             name: label(name),
             identities: vec![format!("fqdn:{name}.example.net").parse().unwrap()],
@@ -675,6 +677,7 @@ fn nothing_is_issued_that_no_verifier_accepts_below_the_path() {
 
 fn account_draft(name: &str, ids: &[&str]) -> AccountDraft {
     AccountDraft {
+        remarks: Default::default(),
         name: label(name),
         identities: ids.iter().map(|id| id.parse().unwrap()).collect(),
         profile: label("gateway"),
@@ -770,6 +773,7 @@ fn an_import_that_takes_its_time_does_not_set_the_clock_back() {
     );
     let drafts: Vec<AccountDraft> = (0..64)
         .map(|n| AccountDraft {
+            remarks: Default::default(),
             name: label(&format!("gw{n}")),
             identities: vec![format!("fqdn:gw{n}.example.net").parse().unwrap()],
             profile: label("gateway"),
@@ -819,6 +823,7 @@ fn a_certificate_speaks_for_the_account_that_it_was_issued_to_and_for_no_later_o
     let gone = denied(by(&first.certificate).map(drop), Denial::SignerNotTrusted);
     assert!(gone.contains("`gw1`") && gone.contains("gone"), "{gone}");
     let after = AccountDraft {
+        remarks: Default::default(),
         line: None,
         name: label("gw1"),
         identities: vec!["fqdn:other.example.net".parse().unwrap()],
@@ -887,6 +892,7 @@ fn everything_that_is_wrong_with_accounts_is_told_at_once() {
     let authority = &place.authority;
     account(authority, "gw1", 1);
     let draft = |line, name: &str, id: &str, profile: &str| AccountDraft {
+        remarks: Default::default(),
         line: Some(line),
         name: label(name),
         identities: vec![id.parse().unwrap()],

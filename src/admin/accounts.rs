@@ -1,40 +1,87 @@
 //! Accounts of peers, as administrators see, add and change them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use countersign_ca::Identity;
 use countersign_ca::authority::accounts::refuse_outside;
-use countersign_ca::authority::accounts::{AccountDraft, NewAccount, PermissionChange};
+use countersign_ca::authority::accounts::{
+    AccountDraft, AccountEdit, NewAccount, PermissionChange, Taken,
+};
 use countersign_ca::record::DeviceDraft;
+use countersign_ca::record::inventory::AccountQuery;
 use countersign_ca::record::no_account;
 use countersign_ca::record::{
-    Account, CertificateRecord, Label, OWN_ACCOUNT_PREFIX, Permission, Reason, Revocation,
+    Account, AccountLabel, CertificateRecord, Label, OWN_ACCOUNT_PREFIX, Permission, Reason,
+    Remarks, Revocation,
 };
+use countersign_ca::store::{AccountList, Enrolled};
 use countersign_ca::{Denial, Error, Store};
 
-use super::answer::{AccountLine, NewAccountLine, RemovedAccount};
+use super::answer::{
+    AccountLine, AccountPage, EditedAccount, ImportedAccounts, NewAccountLine, RemovedAccount,
+};
 use super::crls;
 use super::recorded::record;
-use super::request::{RequestedDevice, RequestedPeer, RequestedSecret};
+use super::request::{
+    AccountFilter, AccountState, Existing, RequestedDevice, RequestedEdit, RequestedPeer,
+    RequestedSecret,
+};
 use crate::exit::Failure;
 use crate::instance::Instance;
 
 /// How many of the accounts that one request adds the journal names.
 const NAMED: usize = 10;
 
-/// Every account, sorted by name.
-pub fn list(instance: &Instance) -> Result<Vec<AccountLine>, Failure> {
-    Ok(instance.store.accounts()?.iter().map(line).collect())
+/// A page of the accounts that a filter asks for, sorted by name: at most `limit`, behind the name `after`, or from the beginning for
+/// `None`.
+pub fn page(
+    instance: &Instance,
+    filter: &AccountFilter,
+    after: Option<&Label>,
+    limit: usize,
+) -> Result<AccountPage, Failure> {
+    let now = instance.now();
+    let query = AccountQuery {
+        prefix: filter.prefix.clone(),
+        profile: filter.profile.clone(),
+        ca: filter.ca.clone(),
+        label: filter.label.as_deref().map(str::parse).transpose()?,
+        identity: filter.identity.as_deref().map(str::parse).transpose()?,
+        is_disabled: filter.disabled,
+    };
+    let AccountList { accounts, next } = instance.store.list_accounts(&query, after, limit)?;
+    let enrolled = instance.store.enrolled(&accounts, now)?;
+    let until = filter.expires_within.map(|seconds| now.plus(Duration::from_secs(seconds)));
+    let wanted = |enrolled: &Enrolled| {
+        let state = match (&enrolled.newest, &enrolled.valid) {
+            (None, _) => AccountState::NeverEnrolled,
+            (Some(_), None) => AccountState::Lapsed,
+            (Some(_), Some(_)) => AccountState::Enrolled,
+        };
+        let not_after = enrolled.valid.as_ref().map(|valid| valid.not_after);
+        filter.state.is_none_or(|wanted| wanted == state)
+            && until.is_none_or(|until| not_after.is_some_and(|end| end < until))
+    };
+    let pairs = accounts.iter().zip(&enrolled).filter(|(_, enrolled)| wanted(enrolled));
+    Ok(AccountPage { items: pairs.map(|(account, of)| line(account, of)).collect(), next })
 }
 
 /// One account. A name that no account has is an error.
 pub fn show(instance: &Instance, name: &Label) -> Result<AccountLine, Failure> {
     let account = instance.store.account(name)?.ok_or_else(|| no_account(name))?;
-    Ok(line(&account))
+    shown(instance, &account)
 }
 
-fn line(account: &Account) -> AccountLine {
+fn shown(instance: &Instance, account: &Account) -> Result<AccountLine, Failure> {
+    let enrolled = instance.store.enrolled(std::slice::from_ref(account), instance.now())?;
+    Ok(line(account, &enrolled.into_iter().next().unwrap_or_default()))
+}
+
+fn line(account: &Account, enrolled: &Enrolled) -> AccountLine {
     let (secret, device) = (account.secret.as_ref(), account.equipment.as_ref());
+    let labels = account.remarks.labels.iter();
+    let valid = enrolled.valid.as_ref();
     AccountLine {
         name: account.name.clone(),
         profile: account.profile.clone(),
@@ -47,6 +94,13 @@ fn line(account: &Account) -> AccountLine {
         expires: secret.map(|secret| secret.expires.whole_seconds().to_string()),
         created: account.created.whole_seconds().to_string(),
         permissions: account.permissions.clone(),
+        labels: labels.map(|(key, value)| format!("{key}={value}")).collect(),
+        owner: account.remarks.owner.clone(),
+        note: account.remarks.note.clone(),
+        disabled: account.is_disabled,
+        certificate: valid.map(|valid| valid.serial.to_string()),
+        not_after: valid.map(|valid| valid.not_after.whole_seconds().to_string()),
+        last_seen: enrolled.newest.as_ref().map(|of| of.issued.whole_seconds().to_string()),
     }
 }
 
@@ -74,16 +128,28 @@ pub fn add(
     peers: Vec<RequestedPeer>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<NewAccountLine>, Failure> {
-    let drafts = peers.into_iter().map(draft).collect::<Result<Vec<_>, Failure>>()?;
-    let profiles = instance.profiles();
+    let drafts = drafts(peers)?;
+    check_names(instance, &drafts)?;
+    add_drafts(instance, actor, &drafts, "peer add", progress)
+}
+
+/// Refuses accounts whose names their CA may not certify.
+fn check_names(instance: &Instance, drafts: &[AccountDraft]) -> Result<(), Failure> {
     let (cas, default) = (instance.store.cas()?, instance.default_ca()?);
-    refuse_outside(&cas, default.as_ref(), &profiles, &drafts, instance.now())?;
+    Ok(refuse_outside(&cas, default.as_ref(), &instance.profiles(), drafts, instance.now())?)
+}
+
+fn add_drafts(
+    instance: &Instance,
+    actor: &str,
+    drafts: &[AccountDraft],
+    action: &str,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Vec<NewAccountLine>, Failure> {
     let accounts = instance.accounts();
-    let warnings = accounts.warnings(&drafts)?;
-    let added = accounts.add(&profiles, &drafts, progress)?;
-    let names: Vec<&str> = drafts.iter().take(NAMED).map(|draft| draft.name.as_str()).collect();
-    let detail = format!("{} accounts: {}", drafts.len(), names.join(" "));
-    let noted = record(instance, actor, "peer add", &detail);
+    let warnings = accounts.warnings(drafts)?;
+    let added = accounts.add(&instance.profiles(), drafts, progress)?;
+    let noted = record(instance, actor, action, &named(drafts.iter().map(|draft| &draft.name)));
     let lines = added.iter().map(|new| {
         let own = warnings.iter().filter(|warning| warning.account == new.account.name);
         let own = own.map(|warning| warning.text.clone());
@@ -92,17 +158,195 @@ pub fn add(
     Ok(lines.collect())
 }
 
+/// The number of accounts, and the first of their names.
+fn named<'a>(names: impl ExactSizeIterator<Item = &'a Label>) -> String {
+    let count = names.len();
+    let names: Vec<&str> = names.take(NAMED).map(Label::as_str).collect();
+    format!("{count} accounts: {}", names.join(" "))
+}
+
+/// How a file is imported.
+pub struct Import {
+    /// The columns of the file. Of an account that exists, only these are changed.
+    pub columns: BTreeSet<String>,
+    /// What is done with accounts that exist.
+    pub existing: Existing,
+    /// Whether nothing is recorded.
+    pub dry_run: bool,
+}
+
+/// Adds the accounts of a file, and changes or passes over those that exist. Every row is checked before anything is recorded. The new
+/// accounts are recorded together, and each changed account by itself.
+pub fn import(
+    instance: &Instance,
+    actor: &str,
+    peers: Vec<RequestedPeer>,
+    import: &Import,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<ImportedAccounts, Failure> {
+    let (accounts, profiles) = (instance.accounts(), instance.profiles());
+    let drafts = drafts(peers)?;
+    let taken = match import.existing {
+        Existing::Refuse => Taken::Refused,
+        Existing::Update | Existing::Skip => Taken::Allowed,
+    };
+    // 1. Check every row, those of accounts that exist, too.
+    accounts.check_drafts(&profiles, &drafts, taken)?;
+    check_names(instance, &drafts)?;
+    let (mut new, mut changes, mut unchanged) = (Vec::new(), Vec::new(), Vec::new());
+    let mut problems = Vec::new();
+    for draft in drafts {
+        let Some(account) = instance.store.account(&draft.name)? else {
+            new.push(draft);
+            continue;
+        };
+        if import.existing == Existing::Skip {
+            unchanged.push(draft.name);
+            continue;
+        }
+        let edit = edit_of(&draft, &import.columns, &account);
+        match accounts.edited(&profiles, &draft.name, &edit) {
+            Ok(changed) if changed == account => unchanged.push(draft.name),
+            Ok(changed) => changes.push(changed),
+            Err(why @ (Error::Unavailable(_) | Error::Internal(_))) => return Err(why.into()),
+            Err(why) => {
+                let line = draft.line.map(|line| format!("line {line}, ")).unwrap_or_default();
+                problems.push(format!("{line}{why}"));
+            }
+        }
+    }
+    if !problems.is_empty() {
+        return Err(Failure::input(problems.join("\n")));
+    }
+    // 2. Record.
+    let changed: Vec<Label> = changes.iter().map(|account| account.name.clone()).collect();
+    if import.dry_run {
+        let would_add = new.into_iter().map(|draft| draft.name).collect();
+        return Ok(ImportedAccounts { added: Vec::new(), would_add, changed, unchanged });
+    }
+    let added = match new.is_empty() {
+        true => Vec::new(),
+        false => add_drafts(instance, actor, &new, "peer import", progress)?,
+    };
+    let noted = changes.iter().try_for_each(|account| {
+        accounts.record_edited(account)?;
+        record(instance, actor, "peer import --update", &account.name)
+    });
+    // The secrets of the new accounts must not get lost.
+    if let Err(failure) = noted {
+        if added.is_empty() {
+            return Err(failure);
+        }
+        let mut added = added;
+        if let Some(first) = added.first_mut() {
+            first.warnings.push(format!(
+                "not every account that exists was changed: {failure}. Import the file again with `--update`"
+            ));
+        }
+        return Ok(ImportedAccounts {
+            added,
+            would_add: Vec::new(),
+            changed: Vec::new(),
+            unchanged,
+        });
+    }
+    Ok(ImportedAccounts { added, would_add: Vec::new(), changed, unchanged })
+}
+
+/// The change of an account that a row of a file asks for. A column that the file has and the row leaves empty takes the value away,
+/// except the columns `ids` and `profile`, without which there is no account.
+fn edit_of(draft: &AccountDraft, columns: &BTreeSet<String>, account: &Account) -> AccountEdit {
+    let has = |column: &str| columns.contains(column);
+    let removed = account.remarks.labels.keys();
+    let removed = removed.filter(|key| !draft.remarks.labels.contains_key(*key)).cloned();
+    AccountEdit {
+        identities: Some(draft.identities.clone()),
+        profile: has("profile").then(|| draft.profile.clone()),
+        ca: has("ca").then(|| draft.ca.clone()),
+        permissions: has("allow").then(|| draft.permissions.clone()),
+        remove_labels: if has("labels") { removed.collect() } else { Vec::new() },
+        labels: if has("labels") { draft.remarks.labels.clone() } else { Default::default() },
+        owner: has("owner").then(|| draft.remarks.owner.clone()),
+        note: has("note").then(|| draft.remarks.note.clone()),
+        ..AccountEdit::default()
+    }
+}
+
+/// Changes an account.
+pub fn edit(
+    instance: &Instance,
+    actor: &str,
+    name: &Label,
+    edit: RequestedEdit,
+) -> Result<EditedAccount, Failure> {
+    let ids = |texts: &[String]| {
+        let ids = texts.iter().map(|id| id.parse::<Identity>()).collect::<Result<Vec<_>, _>>();
+        ids.map_err(Failure::from)
+    };
+    let given = |text: Option<String>| text.map(|text| Some(text).filter(|text| !text.is_empty()));
+    let ca = given(edit.ca).map(|ca| ca.map(|ca| ca.parse::<Label>()).transpose());
+    let edit = AccountEdit {
+        add_identities: ids(&edit.add_ids)?,
+        remove_identities: ids(&edit.remove_ids)?,
+        profile: edit.profile,
+        ca: ca.transpose()?,
+        labels: labels(&edit.labels)?,
+        remove_labels: edit.remove_labels,
+        owner: given(edit.owner),
+        note: given(edit.note),
+        ..AccountEdit::default()
+    };
+    let accounts = instance.accounts();
+    let changed = accounts.edited(&instance.profiles(), name, &edit)?;
+    let draft = AccountDraft::from(&changed);
+    check_names(instance, std::slice::from_ref(&draft))?;
+    let warnings = accounts.warnings(&[draft])?;
+    let mut texts: Vec<String> = warnings.into_iter().map(|warning| warning.text).collect();
+    match accounts.record_edited(&changed)? {
+        true => record(instance, actor, "peer edit", name)?,
+        false => texts.push("nothing changed".into()),
+    }
+    Ok(EditedAccount { account: show(instance, name)?, warnings: texts })
+}
+
+fn labels(texts: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let labels = texts.iter().map(|text| {
+        let AccountLabel { key, value } = text.parse()?;
+        Ok((key, value))
+    });
+    labels.collect()
+}
+
+/// Disables an account, or enables it.
+pub fn set_disabled(
+    instance: &Instance,
+    actor: &str,
+    name: &Label,
+    is_disabled: bool,
+) -> Result<AccountLine, Failure> {
+    let account = instance.accounts().set_disabled(name, is_disabled)?;
+    let action = if is_disabled { "peer disable" } else { "peer enable" };
+    record(instance, actor, action, name)?;
+    shown(instance, &account)
+}
+
 /// The warning that the journal does not say who acted, if it does not. It is no error, because an error would lose the new secret, which
 /// the store has only sealed.
 fn not_noted(noted: &Result<(), Failure>) -> Option<String> {
     noted.as_ref().err().map(|failure| failure.message.clone())
 }
 
+fn drafts(peers: Vec<RequestedPeer>) -> Result<Vec<AccountDraft>, Failure> {
+    peers.into_iter().map(draft).collect()
+}
+
 fn draft(peer: RequestedPeer) -> Result<AccountDraft, Failure> {
+    let wrong =
+        |why: &dyn std::fmt::Display| Failure::input(format!("account `{}`: {why}", peer.name));
     let identities =
         peer.ids.iter().map(|id| id.parse::<Identity>()).collect::<Result<Vec<_>, _>>();
-    let identities =
-        identities.map_err(|e| Failure::input(format!("account `{}`: {e}", peer.name)))?;
+    let identities = identities.map_err(|e| wrong(&e))?;
+    let labels = labels(&peer.labels).map_err(|e| wrong(&e))?;
     Ok(AccountDraft {
         name: peer.name,
         identities,
@@ -111,6 +355,7 @@ fn draft(peer: RequestedPeer) -> Result<AccountDraft, Failure> {
         equipment: peer.device.map(Into::into),
         secret: peer.secret.map(Into::into),
         permissions: peer.permissions,
+        remarks: Remarks { labels, owner: peer.owner, note: peer.note },
         line: peer.line,
     })
 }
@@ -138,7 +383,7 @@ pub fn set_device(
     let account = instance.accounts().set_equipment(name, draft.as_ref())?;
     let device = account.equipment.as_ref().map_or_else(|| "none".into(), ToString::to_string);
     record(instance, actor, "peer set-equipment", &format!("{name} {device}"))?;
-    Ok(line(&account))
+    shown(instance, &account)
 }
 
 /// Grants an account permissions, or withdraws them.
@@ -156,7 +401,7 @@ pub fn permit(
         PermissionChange::Withdraw => "peer allow --revoke",
     };
     record(instance, actor, action, &format!("{name} {}", names.join(",")))?;
-    Ok(line(&account))
+    shown(instance, &account)
 }
 
 /// Removes an account, as [`remove`] does, and refuses that of an administrator: the tokens would stay.

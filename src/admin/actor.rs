@@ -5,6 +5,11 @@ use std::fs;
 /// No user logged in, such as for a service (`AUDIT_UID_UNSET` in the kernel's audit).
 const UNSET: u32 = u32::MAX;
 
+/// The user who runs this process.
+pub fn own() -> String {
+    local(rustix::process::getuid().as_raw(), i32::try_from(std::process::id()).ok())
+}
+
 /// A user of the operating system: `uid 0`, or `uid 0 (login 1000)` if the user who logged in is another one. `sudo` and `su` do not change
 /// that one, and only a process with CAP_AUDIT_CONTROL can. `process` is the process that asks, if it is known.
 pub fn local(uid: u32, process: Option<i32>) -> String {

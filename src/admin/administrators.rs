@@ -63,6 +63,9 @@ pub fn add(
         device: None,
         secret: Some(secret),
         permissions: BTreeSet::new(),
+        labels: Vec::new(),
+        owner: None,
+        note: None,
         line: None,
     };
     let mut added = accounts::add(instance, actor, vec![peer], &mut |_, _| {})?;

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use countersign_ca::record::Mapping;
 use countersign_ca::record::{Label, Permission};
+use countersign_ca::record::{Mapping, inventory};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -51,6 +51,66 @@ pub struct AccountLine {
     /// Its permissions.
     #[schema(value_type = Vec<String>)]
     pub permissions: BTreeSet<Permission>,
+    /// Its labels, each as `KEY=VALUE`.
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// The person or group that answers for it.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// Any other words.
+    #[serde(default)]
+    pub note: Option<String>,
+    /// Whether it is disabled.
+    #[serde(default)]
+    pub disabled: bool,
+    /// The serial number of its newest valid certificate.
+    #[serde(default)]
+    pub certificate: Option<String>,
+    /// The end of that certificate's validity.
+    #[serde(default)]
+    pub not_after: Option<String>,
+    /// When it got its last certificate; `None` if it never enrolled.
+    #[serde(default)]
+    pub last_seen: Option<String>,
+}
+
+/// A page of accounts.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct AccountPage {
+    /// Its accounts.
+    pub items: Vec<AccountLine>,
+    /// The name to ask for the next page with; `None` on the last page. A page may have fewer accounts than it might, and even none,
+    /// although more follow.
+    #[schema(value_type = Option<String>)]
+    pub next: Option<Label>,
+}
+
+/// The result of an import that may change accounts.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct ImportedAccounts {
+    /// The accounts that were added, with their secrets. In a dry run there are none.
+    pub added: Vec<NewAccountLine>,
+    /// The names of the accounts that would be added; empty unless it is a dry run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub would_add: Vec<Label>,
+    /// The names of the accounts that were changed, or in a dry run would be.
+    #[schema(value_type = Vec<String>)]
+    pub changed: Vec<Label>,
+    /// The names of the accounts that were passed over or are as the file says.
+    #[schema(value_type = Vec<String>)]
+    pub unchanged: Vec<Label>,
+}
+
+/// An account after a change, with warnings about its probable mistakes.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct EditedAccount {
+    /// The account.
+    #[serde(flatten)]
+    pub account: AccountLine,
+    /// The warnings.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// An account with its secret, after it was added or got another secret. The secret is shown this once.
@@ -215,13 +275,38 @@ pub enum CertificateStatus {
     Expired,
 }
 
+impl From<inventory::CertificateStatus> for CertificateStatus {
+    fn from(status: inventory::CertificateStatus) -> Self {
+        match status {
+            inventory::CertificateStatus::Valid => Self::Valid,
+            inventory::CertificateStatus::Unconfirmed => Self::Unconfirmed,
+            inventory::CertificateStatus::Held => Self::Held,
+            inventory::CertificateStatus::Revoked => Self::Revoked,
+            inventory::CertificateStatus::Expired => Self::Expired,
+        }
+    }
+}
+
+impl From<CertificateStatus> for inventory::CertificateStatus {
+    fn from(status: CertificateStatus) -> Self {
+        match status {
+            CertificateStatus::Valid => Self::Valid,
+            CertificateStatus::Unconfirmed => Self::Unconfirmed,
+            CertificateStatus::Held => Self::Held,
+            CertificateStatus::Revoked => Self::Revoked,
+            CertificateStatus::Expired => Self::Expired,
+        }
+    }
+}
+
 /// A page of certificates.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CertificatePage {
     /// Its certificates.
     pub items: Vec<CertificateLine>,
-    /// The cursor to ask for the next page with; `None` on the last page.
-    pub next: Option<u64>,
+    /// The cursor to ask for the next page with; `None` on the last page. A page may have fewer certificates than it might, and even none,
+    /// although more follow.
+    pub next: Option<String>,
 }
 
 /// A certificate, in short.
@@ -317,6 +402,66 @@ pub struct RevocationAnswer {
     pub reason: Option<&'static str>,
     /// The first CRL that shows the change.
     pub crl: NextCrl,
+}
+
+/// A certificate that was issued for an administrator.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct IssuedAnswer {
+    /// The fields that a list shows, too.
+    #[serde(flatten)]
+    pub line: CertificateLine,
+    /// Its subjectAltName.
+    pub alt_names: Vec<String>,
+    /// What the account and the profile have otherwise than the request, each as a sentence.
+    pub changes: Vec<String>,
+    /// The certificate, PEM.
+    pub pem: String,
+    /// The certificates of the CAs above it, PEM, the root last.
+    pub chain: String,
+}
+
+/// Several certificates that were revoked.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RevokedMany {
+    /// One line for each.
+    pub certificates: Vec<RevokedLine>,
+    /// Whether nothing was revoked, because it was a dry run.
+    pub dry_run: bool,
+    /// The account that was removed, if one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub removed: Option<Label>,
+    /// What shows the change: the number of the next CRL of each CA, or when it will be signed.
+    pub crls: Vec<CaCrl>,
+}
+
+/// The next CRL of a CA.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct CaCrl {
+    /// The CA.
+    #[schema(value_type = String)]
+    pub ca: Label,
+    /// The CRL.
+    pub crl: Value,
+}
+
+/// One of several certificates that were to be revoked.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RevokedLine {
+    /// Its serial number.
+    pub serial: String,
+    /// The CA that issued it.
+    #[schema(value_type = String)]
+    pub ca: Label,
+    /// The account that it was issued to.
+    #[schema(value_type = String)]
+    pub account: Label,
+    /// Its subject.
+    pub subject: String,
+    /// The reason.
+    pub reason: String,
+    /// `revoked`, `would be revoked`, or `revoked already`.
+    pub done: String,
 }
 
 /// The result for one certificate or CRL of an import.
@@ -655,4 +800,122 @@ fn text_in_clear<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     text.as_str().serialize(serializer)
+}
+
+/// The state of an instance. Monitors rely on `ok` and `findings`.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct StatusAnswer {
+    /// Whether no finding is an error.
+    pub ok: bool,
+    /// What an administrator should look at.
+    pub findings: Vec<Finding>,
+    /// When it was looked at.
+    pub at: String,
+    /// Whether the server runs.
+    pub running: bool,
+    /// The CAs.
+    pub cas: Vec<StatusCa>,
+    /// The last CRL of each CA and scope.
+    pub crls: Vec<StatusCrl>,
+    /// How many certificates there are.
+    pub certificates: CertificateCounts,
+    /// How many accounts there are.
+    pub accounts: AccountCounts,
+    /// How many requests are open.
+    pub requests: WaitingCounts,
+    /// The free space on the disk of the data folder, in octets; `None` if the system does not tell it.
+    pub disk_free_bytes: Option<u64>,
+    /// When the last backup was made; `None` if none ever was.
+    pub last_backup: Option<String>,
+    /// The directories.
+    pub directories: Vec<DirectoryLine>,
+    /// `right`, or what is wrong with the clock.
+    pub clock: String,
+}
+
+/// Something that an administrator should look at.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// A name for its kind, which does not change, such as `crl-stale`.
+    pub code: String,
+    /// The finding, as a sentence.
+    pub message: String,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// Something does not work.
+    Error,
+    /// Something will not work soon, or is forgotten.
+    Warning,
+}
+
+/// A CA in [`StatusAnswer`].
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct StatusCa {
+    /// Its name.
+    #[schema(value_type = String)]
+    pub name: Label,
+    /// `root` or `issuing`.
+    pub kind: String,
+    /// Whether its private key is in this instance.
+    pub key_here: bool,
+    /// Whether its next key issues in its place.
+    pub succeeded: bool,
+    /// The notAfter of its certificate.
+    pub not_after: String,
+}
+
+/// A CRL in [`StatusAnswer`].
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct StatusCrl {
+    /// The CA.
+    #[schema(value_type = String)]
+    pub ca: Label,
+    /// `full`, `delta`, or the number of the partition.
+    pub scope: String,
+    /// Its cRLNumber.
+    pub number: u64,
+    /// How many entries it has.
+    pub entries: u64,
+    /// Its nextUpdate.
+    pub next_update: String,
+}
+
+/// The certificates in [`StatusAnswer`]. Those of the instance itself, and those that a renewal has replaced, do not count as ending. At
+/// most 10,000 are counted.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct CertificateCounts {
+    /// How many were ever issued.
+    pub issued: u64,
+    /// How many end within 14 days.
+    pub expiring_14_days: usize,
+    /// How many end within 30 days.
+    pub expiring_30_days: usize,
+    /// How many should have been renewed: a sixth of their validity is left.
+    pub overdue: usize,
+}
+
+/// The accounts in [`StatusAnswer`].
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct AccountCounts {
+    /// How many there are.
+    pub all: usize,
+    /// How many are disabled.
+    pub disabled: usize,
+    /// How many never had a certificate.
+    pub never_enrolled: usize,
+}
+
+/// The open requests in [`StatusAnswer`].
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct WaitingCounts {
+    /// How many wait for an administrator.
+    pub waiting: usize,
+    /// How many are approved and wait for their peer.
+    pub approved: usize,
 }

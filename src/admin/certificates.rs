@@ -1,7 +1,12 @@
 //! Certificates, as administrators see, revoke and release them.
 
+use std::time::Duration;
+
+use countersign_ca::name::Name;
+use countersign_ca::record::inventory::{CertificateQuery, ListOrder, ListPlace};
+use countersign_ca::record::search::SearchKey;
 use countersign_ca::record::{CertificateRecord, Label, Reason, Revocation, Serial};
-use countersign_ca::store::Page;
+use countersign_ca::store::CertificateList;
 use countersign_ca::x509::{Facts, to_pem};
 use countersign_ca::{Identity, Store, Timestamp};
 use data_encoding::HEXLOWER;
@@ -12,22 +17,80 @@ use super::answer::{
 };
 use super::crls;
 use super::recorded::record;
+use super::request::{CertificateFilter, SortKey};
 use crate::exit::Failure;
 use crate::instance::Instance;
 
-/// The most certificates of one page.
-const PAGE: usize = 1000;
-
-/// A page of the certificates of an account, or of all accounts if `None`, oldest first. `cursor` is 0, or the `next` of the page before.
+/// A page of the certificates that a filter asks for: at most `limit`, behind the cursor `after`, or from the beginning for `None`.
 pub fn page(
     instance: &Instance,
-    account: Option<&Label>,
-    cursor: u64,
+    filter: &CertificateFilter,
+    after: Option<&str>,
+    limit: usize,
 ) -> Result<CertificatePage, Failure> {
-    let Page { records, next } = instance.store.certificates(account, cursor, PAGE)?;
     let now = instance.now();
+    let query = query(filter, now)?;
+    let after = after.map(str::parse::<ListPlace>).transpose()?;
+    let CertificateList { records, next } = instance.store.list(&query, after, limit)?;
     let items = records.iter().map(|record| line(record, now)).collect();
-    Ok(CertificatePage { items, next })
+    Ok(CertificatePage { items, next: next.map(|place| place.to_string()) })
+}
+
+fn query(filter: &CertificateFilter, now: Timestamp) -> Result<CertificateQuery, Failure> {
+    let (key, subject) = named(filter)?;
+    let order = match (filter.sort, filter.reverse) {
+        (SortKey::Issued, false) => ListOrder::Issued,
+        (SortKey::Issued, true) => ListOrder::IssuedReversed,
+        (SortKey::Expires, false) => ListOrder::Expires,
+        (SortKey::Expires, true) => ListOrder::ExpiresReversed,
+    };
+    let window = |from: Option<i64>, until: Option<i64>| match (from, until) {
+        (None, None) => None,
+        (from, until) => Some(
+            from.map_or(Timestamp::from_millis(i64::MIN), Timestamp::from_seconds)
+                ..until.map_or(Timestamp::from_millis(i64::MAX), Timestamp::from_seconds),
+        ),
+    };
+    let expires = match filter.expires_within {
+        Some(seconds) => Some(now..now.plus(Duration::from_secs(seconds))),
+        None => window(filter.expires_from, filter.expires_until),
+    };
+    Ok(CertificateQuery {
+        ca: filter.ca.clone(),
+        profile: filter.profile.clone(),
+        account: filter.account.clone(),
+        label: filter.label.as_deref().map(str::parse).transpose()?,
+        key,
+        subject,
+        serial: filter.serial.as_deref().map(str::parse).transpose()?,
+        expires,
+        issued: window(filter.issued_from, filter.issued_until),
+        status: filter.status.map(Into::into),
+        current: filter.current,
+        now,
+        order,
+    })
+}
+
+/// A name in a certificate: a search key, and the subject that it is of, if it is one.
+fn named(filter: &CertificateFilter) -> Result<(Option<SearchKey>, Option<Name>), Failure> {
+    let identity = match (&filter.subject, &filter.identity) {
+        (None, None) => return Ok((None, None)),
+        (Some(_), Some(_)) => {
+            return Err(Failure::input("expected a subject or an identity, found both"));
+        }
+        (Some(subject), None) if !subject.contains('=') => {
+            return Ok((Some(SearchKey::Name(subject.clone())), None));
+        }
+        (Some(subject), None) => format!("dn:{subject}").parse()?,
+        (None, Some(identity)) => identity.parse()?,
+    };
+    Ok(match identity {
+        Identity::Fqdn(name) => (Some(SearchKey::Uri(name)), None),
+        Identity::Email(mailbox) => (Some(SearchKey::Uri(mailbox)), None),
+        Identity::Ip(address) => (Some(SearchKey::Uri(address.to_string())), None),
+        Identity::Dn(name) => (Some(SearchKey::of_subject(&name)?), Some(name)),
+    })
 }
 
 fn line(record: &CertificateRecord, now: Timestamp) -> CertificateLine {
@@ -35,23 +98,13 @@ fn line(record: &CertificateRecord, now: Timestamp) -> CertificateLine {
         .map_or_else(|_| "?".to_owned(), |facts| facts.subject.to_string());
     CertificateLine {
         serial: record.serial.to_string(),
-        status: status(record, now),
+        status: record.status(now).into(),
         subject,
         account: record.account.clone(),
         profile: record.profile.clone(),
         ca: record.ca.clone(),
         issued: record.issued.whole_seconds().to_string(),
         not_after: record.not_after.whole_seconds().to_string(),
-    }
-}
-
-fn status(record: &CertificateRecord, now: Timestamp) -> CertificateStatus {
-    match &record.revocation {
-        Some(revocation) if revocation.reason == Reason::CertificateHold => CertificateStatus::Held,
-        Some(_) => CertificateStatus::Revoked,
-        None if record.not_after < now => CertificateStatus::Expired,
-        None if !record.confirmed => CertificateStatus::Unconfirmed,
-        None => CertificateStatus::Valid,
     }
 }
 
@@ -157,6 +210,6 @@ pub fn release(
     let crl = crls::renew(instance, ca)?;
     noted?;
     let released = CertificateRecord { revocation: None, ..certificate.clone() };
-    let status = status(&released, instance.now());
+    let status = released.status(instance.now()).into();
     Ok(RevocationAnswer { serial: serial.to_string(), status, reason: None, crl })
 }

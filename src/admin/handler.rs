@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::answer::to_value;
 use super::request::Request;
 use super::{
-    accounts, administrators, cas, certificates, crls, directories, recovery, requests, store,
-    vendors,
+    accounts, administrators, cas, certificates, crls, directories, issuing, recovery, requests,
+    revoking, status, store, vendors,
 };
 use crate::bridge::Effect;
 use crate::exit::Failure;
@@ -42,7 +42,19 @@ pub fn handle(
 ) -> Result<Value, Failure> {
     match request {
         Request::PeerAdd { peers } => to_value(accounts::add(instance, actor, peers, progress)?),
-        Request::PeerList => to_value(accounts::list(instance)?),
+        Request::PeerImport { peers, columns, existing, dry_run } => {
+            let import = accounts::Import { columns, existing, dry_run };
+            to_value(accounts::import(instance, actor, peers, &import, progress)?)
+        }
+        Request::PeerList { filter, after, limit } => {
+            to_value(accounts::page(instance, &filter, after.as_ref(), limit)?)
+        }
+        Request::PeerEdit { name, edit } => {
+            to_value(accounts::edit(instance, actor, &name, *edit)?)
+        }
+        Request::PeerDisable { name, disabled } => {
+            to_value(accounts::set_disabled(instance, actor, &name, disabled)?)
+        }
         Request::PeerShow { name } => to_value(accounts::show(instance, &name)?),
         Request::PeerRemove { name, revoke } => {
             to_value(accounts::remove_peer(instance, actor, &name, revoke)?)
@@ -61,8 +73,8 @@ pub fn handle(
         Request::TrustList => to_value(vendors::list(instance)?),
         Request::TrustShow { name } => to_value(vendors::show(instance, &name)?),
         Request::TrustRemove { name } => to_value(vendors::remove(instance, actor, name)?),
-        Request::CertList { account, cursor } => {
-            to_value(certificates::page(instance, account.as_ref(), cursor)?)
+        Request::CertList { filter, after, limit } => {
+            to_value(certificates::page(instance, &filter, after.as_deref(), limit)?)
         }
         Request::CertShow { serial, ca } => {
             to_value(certificates::show(instance, &serial, ca.as_ref())?)
@@ -70,6 +82,20 @@ pub fn handle(
         Request::CertRevoke { serial, ca, reason, invalidity } => {
             let record = certificates::find(instance, &serial, ca.as_ref())?;
             to_value(certificates::revoke(instance, actor, &record, &reason, invalidity)?)
+        }
+        Request::CertIssue { account, ca, csr } => {
+            to_value(issuing::issue(instance, actor, &account, ca, &csr)?)
+        }
+        Request::PeerAddByCsr { peer, csr } => {
+            to_value(issuing::add_and_issue(instance, actor, *peer, &csr)?)
+        }
+        Request::CertRevokeAll { account, reason, remove, dry_run } => {
+            let effect = if dry_run { Effect::DryRun } else { Effect::Apply };
+            to_value(revoking::all_of(instance, actor, &account, &reason, remove, effect)?)
+        }
+        Request::CertRevokeMany { certificates, dry_run } => {
+            let effect = if dry_run { Effect::DryRun } else { Effect::Apply };
+            to_value(revoking::many(instance, actor, &certificates, effect)?)
         }
         Request::CertRelease { serial, ca } => {
             let record = certificates::find(instance, &serial, ca.as_ref())?;
@@ -95,6 +121,7 @@ pub fn handle(
             let effect = if dry_run { Effect::DryRun } else { Effect::Apply };
             to_value(directories::reconcile(instance, actor, directory.as_deref(), effect)?)
         }
+        Request::Status => to_value(status::look(instance)?),
         Request::StoreStatus => to_value(store::status(instance)),
         Request::Backup { to } => to_value(store::backup(instance, actor, &to)?),
         Request::AdminAdd { name, grants, ids, secret } => {

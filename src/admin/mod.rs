@@ -13,18 +13,22 @@ mod certificates;
 mod crls;
 mod directories;
 mod handler;
+mod issuing;
 mod principal;
 mod recorded;
 mod recovery;
 mod request;
 mod requests;
+mod revoking;
 pub mod socket;
+mod status;
 mod store;
 mod vendors;
 
 pub use handler::handle_alone;
 pub use principal::{Principal, Proof, Unfulfilled};
 pub use request::{
-    CaDuty, Request, RequestedDevice, RequestedGrant, RequestedPeer, RequestedSecret,
-    RequestedVendor,
+    AccountFilter, AccountState, CaDuty, CertificateFilter, Existing, Request, RequestedDevice,
+    RequestedEdit, RequestedGrant, RequestedPeer, RequestedRevocation, RequestedSecret,
+    RequestedVendor, SortKey,
 };

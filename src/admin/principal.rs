@@ -15,12 +15,15 @@ use countersign_ca::{Identity, Store};
 use serde_json::Value;
 
 use super::handler::handle;
-use super::request::Request;
+use super::request::{Existing, Request, RequestedPeer};
 use super::{certificates, requests};
 use crate::config::ServerCertificate;
 use crate::exit::Failure;
 use crate::instance::Instance;
 use crate::roles::{Effect, Roles, Verb};
+
+/// The most rows of one page of a list.
+const MAX_PAGE: usize = 1000;
 
 /// An administrator who was authenticated on a connection from another machine.
 #[derive(Debug, Clone)]
@@ -88,7 +91,7 @@ struct Affected {
 }
 
 /// What an account stands for, which bounds who may change it.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Standing {
     /// A peer.
     Peer,
@@ -311,7 +314,7 @@ impl Principal {
             return Ok(());
         }
         let (rows, account) = match verb {
-            Verb::PeerList => (Some(answer), "name"),
+            Verb::PeerList => (answer.get_mut("items"), "name"),
             Verb::CertList => (answer.get_mut("items"), "account"),
             Verb::PendingList => (Some(answer), "account"),
             _ => return Ok(()),
@@ -354,32 +357,70 @@ fn here(command: &str) -> Failure {
 fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure> {
     let about = |reach| Ok(Target { reach, ..Target::default() });
     match request {
-        Request::PeerAdd { peers } => {
-            let mut target = Target::default();
-            let mut affected = Vec::with_capacity(peers.len());
-            for peer in peers {
-                let ca = peer.ca.clone().map_or_else(|| default_ca(instance), Ok)?;
-                let mut standing = standing(instance, Some(&peer.profile), &peer.name)?;
-                for id in &peer.ids {
-                    // A text that is no identity is refused by the handler.
-                    let Ok(identity) = id.parse::<Identity>() else { continue };
-                    if is_servers(instance, &identity) {
-                        standing = Standing::Administrator;
-                    }
-                    for holder in instance.store.holders(&identity)? {
-                        target.shared.push(affected_by(
-                            instance,
-                            holder.name.clone(),
-                            Some(holder),
-                        )?);
-                    }
-                }
-                if !peer.permissions.is_empty() {
-                    target.besides = vec![Verb::PeerPermit];
-                }
-                affected.push(Affected { account: peer.name.clone(), ca, standing });
+        Request::PeerAdd { peers } => of_peers(instance, peers, Existing::Refuse),
+        Request::PeerImport { peers, columns, existing, .. } => {
+            let mut target = of_peers(instance, peers, *existing)?;
+            // An import may withdraw permissions, too.
+            if columns.contains("allow") && !target.besides.contains(&Verb::PeerPermit) {
+                target.besides.push(Verb::PeerPermit);
             }
-            Ok(Target { reach: Reach::Accounts(affected), ..target })
+            Ok(target)
+        }
+        Request::PeerEdit { name, edit } => {
+            let account = instance.store.account(name)?.ok_or_else(|| no_account(name))?;
+            let mut standing = standing(instance, Some(&account.profile), name)?;
+            if let Some(profile) = &edit.profile {
+                standing = standing.max(self::standing(instance, Some(profile), name)?);
+            }
+            let mut shared = Vec::new();
+            standing = standing.max(identities(instance, &edit.add_ids, &mut shared)?);
+            let present = affected_by(instance, name.clone(), Some(account))?;
+            let mut affected = vec![Affected { standing, ..present }];
+            // An account that is given to another CA is one of both.
+            if let Some(ca) = edit.ca.as_deref().and_then(|ca| ca.parse::<Label>().ok()) {
+                affected.push(Affected { account: name.clone(), ca, standing });
+            }
+            Ok(Target { reach: Reach::Accounts(affected), shared, ..Target::default() })
+        }
+        Request::CertIssue { account: name, ca, .. } => {
+            let account = instance.store.account(name)?.ok_or_else(|| no_account(name))?;
+            let profiles = instance.profiles();
+            let profile = profiles.named(&account.profile);
+            let present = affected_by(instance, name.clone(), Some(account.clone()))?;
+            let mut affected = vec![present];
+            if let Some(ca) = ca {
+                let standing = standing(instance, Some(&account.profile), name)?;
+                affected.push(Affected { account: name.clone(), ca: ca.clone(), standing });
+            }
+            // Who has a certificate issued approves it.
+            let approves = profile.is_some_and(|profile| profile.needs_approval());
+            let besides = if approves { vec![Verb::PendingDecide] } else { Vec::new() };
+            Ok(Target { reach: Reach::Accounts(affected), besides, ..Target::default() })
+        }
+        Request::CertRevokeAll { account: name, remove, .. } => {
+            let account = instance.store.account(name)?;
+            let mut affected = vec![affected_by(instance, name.clone(), account)?];
+            for record in instance.accounts().valid_certificates(name)? {
+                affected.push(of_certificate(instance, record)?);
+            }
+            let besides = if *remove { vec![Verb::PeerRemove] } else { Vec::new() };
+            Ok(Target { reach: Reach::Accounts(affected), besides, ..Target::default() })
+        }
+        Request::CertRevokeMany { certificates, .. } => {
+            let mut affected = Vec::with_capacity(certificates.len().min(1024));
+            for one in certificates {
+                // A certificate that is not known is refused by the handler, with its line.
+                let Ok(record) = certificates::find(instance, &one.serial, one.ca.as_ref()) else {
+                    continue;
+                };
+                one.ca = Some(record.ca.clone());
+                affected.push(of_certificate(instance, record)?);
+            }
+            about(Reach::Accounts(affected))
+        }
+        Request::PeerList { limit, .. } | Request::CertList { limit, .. } => {
+            *limit = (*limit).clamp(1, MAX_PAGE);
+            about(Reach::Listed)
         }
         Request::PeerRemove { name, revoke } => {
             // An account that is gone, or was never there, is judged by its name alone.
@@ -394,6 +435,7 @@ fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure>
             about(Reach::Accounts(affected))
         }
         Request::PeerShow { name }
+        | Request::PeerDisable { name, .. }
         | Request::PeerResetSecret { name, .. }
         | Request::PeerSetEquipment { name, .. }
         | Request::PeerPermit { name, .. } => {
@@ -431,9 +473,8 @@ fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure>
             require_administrator(instance, name)?;
             about(Reach::Listed)
         }
-        Request::PeerList
-        | Request::CertList { .. }
-        | Request::PendingList
+        Request::PendingList
+        | Request::Status
         | Request::CaShow
         | Request::CrlShow
         | Request::TrustList
@@ -449,8 +490,54 @@ fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure>
         | Request::CaAssign { .. }
         | Request::PublishRun { .. }
         | Request::Backup { .. }
+        | Request::PeerAddByCsr { .. }
         | Request::AdminAdd { .. } => about(Reach::Instance),
     }
+}
+
+/// New accounts, and with [`Existing::Update`] those that exist, as a request is about them.
+fn of_peers(
+    instance: &Instance,
+    peers: &[RequestedPeer],
+    existing: Existing,
+) -> Result<Target, Failure> {
+    let mut target = Target::default();
+    let mut affected = Vec::with_capacity(peers.len());
+    for peer in peers {
+        let ca = peer.ca.clone().map_or_else(|| default_ca(instance), Ok)?;
+        let own = standing(instance, Some(&peer.profile), &peer.name)?;
+        let named = identities(instance, &peer.ids, &mut target.shared)?;
+        if !peer.permissions.is_empty() {
+            target.besides = vec![Verb::PeerPermit];
+        }
+        affected.push(Affected { account: peer.name.clone(), ca, standing: own.max(named) });
+        if existing == Existing::Update
+            && let Some(account) = instance.store.account(&peer.name)?
+        {
+            affected.push(affected_by(instance, peer.name.clone(), Some(account))?);
+        }
+    }
+    Ok(Target { reach: Reach::Accounts(affected), ..target })
+}
+
+/// What an account with these identities stands for. The accounts that hold one of them already are added to `shared`.
+fn identities(
+    instance: &Instance,
+    ids: &[String],
+    shared: &mut Vec<Affected>,
+) -> Result<Standing, Failure> {
+    let mut standing = Standing::Peer;
+    for id in ids {
+        // A text that is no identity is refused by the handler.
+        let Ok(identity) = id.parse::<Identity>() else { continue };
+        if is_servers(instance, &identity) {
+            standing = Standing::Administrator;
+        }
+        for holder in instance.store.holders(&identity)? {
+            shared.push(affected_by(instance, holder.name.clone(), Some(holder))?);
+        }
+    }
+    Ok(standing)
 }
 
 fn require_administrator(instance: &Instance, name: &Label) -> Result<(), Failure> {

@@ -9,6 +9,7 @@ use countersign_ca::record::{DeviceDraft, Mapping};
 use countersign_ca::record::{Duty, Label, Permission};
 use serde::{Deserialize, Serialize};
 
+use super::answer::CertificateStatus;
 use crate::roles::Verb;
 
 /// A request of an administrator: one JSON object on the socket.
@@ -17,10 +18,29 @@ use crate::roles::Verb;
 pub enum Request {
     /// Adds accounts, all or none.
     PeerAdd { peers: Vec<RequestedPeer> },
-    /// Lists the accounts, sorted by name.
-    PeerList,
+    /// Adds accounts from a file, and changes or passes over those that exist.
+    PeerImport {
+        peers: Vec<RequestedPeer>,
+        /// The columns that the file has. Of an account that exists, only these are changed.
+        columns: BTreeSet<String>,
+        existing: Existing,
+        /// Records nothing, and tells what would be done.
+        dry_run: bool,
+    },
+    /// Lists accounts, sorted by name, one page at a time.
+    PeerList {
+        filter: AccountFilter,
+        /// The `next` of the page before; `None` for the first page.
+        after: Option<Label>,
+        /// The most accounts of the page.
+        limit: usize,
+    },
     /// Shows one account.
     PeerShow { name: Label },
+    /// Changes an account.
+    PeerEdit { name: Label, edit: Box<RequestedEdit> },
+    /// Disables an account, or enables it.
+    PeerDisable { name: Label, disabled: bool },
     /// Removes an account. Its certificates stay valid unless `revoke` is set.
     PeerRemove {
         name: Label,
@@ -46,11 +66,13 @@ pub enum Request {
     TrustShow { name: Label },
     /// Ends the trust in a vendor.
     TrustRemove { name: Label },
-    /// Lists certificates, oldest first, one page at a time.
+    /// Lists certificates, one page at a time.
     CertList {
-        account: Option<Label>,
-        /// 0, or the `next` of the page before.
-        cursor: u64,
+        filter: CertificateFilter,
+        /// The `next` of the page before; `None` for the first page.
+        after: Option<String>,
+        /// The most certificates of the page.
+        limit: usize,
     },
     /// Shows one certificate. Here, and to revoke or release, a request without `ca` is about the first CA that has the serial number.
     CertShow { serial: SerialText, ca: Option<Label> },
@@ -61,6 +83,30 @@ pub enum Request {
         reason: String,
         /// The invalidity date (RFC 5280 §5.3.2), in seconds since 1970.
         invalidity: Option<i64>,
+    },
+    /// Issues a certificate for an account by a request (PKCS #10, DER in base64) that an administrator brings.
+    CertIssue {
+        account: Label,
+        /// The CA that issues, if not the account's.
+        ca: Option<Label>,
+        csr: String,
+    },
+    /// Adds an account for the holder of a request (PKCS #10, DER in base64), and issues its certificate. Without identities, the account
+    /// gets the names in the request.
+    PeerAddByCsr { peer: Box<RequestedPeer>, csr: String },
+    /// Revokes every certificate of an account that is valid or on hold, and removes the account if `remove` is set.
+    CertRevokeAll {
+        account: Label,
+        reason: String,
+        remove: bool,
+        /// Revokes nothing, and tells what would be revoked.
+        dry_run: bool,
+    },
+    /// Revokes certificates. Nothing is revoked if one of them is not known.
+    CertRevokeMany {
+        certificates: Vec<RequestedRevocation>,
+        /// Revokes nothing, and tells what would be revoked.
+        dry_run: bool,
     },
     /// Releases a certificate from hold.
     CertRelease { serial: SerialText, ca: Option<Label> },
@@ -91,6 +137,8 @@ pub enum Request {
     /// Compares one directory, or all for `None`, with the entries that it should have. Unless it is a dry run, the operations that are
     /// missing are carried out.
     PublishRun { directory: Option<String>, dry_run: bool },
+    /// Shows the state of the instance.
+    Status,
     /// Shows the state of the store.
     StoreStatus,
     /// Writes the journal's backup to a file on the server's machine.
@@ -139,7 +187,11 @@ impl Request {
     pub const fn verb(&self) -> Verb {
         match self {
             Self::PeerAdd { .. } => Verb::PeerAdd,
-            Self::PeerList => Verb::PeerList,
+            Self::PeerImport { .. } => Verb::PeerImport,
+            Self::PeerEdit { .. } => Verb::PeerEdit,
+            Self::PeerDisable { .. } => Verb::PeerDisable,
+            Self::PeerAddByCsr { .. } => Verb::PeerAddByCsr,
+            Self::PeerList { .. } => Verb::PeerList,
             Self::PeerShow { .. } => Verb::PeerShow,
             Self::PeerRemove { .. } => Verb::PeerRemove,
             Self::PeerResetSecret { .. } => Verb::PeerResetSecret,
@@ -152,6 +204,9 @@ impl Request {
             Self::CertList { .. } => Verb::CertList,
             Self::CertShow { .. } => Verb::CertShow,
             Self::CertRevoke { .. } => Verb::CertRevoke,
+            Self::CertIssue { .. } => Verb::CertIssue,
+            Self::CertRevokeAll { .. } => Verb::CertRevokeAll,
+            Self::CertRevokeMany { .. } => Verb::CertRevokeMany,
             Self::CertRelease { .. } => Verb::CertRelease,
             Self::CertImport { .. } => Verb::CertImport,
             Self::PendingList => Verb::PendingList,
@@ -163,6 +218,7 @@ impl Request {
             Self::CrlPublish { .. } => Verb::CrlPublish,
             Self::PublishStatus => Verb::PublishStatus,
             Self::PublishRun { .. } => Verb::PublishRun,
+            Self::Status => Verb::Status,
             Self::StoreStatus => Verb::StoreStatus,
             Self::Backup { .. } => Verb::Backup,
             Self::AdminAdd { .. } => Verb::AdminAdd,
@@ -175,6 +231,66 @@ impl Request {
             Self::AdminTokenRemove { .. } => Verb::AdminTokenRemove,
         }
     }
+}
+
+/// Conditions on certificates, all of which must hold, and the order of the list. Moments are in seconds since 1970.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CertificateFilter {
+    /// The name of the account.
+    pub account: Option<Label>,
+    /// The issuing CA.
+    pub ca: Option<Label>,
+    /// The profile.
+    pub profile: Option<Label>,
+    /// The status now.
+    pub status: Option<CertificateStatus>,
+    /// The subject: a whole DN, or the common name in it.
+    pub subject: Option<String>,
+    /// A name in the certificate, such as `fqdn:gw1.example.net`.
+    pub identity: Option<String>,
+    /// A label of the certificate's account, as `KEY=VALUE`.
+    pub label: Option<String>,
+    /// The first digits of the serial number, hexadecimal.
+    pub serial: Option<String>,
+    /// The validity ends within this many seconds from now, and not before now.
+    pub expires_within: Option<u64>,
+    /// The validity ends at this moment or later.
+    pub expires_from: Option<i64>,
+    /// The validity ends before this moment.
+    pub expires_until: Option<i64>,
+    /// The certificate was recorded at this moment or later.
+    pub issued_from: Option<i64>,
+    /// The certificate was recorded before this moment.
+    pub issued_until: Option<i64>,
+    /// Leaves out what is revoked for good, and what a renewal has replaced.
+    pub current: bool,
+    /// The order.
+    pub sort: SortKey,
+    /// The reverse of the order.
+    pub reverse: bool,
+}
+
+/// The order of a list of certificates.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    clap::ValueEnum,
+    utoipa::ToSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum SortKey {
+    /// The oldest first
+    #[default]
+    Issued,
+    /// The one that ends first
+    Expires,
 }
 
 /// A serial number, hexadecimal.
@@ -228,9 +344,105 @@ pub struct RequestedPeer {
     /// Its permissions beyond certificates for keys of its own.
     #[serde(default)]
     pub permissions: BTreeSet<Permission>,
+    /// Its labels, each as `KEY=VALUE`.
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// The person or group that answers for the peer.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// Any other words.
+    #[serde(default)]
+    pub note: Option<String>,
     /// The line of the imported file that describes it, for messages.
     #[serde(default)]
     pub line: Option<u64>,
+}
+
+/// A certificate to revoke.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RequestedRevocation {
+    /// Its serial number.
+    #[schema(value_type = String)]
+    pub serial: SerialText,
+    /// Its CA; the first one that has the serial number for `None`.
+    #[schema(value_type = Option<String>)]
+    pub ca: Option<Label>,
+    /// The reason.
+    pub reason: String,
+    /// The line of the file that names it, for messages.
+    pub line: Option<u64>,
+}
+
+/// What an import does with accounts that exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Existing {
+    /// It refuses the whole file.
+    Refuse,
+    /// It changes them as the file says.
+    Update,
+    /// It passes over them.
+    Skip,
+}
+
+/// A change of an account. What is absent stays as it is; an empty text removes the CA, the owner or the note.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RequestedEdit {
+    /// Identities to add.
+    pub add_ids: Vec<String>,
+    /// Identities to remove.
+    pub remove_ids: Vec<String>,
+    /// The profile.
+    #[schema(value_type = Option<String>)]
+    pub profile: Option<Label>,
+    /// The issuing CA.
+    pub ca: Option<String>,
+    /// Labels to set, each as `KEY=VALUE`.
+    pub labels: Vec<String>,
+    /// The keys of labels to remove.
+    pub remove_labels: Vec<String>,
+    /// The person or group that answers for the peer.
+    pub owner: Option<String>,
+    /// Any other words.
+    pub note: Option<String>,
+}
+
+/// Conditions on accounts, all of which must hold.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AccountFilter {
+    /// The first characters of the name.
+    pub prefix: Option<String>,
+    /// The profile.
+    pub profile: Option<Label>,
+    /// The issuing CA that the account names.
+    pub ca: Option<Label>,
+    /// A label, as `KEY=VALUE`.
+    pub label: Option<String>,
+    /// An identity that the account holds.
+    pub identity: Option<String>,
+    /// Whether the account is disabled.
+    pub disabled: Option<bool>,
+    /// What is known of its certificates.
+    pub state: Option<AccountState>,
+    /// Its valid certificate ends within this many seconds from now.
+    pub expires_within: Option<u64>,
+}
+
+/// What is known of an account's certificates.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, utoipa::ToSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum AccountState {
+    /// It has a valid certificate
+    Enrolled,
+    /// It has had certificates, and none is valid
+    Lapsed,
+    /// It never had a certificate
+    NeverEnrolled,
 }
 
 /// A device that may enrol for an account.
@@ -312,7 +524,7 @@ mod tests {
     #[test]
     fn the_names_of_requests_are_those_of_verbs() {
         for request in [
-            Request::PeerList,
+            Request::Status,
             Request::PendingList,
             Request::StoreStatus,
             Request::AdminList,

@@ -6,7 +6,14 @@ use countersign_ca::record::{Label, Permission};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::admin::{RequestedDevice, RequestedGrant, RequestedPeer, RequestedSecret};
+use crate::admin::answer::CertificateStatus;
+use crate::admin::{
+    AccountFilter, AccountState, CertificateFilter, Request, RequestedDevice, RequestedGrant,
+    RequestedPeer, RequestedRevocation, RequestedSecret, SortKey,
+};
+
+/// The rows of a page, if the query names no number.
+const PAGE: usize = 100;
 
 /// An account to add.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -31,12 +38,30 @@ pub struct NewAccount {
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     permissions: BTreeSet<Permission>,
+    /// Its labels, each as `KEY=VALUE`.
+    #[serde(default)]
+    labels: Vec<String>,
+    /// The person or group that answers for it.
+    owner: Option<String>,
+    /// Any other words.
+    note: Option<String>,
 }
 
 impl From<NewAccount> for RequestedPeer {
     fn from(new: NewAccount) -> Self {
-        let NewAccount { name, ids, profile, ca, equipment, secret, permissions } = new;
-        Self { name, ids, profile, ca, device: equipment, secret, permissions, line: None }
+        Self {
+            name: new.name,
+            ids: new.ids,
+            profile: new.profile,
+            ca: new.ca,
+            device: new.equipment,
+            secret: new.secret,
+            permissions: new.permissions,
+            labels: new.labels,
+            owner: new.owner,
+            note: new.note,
+            line: None,
+        }
     }
 }
 
@@ -155,15 +180,124 @@ pub struct NewToken {
     pub roles: BTreeSet<Label>,
 }
 
+/// The query of a list of accounts.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountQuery {
+    after: Option<Label>,
+    limit: Option<usize>,
+    prefix: Option<String>,
+    profile: Option<Label>,
+    ca: Option<Label>,
+    label: Option<String>,
+    identity: Option<String>,
+    disabled: Option<bool>,
+    state: Option<AccountState>,
+    expires_within: Option<u64>,
+}
+
+impl From<AccountQuery> for Request {
+    fn from(query: AccountQuery) -> Self {
+        let filter = AccountFilter {
+            prefix: query.prefix,
+            profile: query.profile,
+            ca: query.ca,
+            label: query.label,
+            identity: query.identity,
+            disabled: query.disabled,
+            state: query.state,
+            expires_within: query.expires_within,
+        };
+        Self::PeerList { filter, after: query.after, limit: query.limit.unwrap_or(PAGE) }
+    }
+}
+
 /// The query of a list of certificates.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CertificateQuery {
-    /// The account whose certificates are listed.
-    pub account: Option<Label>,
-    /// The `next` of the page before.
+    after: Option<String>,
+    limit: Option<usize>,
+    account: Option<Label>,
+    ca: Option<Label>,
+    profile: Option<Label>,
+    status: Option<CertificateStatus>,
+    subject: Option<String>,
+    identity: Option<String>,
+    label: Option<String>,
+    serial: Option<String>,
+    expires_within: Option<u64>,
     #[serde(default)]
-    pub cursor: u64,
+    current: bool,
+    sort: Option<SortKey>,
+    #[serde(default)]
+    reverse: bool,
+}
+
+impl From<CertificateQuery> for Request {
+    fn from(query: CertificateQuery) -> Self {
+        let filter = CertificateFilter {
+            account: query.account,
+            ca: query.ca,
+            profile: query.profile,
+            status: query.status,
+            subject: query.subject,
+            identity: query.identity,
+            label: query.label,
+            serial: query.serial,
+            expires_within: query.expires_within,
+            current: query.current,
+            sort: query.sort.unwrap_or_default(),
+            reverse: query.reverse,
+            ..CertificateFilter::default()
+        };
+        Self::CertList { filter, after: query.after, limit: query.limit.unwrap_or(PAGE) }
+    }
+}
+
+/// A request for a certificate.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewCertificate {
+    /// The request (PKCS #10, DER in base64).
+    pub csr: String,
+    /// The CA that issues, if not the account's.
+    #[schema(value_type = Option<String>)]
+    pub ca: Option<Label>,
+}
+
+/// Whether an account is disabled.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Disabling {
+    /// Whether it is.
+    pub disabled: bool,
+}
+
+/// The revocation of all certificates of an account.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RevocationOfAll {
+    /// The reason (RFC 5280 §5.3.1), which revokes for good.
+    pub reason: String,
+    /// Whether the account is removed, too.
+    #[serde(default)]
+    pub remove: bool,
+    /// Whether nothing is done but to tell what would be.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// The revocation of certificates.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RevocationOfMany {
+    /// The certificates.
+    #[schema(min_items = 1)]
+    pub certificates: Vec<RequestedRevocation>,
+    /// Whether nothing is done but to tell what would be.
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
 /// The query for the removal of an account.

@@ -75,6 +75,7 @@ fn method(route: &Route) -> HttpMethod {
     match route.method.as_str() {
         "POST" => HttpMethod::Post,
         "PUT" => HttpMethod::Put,
+        "PATCH" => HttpMethod::Patch,
         "DELETE" => HttpMethod::Delete,
         _ => HttpMethod::Get,
     }
@@ -97,7 +98,7 @@ fn operation(route: &Route, schemas: &mut BTreeMap<String, RefOr<Schema>>) -> Op
                 .build(),
         );
     }
-    for parameter in route.query {
+    for parameter in &route.query {
         let schema = match parameter.is_number {
             true => plain(Type::Integer),
             false => plain(Type::String),

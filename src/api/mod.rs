@@ -50,7 +50,8 @@ pub const MAX_AT_GATE: usize = 8;
 const SMALL: usize = 64 << 10;
 
 /// The verbs whose requests may be large.
-const LARGE: [Verb; 3] = [Verb::PeerAdd, Verb::CertImport, Verb::TrustAdd];
+const LARGE: [Verb; 5] =
+    [Verb::PeerAdd, Verb::PeerImport, Verb::CertRevokeMany, Verb::CertImport, Verb::TrustAdd];
 
 /// The most large bodies that are read or worked on at once.
 const MAX_LARGE: usize = 4;

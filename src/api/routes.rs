@@ -8,13 +8,14 @@ use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
 use super::body::{
-    AccountDevice, CertificateQuery, NewAccounts, NewAdministrator, NewCrl, NewDecision, NewDuty,
-    NewGrants, NewRevocation, NewToken, Permissions, Reconciliation, RemovalQuery,
+    AccountDevice, AccountQuery, CertificateQuery, Disabling, NewAccounts, NewAdministrator,
+    NewCertificate, NewCrl, NewDecision, NewDuty, NewGrants, NewRevocation, NewToken, Permissions,
+    Reconciliation, RemovalQuery, RevocationOfAll, RevocationOfMany,
 };
 use super::input::Input;
 use super::problem::Problem;
 use crate::admin::answer;
-use crate::admin::{Request, RequestedSecret, RequestedVendor};
+use crate::admin::{Request, RequestedEdit, RequestedSecret, RequestedVendor};
 use crate::roles::Verb;
 
 /// What a path and a method stand for.
@@ -28,7 +29,7 @@ pub struct Route {
     /// How it is carried out.
     pub action: Action,
     /// The parameters of the query.
-    pub query: &'static [Parameter],
+    pub query: Vec<Parameter>,
     /// The schema of the body, if there is one.
     pub body: Option<Shape>,
     /// The status and the schema of the answer.
@@ -97,13 +98,13 @@ fn list<T: ToSchema>() -> NamedSchema {
 }
 
 impl Route {
-    const fn get(path: &'static str, summary: &'static str, action: Action, answer: Shape) -> Self {
+    fn get(path: &'static str, summary: &'static str, action: Action, answer: Shape) -> Self {
         Self {
             method: Method::GET,
             path,
             summary,
             action,
-            query: &[],
+            query: Vec::new(),
             body: None,
             success: StatusCode::OK,
             answer,
@@ -129,7 +130,7 @@ impl Route {
         Self { conflict: StatusCode::CONFLICT, ..self }
     }
 
-    fn asking(self, query: &'static [Parameter]) -> Self {
+    fn asking(self, query: Vec<Parameter>) -> Self {
         Self { query, ..self }
     }
 
@@ -140,6 +141,14 @@ impl Route {
 
 const fn ask(verb: Verb, request: fn(&Input) -> Result<Request, Problem>) -> Action {
     Action::Ask(verb, request)
+}
+
+const fn text(name: &'static str, meaning: &'static str) -> Parameter {
+    Parameter { name, meaning, is_number: false }
+}
+
+const fn number(name: &'static str, meaning: &'static str) -> Parameter {
+    Parameter { name, meaning, is_number: true }
 }
 
 /// Every path and method.
@@ -156,10 +165,22 @@ fn accounts() -> Vec<Route> {
     vec![
         Route::get(
             "/api/v1/accounts",
-            "Lists the accounts, sorted by name",
-            ask(Verb::PeerList, |_| Ok(Request::PeerList)),
-            list::<answer::AccountLine>,
-        ),
+            "Lists accounts, sorted by name, one page at a time",
+            ask(Verb::PeerList, |input| Ok(input.query::<AccountQuery>()?.into())),
+            shape::<answer::AccountPage>,
+        )
+        .asking(vec![
+            text("after", "The `next` of the page before"),
+            number("limit", "The most rows of the page, up to 1,000; 100 without it"),
+            text("prefix", "The first characters of the name"),
+            text("profile", "The profile"),
+            text("ca", "The issuing CA that the account names"),
+            text("label", "A label, as `KEY=VALUE`"),
+            text("identity", "An identity that the account holds"),
+            text("disabled", "Whether the account is disabled: `true` or `false`"),
+            text("state", "`enrolled`, `lapsed` or `never-enrolled`"),
+            number("expires_within", "Its valid certificate ends within so many seconds"),
+        ]),
         Route::get(
             "/api/v1/accounts",
             "Adds accounts, all or none; each secret is shown this once",
@@ -188,12 +209,52 @@ fn accounts() -> Vec<Route> {
             }),
             shape::<answer::RemovedAccount>,
         )
-        .asking(&[Parameter {
-            name: "revoke",
-            meaning: "The reason for which its certificates are revoked, too, such as `cessationOfOperation`",
-            is_number: false,
-        }])
+        .asking(vec![text(
+            "revoke",
+            "The reason for which its certificates are revoked, too, such as `cessationOfOperation`",
+        )])
         .removing(),
+        Route::get(
+            "/api/v1/accounts/{name}",
+            "Changes an account",
+            ask(Verb::PeerEdit, |input| {
+                Ok(Request::PeerEdit { name: input.label("name")?, edit: Box::new(input.json()?) })
+            }),
+            shape::<answer::EditedAccount>,
+        )
+        .with(Method::PATCH, shape::<RequestedEdit>)
+        .conflicting(),
+        Route::get(
+            "/api/v1/accounts/{name}/disabled",
+            "Disables an account, or enables it",
+            ask(Verb::PeerDisable, |input| {
+                let Disabling { disabled } = input.json()?;
+                Ok(Request::PeerDisable { name: input.label("name")?, disabled })
+            }),
+            shape::<answer::AccountLine>,
+        )
+        .with(Method::PUT, shape::<Disabling>),
+        Route::get(
+            "/api/v1/accounts/{name}/certificates",
+            "Has a certificate issued by a request of a device; what the profile changes is listed",
+            ask(Verb::CertIssue, |input| {
+                let NewCertificate { csr, ca } = input.json()?;
+                Ok(Request::CertIssue { account: input.label("name")?, ca, csr })
+            }),
+            shape::<answer::IssuedAnswer>,
+        )
+        .creating(shape::<NewCertificate>),
+        Route::get(
+            "/api/v1/accounts/{name}/revocation",
+            "Revokes every certificate of an account",
+            ask(Verb::CertRevokeAll, |input| {
+                let RevocationOfAll { reason, remove, dry_run } = input.json()?;
+                let account = input.label("name")?;
+                Ok(Request::CertRevokeAll { account, reason, remove, dry_run })
+            }),
+            shape::<answer::RevokedMany>,
+        )
+        .with(Method::POST, shape::<RevocationOfAll>),
         Route::get(
             "/api/v1/accounts/{name}/secret",
             "Gives an account another reference and secret; the old ones end",
@@ -231,20 +292,31 @@ fn certificates() -> Vec<Route> {
     vec![
         Route::get(
             "/api/v1/certificates",
-            "Lists certificates, oldest first, one page at a time",
-            ask(Verb::CertList, |input| {
-                let CertificateQuery { account, cursor } = input.query()?;
-                Ok(Request::CertList { account, cursor })
-            }),
+            "Lists certificates, one page at a time",
+            ask(Verb::CertList, |input| Ok(input.query::<CertificateQuery>()?.into())),
             shape::<answer::CertificatePage>,
         )
-        .asking(&[
-            Parameter {
-                name: "account",
-                meaning: "The account whose certificates are listed",
-                is_number: false,
-            },
-            Parameter { name: "cursor", meaning: "The `next` of the page before", is_number: true },
+        .asking(vec![
+            text("after", "The `next` of the page before"),
+            number("limit", "The most rows of the page, up to 1,000; 100 without it"),
+            text("account", "The account"),
+            text("ca", "The issuing CA"),
+            text("profile", "The profile"),
+            text("status", "`valid`, `unconfirmed`, `held`, `revoked` or `expired`"),
+            text("subject", "The subject: a whole DN, or the common name in it"),
+            text("identity", "A name in the certificate, such as `fqdn:gw1.example.net`"),
+            text("label", "A label of the account, as `KEY=VALUE`"),
+            text("serial", "The first digits of the serial number"),
+            number(
+                "expires_within",
+                "The validity ends within so many seconds, and not before now",
+            ),
+            text(
+                "current",
+                "`true` leaves out what is revoked for good, and what a renewal has replaced",
+            ),
+            text("sort", "The order, such as `issued`"),
+            text("reverse", "`true` for the reverse of the order"),
         ]),
         Route::get(
             "/api/v1/certificates/{ca}/{serial}",
@@ -388,6 +460,23 @@ fn instance() -> Vec<Route> {
             list::<answer::DirectoryReport>,
         )
         .with(Method::POST, shape::<Reconciliation>),
+        Route::get(
+            "/api/v1/revocations",
+            "Revokes certificates; nothing is revoked if one of them is not known",
+            ask(Verb::CertRevokeMany, |input| {
+                let RevocationOfMany { certificates, dry_run } = input.json()?;
+                Ok(Request::CertRevokeMany { certificates, dry_run })
+            }),
+            shape::<answer::RevokedMany>,
+        )
+        .with(Method::POST, shape::<RevocationOfMany>)
+        .conflicting(),
+        Route::get(
+            "/api/v1/status",
+            "Shows the state of the instance, and what an administrator should look at",
+            ask(Verb::Status, |_| Ok(Request::Status)),
+            shape::<answer::StatusAnswer>,
+        ),
         Route::get(
             "/api/v1/store",
             "Shows the state of the journal and its index",

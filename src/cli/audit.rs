@@ -9,7 +9,9 @@ use countersign_ca::{Clock, Store, SystemClock, Timestamp};
 use serde_json::{Value, json};
 
 use super::context::Context;
+use super::report;
 use crate::admin::Request;
+use crate::admin::actor;
 use crate::admin::answer::StoreState;
 use crate::exit::Failure;
 use crate::folder::Private;
@@ -40,6 +42,8 @@ pub enum Audit {
         #[arg(long, value_name = "N", requires = "old")]
         new: Option<u64>,
     },
+    /// Report who did what, one line each: from which address, and how peers proved themselves
+    Report(report::Report),
     /// Print the entries, one JSON object a line, or the last signed head
     Export {
         /// The number of the first entry to print, from 0
@@ -86,6 +90,7 @@ impl Audit {
                 );
                 Ok(())
             }
+            Self::Report(report) => report.run(context),
             Self::Export { head: true, .. } => {
                 let heads = journal::read_heads(&journal::JournalPaths::new(data).heads)?.heads;
                 match heads.last() {
@@ -201,7 +206,7 @@ impl StoreCommand {
             Self::AcceptClock => {
                 context.require_here("store accept-clock")?;
                 let store = context.location.open_store_at_any_time()?;
-                let actor = format!("uid {}", rustix::process::getuid().as_raw());
+                let actor = actor::own();
                 let (before, now) = (store.last_entry(), SystemClock.now());
                 store.record_clock_accepted(now, &actor)?;
                 output::print(

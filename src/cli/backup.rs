@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::context::Context;
 use crate::admin::Request;
+use crate::admin::actor;
 use crate::exit::Failure;
 use crate::folder::{Private, make_private};
 use crate::instance::LONGEST_SILENCE;
@@ -97,7 +98,7 @@ impl Restore {
         let mut source = fs::File::open(&journal).map_err(|e| failure_at(&journal, e))?;
         let how = How {
             at: SystemClock.now(),
-            actor: format!("uid {}", rustix::process::getuid().as_raw()),
+            actor: actor::own(),
             keeps_uses: self.keep_uses,
             longest_silence: Some(LONGEST_SILENCE),
             accepts_clock: self.accept_clock,

@@ -6,13 +6,15 @@ use clap::{Args, Subcommand};
 use countersign_ca::record::Label;
 
 use super::context::Context;
-use crate::admin::Request;
 use crate::admin::answer::{
-    CertificateInFull, CertificatePage, CertificateStatus, ImportKind, ImportLine, to_value,
+    CaCrl, CertificateInFull, CertificatePage, CertificateStatus, ImportKind, ImportLine,
+    IssuedAnswer, RevokedMany, to_value,
 };
 use crate::admin::socket::MAX_LINE;
+use crate::admin::{CertificateFilter, Request, RequestedRevocation, SortKey};
+use crate::config::duration;
 use crate::exit::Failure;
-use crate::output;
+use crate::output::{self, Format};
 
 /// The most certificates and CRLs in one import request.
 const AT_ONCE: usize = 256;
@@ -32,17 +34,12 @@ const END: &str = "-----END ";
 #[derive(Debug, Subcommand)]
 pub enum Cert {
     /// List certificates, oldest first
-    List {
-        /// List only the certificates of this account
-        #[arg(long, value_name = "NAME")]
-        account: Option<Label>,
-        /// List only certificates with this status
-        #[arg(long, value_enum)]
-        status: Option<CertificateStatus>,
-        /// List at most this many
-        #[arg(long, value_name = "N")]
-        limit: Option<usize>,
-    },
+    #[command(after_help = "\
+Examples:
+  countersign cert list --status valid --current --expires-within 30d --sort expires
+  countersign cert list --ca issuing --issued-since 2026-01-01 --format csv > certificates.csv
+  countersign cert list --identity ip:192.0.2.1")]
+    List(Box<List>),
     /// Show one certificate
     Show(One),
     /// Revoke a certificate
@@ -50,16 +47,32 @@ pub enum Cert {
     /// A new CRL, which is signed at once if the passphrase is known, and the next OCSP answer show it. strongSwan goes on with cached CRLs
     /// and answers until both caches are flushed, and other daemons read the new CRL from files: docs/operation.md, "When a revocation
     /// counts".
-    Revoke {
+    #[command(after_help = "\
+Examples:
+  countersign cert revoke 5c0a92b1d7… --reason keyCompromise
+  countersign cert revoke --account gw7 --all --remove --reason keyCompromise
+  countersign cert list --label site=bonn --status valid --format csv > bonn.csv
+  countersign cert revoke --file bonn.csv --reason cessationOfOperation --dry-run")]
+    Revoke(Revoke),
+    /// Issue a certificate for an account by a request (PKCS #10) that a device shows
+    ///
+    /// The account and its profile decide what is in the certificate. Names and extensions that they have otherwise than the request are
+    /// listed. Neither the account's secret nor an approval is needed.
+    #[command(
+        after_help = "Example:\n  countersign cert issue --csr appliance.csr --account gw7 --out appliance.crt"
+    )]
+    Issue {
+        /// The request, PEM or DER
+        #[arg(long, value_name = "FILE")]
+        csr: PathBuf,
+        /// The account
+        #[arg(long, value_name = "NAME")]
+        account: Label,
+        /// The CA that issues, if not the account's
+        #[arg(long, value_name = "NAME")]
+        ca: Option<Label>,
         #[command(flatten)]
-        one: One,
-        /// The reason: unspecified, keyCompromise, cACompromise, affiliationChanged, superseded, cessationOfOperation, certificateHold,
-        /// privilegeWithdrawn or aACompromise
-        #[arg(long, default_value = "unspecified")]
-        reason: String,
-        /// When the key was compromised or the certificate became invalid, if before the revocation, such as 2026-01-31T12:00:00Z
-        #[arg(long, value_name = "TIME", value_parser = moment)]
-        invalidity_date: Option<i64>,
+        out: IssuedTo,
     },
     /// Put a certificate on hold
     Hold(One),
@@ -85,6 +98,283 @@ pub enum Cert {
     },
 }
 
+/// `countersign cert revoke`: one certificate, all of an account, or those of a file.
+#[derive(Debug, Args)]
+pub struct Revoke {
+    /// Its serial number, hexadecimal
+    #[arg(required_unless_present_any = ["account", "file"])]
+    serial: Option<String>,
+    /// Its issuing CA; without it, the first CA that issued this serial number
+    #[arg(long, value_name = "NAME", requires = "serial")]
+    ca: Option<Label>,
+    /// The account whose certificates are revoked: those of every account that has or had this name
+    #[arg(long, value_name = "NAME", requires = "all", conflicts_with_all = ["serial", "file"])]
+    account: Option<Label>,
+    /// Revoke all certificates of the account that are valid or on hold
+    #[arg(long, requires = "account")]
+    all: bool,
+    /// Remove the account, too
+    #[arg(long, requires = "all")]
+    remove: bool,
+    /// A CSV file whose head line has `serial`, and if need be `ca` and `reason`; other columns are ignored
+    #[arg(long, value_name = "FILE", conflicts_with = "serial")]
+    file: Option<PathBuf>,
+    /// Revoke nothing, and print what would be revoked
+    #[arg(long, conflicts_with = "serial")]
+    dry_run: bool,
+    /// The reason: unspecified, keyCompromise, cACompromise, affiliationChanged, superseded, cessationOfOperation, certificateHold (of one
+    /// certificate only), privilegeWithdrawn or aACompromise
+    #[arg(long, default_value = "unspecified")]
+    reason: String,
+    /// When the key was compromised or the certificate became invalid, if before the revocation, such as 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = moment, requires = "serial")]
+    invalidity_date: Option<i64>,
+}
+
+impl Revoke {
+    fn run(&self, context: &Context) -> Result<(), Failure> {
+        let dry_run = self.dry_run;
+        if let Some(account) = &self.account {
+            let (account, reason) = (account.clone(), self.reason.clone());
+            let remove = self.remove;
+            return show_many(context, Request::CertRevokeAll { account, reason, remove, dry_run });
+        }
+        if let Some(file) = &self.file {
+            let certificates = read_list(file, &self.reason)?;
+            return show_many(context, Request::CertRevokeMany { certificates, dry_run });
+        }
+        let serial = self.serial.clone().unwrap_or_default();
+        let one = One { serial, ca: self.ca.clone() };
+        context.show(one.revoke(&self.reason, self.invalidity_date))
+    }
+}
+
+/// Prints the certificates that were revoked: as a table for people, with the CRLs on standard error.
+fn show_many(context: &Context, request: Request) -> Result<(), Failure> {
+    let answer: RevokedMany = context.ask_for(request)?;
+    if context.format == Format::Json {
+        output::print(context.format, &to_value(answer)?);
+        return Ok(());
+    }
+    output::print(context.format, &to_value(&answer.certificates)?);
+    if let Some(name) = &answer.removed {
+        eprintln!("the account `{name}` is removed");
+    }
+    for CaCrl { ca, crl } in &answer.crls {
+        match crl.as_u64() {
+            Some(number) => eprintln!("CRL {number} of `{ca}` shows it"),
+            None => eprintln!("the next CRL of `{ca}`: {}", crl.as_str().unwrap_or_default()),
+        }
+    }
+    Ok(())
+}
+
+/// The largest list of certificates to revoke, in bytes.
+const MAX_LIST: u64 = 16 << 20;
+
+/// Reads a list of certificates to revoke. A row without a reason gets `reason`.
+fn read_list(file: &Path, reason: &str) -> Result<Vec<RequestedRevocation>, Failure> {
+    let name = file.display();
+    let octets = super::files::read(file)?;
+    if octets.len() as u64 > MAX_LIST {
+        return Err(Failure::input(format!(
+            "`{name}`: expected at most {} MiB, found more; revoke in parts",
+            MAX_LIST >> 20
+        )));
+    }
+    let mut reader = csv::ReaderBuilder::new()
+        .trim(csv::Trim::All)
+        .comment(Some(b'#'))
+        .from_reader(octets.as_slice());
+    let wrong = |e: csv::Error| Failure::input(format!("`{name}`: {e}"));
+    let heads = reader.headers().map_err(wrong)?.clone();
+    let column = |name: &str| heads.iter().position(|head| head == name);
+    let serial = column("serial").ok_or_else(|| {
+        Failure::input(format!("`{name}`: expected a head line with the column `serial`"))
+    })?;
+    let (ca, why) = (column("ca"), column("reason"));
+    let mut found = Vec::new();
+    for row in reader.records() {
+        let row = row.map_err(wrong)?;
+        let line = row.position().map(csv::Position::line);
+        let text = |column: Option<usize>| {
+            column.and_then(|column| row.get(column)).filter(|text| !text.is_empty())
+        };
+        let ca = text(ca).map(str::parse::<Label>).transpose();
+        let ca = ca.map_err(|e| {
+            Failure::input(format!("`{name}`, line {}, column `ca`: {e}", line.unwrap_or_default()))
+        })?;
+        found.push(RequestedRevocation {
+            serial: text(Some(serial)).unwrap_or_default().to_owned(),
+            ca,
+            reason: text(why).unwrap_or(reason).to_owned(),
+            line,
+        });
+    }
+    Ok(found)
+}
+
+/// Where an issued certificate goes.
+#[derive(Debug, Clone, Args)]
+pub struct IssuedTo {
+    /// The file for the certificate, PEM; standard output without it
+    #[arg(long, value_name = "FILE", requires = "csr")]
+    pub out: Option<PathBuf>,
+    /// Write the CAs' certificates behind it, up to the root
+    #[arg(long, requires = "csr")]
+    pub chain: bool,
+}
+
+impl IssuedTo {
+    /// Refuses a file that exists, before anything is issued.
+    pub fn check(&self) -> Result<(), Failure> {
+        match self.out.as_ref().filter(|out| out.exists()) {
+            Some(out) => Err(Failure::missing(format!("`{}` exists already", out.display()))),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes the certificate, and tells what the account and the profile have otherwise than the request.
+    pub fn deliver(&self, context: &Context, issued: IssuedAnswer) -> Result<(), Failure> {
+        let mut pem = issued.pem.clone();
+        if self.chain {
+            pem.push_str(&issued.chain);
+        }
+        if let Some(out) = &self.out {
+            countersign_ca::write_atomically(out, pem.as_bytes())?;
+        }
+        match (context.format, &self.out) {
+            (Format::Json, _) => output::print(context.format, &to_value(issued)?),
+            (_, out) => {
+                for change in &issued.changes {
+                    output::warning(change);
+                }
+                match out {
+                    Some(_) => output::print(context.format, &to_value(issued.line)?),
+                    None => output::line(&pem),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The largest request, in bytes.
+const MAX_REQUEST: usize = 64 << 10;
+
+/// A request (PKCS #10) in a file, PEM or DER, as base64.
+///
+/// # Errors
+/// The file cannot be read, or holds no request.
+pub fn request_in(file: &Path) -> Result<String, Failure> {
+    let name = file.display();
+    let octets = super::files::read(file)?;
+    let wrong = |why: &dyn std::fmt::Display| {
+        Failure::input(format!("`{name}`: expected a request (PKCS #10) in PEM or DER: {why}"))
+    };
+    if octets.len() > MAX_REQUEST {
+        return Err(wrong(&format!("it has more than {} KiB", MAX_REQUEST >> 10)));
+    }
+    if octets.first() == Some(&0x30) {
+        return Ok(data_encoding::BASE64.encode(&octets));
+    }
+    let text = std::str::from_utf8(&octets).map_err(|e| wrong(&e))?;
+    // Some appliances write NEW CERTIFICATE REQUEST.
+    let begin = text.find(BEGIN).ok_or_else(|| wrong(&"it has no PEM block"))?;
+    let text = text.get(begin..).unwrap_or_default().replace('\r', "");
+    let end = text.find(END).ok_or_else(|| wrong(&"its PEM block does not end"))?;
+    let rest = text.get(end..).unwrap_or_default();
+    let end = end.saturating_add(rest.find('\n').map_or(rest.len(), |at| at.saturating_add(1)));
+    let (label, der) = der::pem::decode_vec(text.get(..end).unwrap_or_default().as_bytes())
+        .map_err(|e| wrong(&e))?;
+    match label {
+        "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST" => Ok(data_encoding::BASE64.encode(&der)),
+        other => Err(wrong(&format!("it holds a `{other}`"))),
+    }
+}
+
+/// `countersign cert list`: every condition that is given must hold.
+#[derive(Debug, Args)]
+pub struct List {
+    /// List only the certificates of this account
+    #[arg(long, value_name = "NAME")]
+    account: Option<Label>,
+    /// List only the certificates of this CA
+    #[arg(long, value_name = "NAME")]
+    ca: Option<Label>,
+    /// List only the certificates that were issued under this profile
+    #[arg(long, value_name = "NAME")]
+    profile: Option<Label>,
+    /// List only certificates with this status
+    #[arg(long, value_enum)]
+    status: Option<CertificateStatus>,
+    /// Leave out what is revoked for good, and what a renewal has replaced
+    #[arg(long)]
+    current: bool,
+    /// List only certificates with this subject: a whole DN such as CN=gw1,O=Example, or the common name in it
+    #[arg(long, value_name = "SUBJECT")]
+    subject: Option<String>,
+    /// List only certificates with this name: fqdn:, ip:, email:, or dn: for the subject
+    #[arg(long, value_name = "IDENTITY", conflicts_with = "subject")]
+    identity: Option<String>,
+    /// List only certificates of accounts with this label
+    #[arg(long, value_name = "KEY=VALUE")]
+    label: Option<String>,
+    /// List only certificates whose serial number begins with these digits, at least 4
+    #[arg(long, value_name = "DIGITS")]
+    serial: Option<String>,
+    /// List only certificates that end within this time from now, such as 30d
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["expires_since", "expires_until"])]
+    expires_within: Option<String>,
+    /// List only certificates that end at this moment or later, such as 2026-01-31 or 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "MOMENT", value_parser = day_or_moment)]
+    expires_since: Option<i64>,
+    /// List only certificates that end before this moment
+    #[arg(long, value_name = "MOMENT", value_parser = day_or_moment)]
+    expires_until: Option<i64>,
+    /// List only certificates that were issued at this moment or later
+    #[arg(long, value_name = "MOMENT", value_parser = day_or_moment)]
+    issued_since: Option<i64>,
+    /// List only certificates that were issued before this moment
+    #[arg(long, value_name = "MOMENT", value_parser = day_or_moment)]
+    issued_until: Option<i64>,
+    /// The order: that of issue, or that of the ends of validity
+    #[arg(long, value_enum, default_value_t)]
+    sort: SortKey,
+    /// Turn the order around
+    #[arg(long)]
+    reverse: bool,
+    /// List at most this many
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Print one page of at most this many, and the cursor of the next one (as JSON: `items` and `next`). A page may have fewer although
+    /// more follow
+    #[arg(long, value_name = "N", conflicts_with = "limit", value_parser = page_size)]
+    page: Option<usize>,
+    /// Begin behind this cursor, which the page before named
+    #[arg(long, value_name = "CURSOR", requires = "page")]
+    after: Option<String>,
+}
+
+/// The most certificates in one page.
+const PAGE: usize = 1000;
+
+/// The largest `--expires-within`, in seconds.
+const MAX_WINDOW: u64 = 100 * 366 * 86_400;
+
+fn page_size(text: &str) -> Result<usize, String> {
+    let size = text.parse().ok().filter(|size| (1..=PAGE).contains(size));
+    size.ok_or_else(|| format!("expected a number from 1 to {PAGE}"))
+}
+
+/// Parses a day, which begins in UTC, or an RFC 3339 time, as seconds since 1970.
+///
+/// # Errors
+/// The text is neither.
+pub fn day_or_moment(text: &str) -> Result<i64, String> {
+    moment(text).or_else(|why| moment(&format!("{text}T00:00:00Z")).map_err(|_| why))
+}
+
 /// One certificate by its serial number.
 #[derive(Debug, Clone, Args)]
 pub struct One {
@@ -99,12 +389,14 @@ impl Cert {
     /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         match self {
-            Self::List { account, status, limit } => {
-                list(context, account.as_ref(), *status, limit.unwrap_or(usize::MAX))
-            }
+            Self::List(list) => list.run(context),
             Self::Show(one) => context.show(one.request()),
-            Self::Revoke { one, reason, invalidity_date } => {
-                context.show(one.revoke(reason, *invalidity_date))
+            Self::Revoke(revoke) => revoke.run(context),
+            Self::Issue { csr, account, ca, out } => {
+                let csr = request_in(csr)?;
+                out.check()?;
+                let (account, ca) = (account.clone(), ca.clone());
+                out.deliver(context, context.ask_for(Request::CertIssue { account, ca, csr })?)
             }
             Self::Hold(one) => context.show(one.revoke("certificateHold", None)),
             Self::Release(one) => context
@@ -230,27 +522,64 @@ fn objects(file: &Path) -> Result<Vec<Vec<u8>>, Failure> {
     if found.is_empty() { Err(wrong(&"it holds none")) } else { Ok(found) }
 }
 
-/// Prints the certificates of an account, or of all accounts for `None`, but at most `limit`. It asks for them page by page and prints them
-/// at the end.
-fn list(
-    context: &Context,
-    account: Option<&Label>,
-    status: Option<CertificateStatus>,
-    limit: usize,
-) -> Result<(), Failure> {
-    let mut found = Vec::new();
-    let mut next = Some(0);
-    while let Some(cursor) = next.filter(|_| found.len() < limit) {
-        let page: CertificatePage =
-            context.ask_for(Request::CertList { account: account.cloned(), cursor })?;
-        next = page.next;
-        found.extend(
-            page.items.into_iter().filter(|line| status.is_none_or(|wanted| line.status == wanted)),
-        );
+impl List {
+    /// Prints the list. Without `--page` it is asked for page by page and printed at the end.
+    fn run(&self, context: &Context) -> Result<(), Failure> {
+        let filter = self.filter()?;
+        if let Some(limit) = self.page {
+            let request = Request::CertList { filter, after: self.after.clone(), limit };
+            let page: CertificatePage = context.ask_for(request)?;
+            if context.format == Format::Json {
+                output::print(context.format, &to_value(page)?);
+                return Ok(());
+            }
+            output::print(context.format, &to_value(&page.items)?);
+            if let Some(next) = page.next {
+                eprintln!("more follow: --page {limit} --after {next}");
+            }
+            return Ok(());
+        }
+        let most = self.limit.unwrap_or(usize::MAX);
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let limit = PAGE.min(most.saturating_sub(found.len()));
+            if limit == 0 {
+                break;
+            }
+            let request = Request::CertList { filter: filter.clone(), after, limit };
+            let page: CertificatePage = context.ask_for(request)?;
+            found.extend(page.items);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        output::print(context.format, &to_value(found)?);
+        Ok(())
     }
-    found.truncate(limit);
-    output::print(context.format, &to_value(found)?);
-    Ok(())
+
+    fn filter(&self) -> Result<CertificateFilter, Failure> {
+        let within = self.expires_within.as_deref();
+        let within = within.map(|text| duration("--expires-within", text, 1, MAX_WINDOW));
+        Ok(CertificateFilter {
+            account: self.account.clone(),
+            ca: self.ca.clone(),
+            profile: self.profile.clone(),
+            status: self.status,
+            subject: self.subject.clone(),
+            identity: self.identity.clone(),
+            label: self.label.clone(),
+            serial: self.serial.clone(),
+            expires_within: within.transpose()?.map(|within| within.as_secs()),
+            expires_from: self.expires_since,
+            expires_until: self.expires_until,
+            issued_from: self.issued_since,
+            issued_until: self.issued_until,
+            current: self.current,
+            sort: self.sort,
+            reverse: self.reverse,
+        })
+    }
 }
 
 /// Parses an RFC 3339 time as seconds since 1970.

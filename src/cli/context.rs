@@ -84,9 +84,7 @@ impl Context {
         let answer = match self.reach()? {
             Reached::Server(stream) => socket::ask(stream, &request, &mut progress),
             Reached::Instance(instance) => {
-                let process = i32::try_from(std::process::id()).ok();
-                let actor = admin::actor::local(rustix::process::getuid().as_raw(), process);
-                admin::handle_alone(&instance, &actor, request, &mut progress)
+                admin::handle_alone(&instance, &admin::actor::own(), request, &mut progress)
             }
         };
         bar.done();

@@ -12,15 +12,17 @@ use countersign_ike_plugin::gateway::{
 };
 
 use super::context::Context;
-use crate::admin::Request;
 use crate::admin::answer::{
     AccountLine, CaLine, CertificateInFull, CertificateLine, CertificatePage, CertificateStatus,
 };
+use crate::admin::{CertificateFilter, Request};
 use crate::config::GatewayFile;
 use crate::exit::Failure;
 
 /// The largest CRL that is read, in bytes. A CRL of a million entries has 49 MB.
 const MAX_CRL: u64 = 256 << 20;
+/// The number of an account's certificates that are asked for at once.
+const PAGE: usize = 100;
 
 /// The largest file of certificates, in bytes.
 const MAX_CERTIFICATE: u64 = 1 << 20;
@@ -142,15 +144,22 @@ fn from_records(context: &Context, account: &str, file: &GatewayFile) -> Result<
     let label: Label = account.parse()?;
     let is_valid = |line: &CertificateLine| line.status == CertificateStatus::Valid;
     let mut best: Option<CertificateLine> = None;
-    let mut next = Some(0);
-    while let Some(cursor) = next {
+    let filter =
+        CertificateFilter { account: Some(label), reverse: true, ..CertificateFilter::default() };
+    let mut after = None;
+    'pages: loop {
         let page: CertificatePage =
-            context.ask_for(Request::CertList { account: Some(label.clone()), cursor })?;
-        next = page.next;
+            context.ask_for(Request::CertList { filter: filter.clone(), after, limit: PAGE })?;
         for line in page.items {
-            if is_valid(&line) || !best.as_ref().is_some_and(is_valid) {
+            if is_valid(&line) {
                 best = Some(line);
+                break 'pages;
             }
+            best = best.or(Some(line));
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
         }
     }
     let best = best.ok_or_else(|| {

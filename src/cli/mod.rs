@@ -14,13 +14,16 @@ mod export;
 mod files;
 mod gateway;
 mod init;
+mod passphrase;
 mod peer;
 mod policy;
 mod publish;
 mod remote;
+mod report;
 mod request;
 mod serve;
 mod show;
+mod status;
 mod trust;
 
 use std::path::PathBuf;
@@ -111,6 +114,9 @@ enum Command {
     Request(Reachable<request::Request>),
     /// The CAs of the instance
     Ca(Reachable<ca::Ca>),
+    /// The passphrase of the private keys
+    #[command(subcommand)]
+    Passphrase(passphrase::Passphrase),
     /// Certificate revocation lists
     Crl(Reachable<ca::Crl>),
     /// Directories: publish to them, compare them
@@ -134,6 +140,8 @@ enum Command {
     Enroll(Box<enroll::Enroll>),
     /// Show a demo on this machine: two gateways enrol and connect, and one is revoked
     Demo(demo::Demo),
+    /// Show the state of the instance on one screen, with what needs an administrator
+    Status(status::Status),
     /// Prove that the journal is whole
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -154,6 +162,26 @@ enum Command {
     Man(show::Man),
 }
 
+impl Command {
+    /// Whether the result is a list of objects with the same fields, which can be written as CSV.
+    const fn lists(&self) -> bool {
+        match self {
+            Self::Peer(peer) => {
+                matches!(peer.command, peer::Peer::List(_) | peer::Peer::Import(_))
+            }
+            Self::Trust(trust) => matches!(trust.command, trust::Trust::List),
+            Self::Cert(cert) => matches!(cert.command, cert::Cert::List(_)),
+            Self::Request(request) => matches!(request.command, request::Request::List),
+            Self::Ca(ca) => matches!(ca.command, ca::Ca::Show),
+            Self::Crl(crl) => matches!(crl.command, ca::Crl::Show),
+            Self::Publish(publish) => matches!(publish.command, publish::Publish::Status),
+            Self::Admin(admin) => matches!(admin.command, admin::Admin::List),
+            Self::Audit(audit) => matches!(audit, audit::Audit::Report(_)),
+            _ => false,
+        }
+    }
+}
+
 /// Parses the command line and runs the command.
 pub fn run() -> Result<(), Failure> {
     let cli = Cli::parse();
@@ -168,6 +196,11 @@ pub fn run() -> Result<(), Failure> {
         log_format: cli.global.log_format,
         remote: None,
     };
+    if context.format == Format::Csv && !cli.command.lists() {
+        return Err(Failure::input(
+            "`--format csv` is for commands that list something, such as `cert list` and `peer list`; use `--format json`",
+        ));
+    }
     match cli.command {
         Command::Init(init) => init.run(&context),
         Command::Serve(serve) => serve.run(&context),
@@ -176,6 +209,7 @@ pub fn run() -> Result<(), Failure> {
         Command::Cert(cert) => cert.command.run(&context.at(&cert.server)?),
         Command::Request(request) => request.command.run(&context.at(&request.server)?),
         Command::Ca(ca) => ca.command.run(&context.at(&ca.server)?),
+        Command::Passphrase(passphrase) => passphrase.run(&context),
         Command::Crl(crl) => crl.command.run(&context.at(&crl.server)?),
         Command::Publish(publish) => publish.command.run(&context.at(&publish.server)?),
         Command::Admin(admin) => admin.command.run(&context.at(&admin.server)?),
@@ -186,6 +220,7 @@ pub fn run() -> Result<(), Failure> {
         Command::Check(check) => check.run(&context),
         Command::Enroll(enroll) => enroll.run(&context),
         Command::Demo(demo) => demo.run(),
+        Command::Status(status) => status.run(&context),
         Command::Audit(audit) => audit.run(&context),
         Command::Store(store) => store.command.run(&context.at(&store.server)?),
         Command::Backup(backup) => backup.run(&context),

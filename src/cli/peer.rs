@@ -5,13 +5,18 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use countersign_ca::record::{Label, Permission};
+use countersign_ca::record::{AccountLabel, Label, Permission};
 use serde::Deserialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::cert::{IssuedTo, request_in};
 use super::context::Context;
-use crate::admin::{Request, RequestedDevice, RequestedPeer, RequestedSecret};
+use crate::admin::answer::{AccountLine, AccountPage, EditedAccount, to_value};
+use crate::admin::{
+    AccountFilter, AccountState, Existing, Request, RequestedDevice, RequestedEdit, RequestedPeer,
+    RequestedSecret,
+};
 use crate::config::duration;
 use crate::exit::Failure;
 use crate::output::{self, Format};
@@ -25,7 +30,8 @@ const MAX_IMPORT: usize = 20_000;
 const MAX_PROBLEMS: usize = 100;
 
 /// The columns that an imported file may have.
-const COLUMNS: [&str; 6] = ["name", "ids", "profile", "ca", "equipment", "allow"];
+const COLUMNS: [&str; 9] =
+    ["name", "ids", "profile", "ca", "equipment", "allow", "labels", "owner", "note"];
 
 /// The kinds of identities. The text of an identity begins with its kind and a colon.
 const IDENTITY_KINDS: [&str; 6] = ["fqdn", "dns", "ip", "email", "user-fqdn", "dn"];
@@ -37,9 +43,32 @@ const MAX_FILE: u64 = 16 << 20;
 #[derive(Debug, Subcommand)]
 pub enum Peer {
     /// Add an account, and print its reference and secret once
-    Add(Add),
+    Add(Box<Add>),
     /// List the accounts
-    List,
+    #[command(after_help = "\
+Examples:
+  countersign peer list --label site=berlin
+  countersign peer list --state never-enrolled
+  countersign peer list --expires-within 14d --sort expires --format csv")]
+    List(Box<List>),
+    /// Change an account: its identities, profile, CA, labels, owner and note
+    ///
+    /// The change counts for the next certificate. Those that the account has stay as they are.
+    #[command(after_help = "\
+Examples:
+  countersign peer edit gw1 --add-id ip:192.0.2.7 --remove-id ip:192.0.2.1
+  countersign peer edit gw1 --label site=berlin --owner 'network team'")]
+    Edit(Box<Edit>),
+    /// Disable an account: nothing that it asks for is granted. Its certificates stay valid for IKE peers until they expire or are revoked
+    Disable {
+        /// Its name
+        name: Label,
+    },
+    /// Enable an account that was disabled
+    Enable {
+        /// Its name
+        name: Label,
+    },
     /// Show one account
     Show {
         /// Its name
@@ -113,7 +142,7 @@ pub struct Add {
     /// Its name
     name: Label,
     /// An identity that its certificates may carry: fqdn:, ip:, email: or dn: (repeatable)
-    #[arg(long = "id", value_name = "IDENTITY", required = true)]
+    #[arg(long = "id", value_name = "IDENTITY", required_unless_present = "csr")]
     ids: Vec<String>,
     /// The profile that shapes its certificates
     #[arg(long, default_value = "gateway")]
@@ -131,8 +160,23 @@ pub struct Add {
     /// cross-certification
     #[arg(long, value_name = "PERMISSION", value_delimiter = ',')]
     allow: Vec<Permission>,
+    /// A label, such as site=berlin (repeatable)
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    labels: Vec<String>,
+    /// The person or group that answers for the peer
+    #[arg(long, value_name = "TEXT")]
+    owner: Option<String>,
+    /// Any other words
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
     #[command(flatten)]
     policy: Policy,
+    /// Issue the certificate at once by this request (PKCS #10, PEM or DER), and make no secret. Without `--id`, the account gets the names
+    /// in the request
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["uses", "expires", "equipment", "no_secret"])]
+    csr: Option<PathBuf>,
+    #[command(flatten)]
+    issued: IssuedTo,
     /// Make no secret: the account is for certificates that it has already
     #[arg(long, conflicts_with_all = ["uses", "expires"])]
     no_secret: bool,
@@ -156,18 +200,217 @@ impl Policy {
     }
 }
 
+/// `countersign peer list`: every condition that is given must hold.
+#[derive(Debug, Args)]
+pub struct List {
+    /// List only accounts whose name begins so
+    #[arg(long, value_name = "TEXT")]
+    prefix: Option<String>,
+    /// List only accounts with this profile
+    #[arg(long, value_name = "NAME")]
+    profile: Option<Label>,
+    /// List only accounts that name this CA
+    #[arg(long, value_name = "NAME")]
+    ca: Option<Label>,
+    /// List only accounts with this label
+    #[arg(long, value_name = "KEY=VALUE")]
+    label: Option<String>,
+    /// List only accounts that hold this identity
+    #[arg(long = "id", value_name = "IDENTITY")]
+    identity: Option<String>,
+    /// List only disabled accounts
+    #[arg(long)]
+    disabled: bool,
+    /// List only accounts that are enrolled, that have no valid certificate any more, or that never enrolled
+    #[arg(long, value_enum)]
+    state: Option<AccountState>,
+    /// List only accounts whose valid certificate ends within this time, such as 30d
+    #[arg(long, value_name = "TIME")]
+    expires_within: Option<String>,
+    /// The order; accounts that lack what it goes by come last
+    #[arg(long, value_enum, default_value_t)]
+    sort: AccountSort,
+    /// Turn the order around
+    #[arg(long)]
+    reverse: bool,
+    /// Print one page of at most this many, by name, and the name behind which the next one begins (as JSON: `items` and `next`). A page
+    /// may have fewer although more follow
+    #[arg(long, value_name = "N", conflicts_with_all = ["sort", "reverse"], value_parser = clap::value_parser!(u16).range(1..=1000))]
+    page: Option<u16>,
+    /// Begin behind this name
+    #[arg(long, value_name = "NAME", requires = "page")]
+    after: Option<Label>,
+}
+
+/// The order of a list of accounts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+enum AccountSort {
+    /// By name
+    #[default]
+    Name,
+    /// The one whose valid certificate ends first
+    Expires,
+    /// The one whose last certificate is the oldest
+    LastSeen,
+    /// The oldest account
+    Created,
+}
+
+/// The number of accounts that are asked for at once.
+const PAGE: usize = 1000;
+
+/// The largest `--expires-within`, in seconds.
+const MAX_WINDOW: u64 = 100 * 366 * 86_400;
+
+impl List {
+    fn run(&self, context: &Context) -> Result<(), Failure> {
+        let within = self.expires_within.as_deref();
+        let within = within.map(|text| duration("--expires-within", text, 1, MAX_WINDOW));
+        let filter = AccountFilter {
+            prefix: self.prefix.clone(),
+            profile: self.profile.clone(),
+            ca: self.ca.clone(),
+            label: self.label.clone(),
+            identity: self.identity.clone(),
+            disabled: self.disabled.then_some(true),
+            state: self.state,
+            expires_within: within.transpose()?.map(|within| within.as_secs()),
+        };
+        if let Some(limit) = self.page {
+            let request =
+                Request::PeerList { filter, after: self.after.clone(), limit: limit.into() };
+            let page: AccountPage = context.ask_for(request)?;
+            if context.format == Format::Json {
+                output::print(context.format, &to_value(page)?);
+                return Ok(());
+            }
+            output::print(context.format, &to_value(&page.items)?);
+            if let Some(next) = page.next {
+                eprintln!("more follow: --page {limit} --after {next}");
+            }
+            return Ok(());
+        }
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let request = Request::PeerList { filter: filter.clone(), after, limit: PAGE };
+            let page: AccountPage = context.ask_for(request)?;
+            found.extend(page.items);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        self.sort(&mut found);
+        output::print(context.format, &to_value(found)?);
+        Ok(())
+    }
+
+    /// Sorts accounts, which are sorted by name. Moments are in RFC 3339 and UTC, so that their texts are in the order of time.
+    fn sort(&self, found: &mut [AccountLine]) {
+        let key = |line: &AccountLine| match self.sort {
+            AccountSort::Name => Some(line.name.to_string()),
+            AccountSort::Expires => line.not_after.clone(),
+            AccountSort::LastSeen => line.last_seen.clone(),
+            AccountSort::Created => Some(line.created.clone()),
+        };
+        found.sort_by(|a, b| match (key(a), key(b)) {
+            (Some(a), Some(b)) if self.reverse => b.cmp(&a),
+            (Some(a), Some(b)) => a.cmp(&b),
+            (a, b) => b.is_some().cmp(&a.is_some()),
+        });
+    }
+}
+
+/// `countersign peer edit`
+#[derive(Debug, Args)]
+pub struct Edit {
+    /// Its name
+    name: Label,
+    /// An identity to add: fqdn:, ip:, email: or dn: (repeatable)
+    #[arg(long = "add-id", value_name = "IDENTITY")]
+    add_ids: Vec<String>,
+    /// An identity to remove (repeatable)
+    #[arg(long = "remove-id", value_name = "IDENTITY")]
+    remove_ids: Vec<String>,
+    /// The profile that shapes its certificates
+    #[arg(long)]
+    profile: Option<Label>,
+    /// Its issuing CA
+    #[arg(long, value_name = "NAME")]
+    ca: Option<Label>,
+    /// Have the default CA issue
+    #[arg(long, conflicts_with = "ca")]
+    default_ca: bool,
+    /// A label to set, such as site=berlin (repeatable)
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    labels: Vec<String>,
+    /// The key of a label to remove (repeatable)
+    #[arg(long = "remove-label", value_name = "KEY")]
+    remove_labels: Vec<String>,
+    /// The person or group that answers for the peer; empty for none
+    #[arg(long, value_name = "TEXT")]
+    owner: Option<String>,
+    /// Any other words; empty for none
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+}
+
+impl Edit {
+    fn run(&self, context: &Context) -> Result<(), Failure> {
+        for id in &self.add_ids {
+            check_end(id).map_err(Failure::input)?;
+        }
+        let ca = self.ca.as_ref().map(ToString::to_string);
+        let edit = RequestedEdit {
+            add_ids: self.add_ids.clone(),
+            remove_ids: self.remove_ids.clone(),
+            profile: self.profile.clone(),
+            ca: if self.default_ca { Some(String::new()) } else { ca },
+            labels: self.labels.clone(),
+            remove_labels: self.remove_labels.clone(),
+            owner: self.owner.clone(),
+            note: self.note.clone(),
+        };
+        let request = Request::PeerEdit { name: self.name.clone(), edit: Box::new(edit) };
+        let EditedAccount { account, warnings } = context.ask_for(request)?;
+        if context.format == Format::Json {
+            output::print(context.format, &to_value(EditedAccount { account, warnings })?);
+            return Ok(());
+        }
+        for text in &warnings {
+            output::warning(&format!("account `{}`: {text}", self.name));
+        }
+        output::print(context.format, &to_value(account)?);
+        Ok(())
+    }
+}
+
 /// `countersign peer import`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The file has a head line and the columns name, ids, and if need be profile, ca, allow and equipment (VENDOR:VALUE):\n\n  \
+The file has a head line and the columns name, ids, and if need be profile, ca, allow, equipment (VENDOR:VALUE), labels
+(KEY=VALUE;KEY=VALUE), owner and note:\n\n  \
 name,ids,profile\n  \
 gw1,fqdn:gw1.example.net ip:192.0.2.1,gateway\n\n\
+If the head line has `;` and no comma, columns are separated by `;`. Lines that begin with `#` are comments.\n\n\
+Every row is checked before anything is recorded. New accounts are added all or none. With --update, accounts that exist are then
+changed one after the other: after a power cut, run the same command again.\n\n\
 Each account's reference and secret are printed once, as CSV or JSON.")]
 pub struct Import {
     /// The file; `-` for standard input
     file: PathBuf,
     #[command(flatten)]
     policy: Policy,
+    /// Change accounts that exist as the file says; columns that it does not have stay as they are. Permissions, labels, owner and note
+    /// that the file leaves empty are taken away
+    #[arg(long, conflicts_with = "skip_existing")]
+    update: bool,
+    /// Pass over accounts that exist
+    #[arg(long)]
+    skip_existing: bool,
+    /// Check the file, and print what would be done
+    #[arg(long, conflicts_with = "out")]
+    dry_run: bool,
     /// Write the references and secrets to this new file, readable by its owner only, instead of standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -187,6 +430,12 @@ struct Row {
     equipment: Option<String>,
     #[serde(default)]
     allow: Option<String>,
+    #[serde(default)]
+    labels: Option<String>,
+    #[serde(default)]
+    owner: Option<String>,
+    #[serde(default)]
+    note: Option<String>,
 }
 
 impl Peer {
@@ -200,7 +449,7 @@ impl Peer {
                 let device = add.equipment.as_deref();
                 let device =
                     device.map(|text| requested_device(text, add.equipment_uses)).transpose()?;
-                let no_secret = add.no_secret || device.is_some();
+                let no_secret = add.no_secret || device.is_some() || add.csr.is_some();
                 let secret = if no_secret { None } else { Some(add.policy.secret()?) };
                 let draft = RequestedPeer {
                     name: add.name.clone(),
@@ -210,13 +459,29 @@ impl Peer {
                     device,
                     secret,
                     permissions: add.allow.iter().copied().collect(),
+                    labels: add.labels.clone(),
+                    owner: add.owner.clone(),
+                    note: add.note.clone(),
                     line: None,
                 };
+                if let Some(csr) = &add.csr {
+                    let csr = request_in(csr)?;
+                    add.issued.check()?;
+                    let request = Request::PeerAddByCsr { peer: Box::new(draft), csr };
+                    return add.issued.deliver(context, context.ask_for(request)?);
+                }
                 let mut added = Wiped::from(context.ask(Request::PeerAdd { peers: vec![draft] })?);
                 added.as_array_mut().into_iter().flatten().for_each(|new| warn(context, new));
                 show_new(context, added.get(0).unwrap_or(&Value::Null))
             }
-            Self::List => context.show(Request::PeerList),
+            Self::List(list) => list.run(context),
+            Self::Edit(edit) => edit.run(context),
+            Self::Disable { name } => {
+                context.show(Request::PeerDisable { name: name.clone(), disabled: true })
+            }
+            Self::Enable { name } => {
+                context.show(Request::PeerDisable { name: name.clone(), disabled: false })
+            }
             Self::Show { name } => context.show(Request::PeerShow { name: name.clone() }),
             Self::SetEquipment { name, equipment, uses, none: _ } => {
                 let device = equipment.as_deref();
@@ -338,21 +603,40 @@ fn server_address(context: &Context) -> ServerAddress {
 
 impl Import {
     fn run(&self, context: &Context) -> Result<(), Failure> {
-        let peers = read_rows(&self.file, self.policy.secret()?)?;
+        let Rows { peers, columns } = read_rows(&self.file, self.policy.secret()?)?;
         if let Some(out) = self.out.as_ref().filter(|out| out.exists()) {
             return Err(Failure::missing(format!("`{}` exists already", out.display())));
         }
+        let existing = match (self.update, self.skip_existing) {
+            (true, _) => Existing::Update,
+            (_, true) => Existing::Skip,
+            _ => Existing::Refuse,
+        };
+        let request = Request::PeerImport { peers, columns, existing, dry_run: self.dry_run };
+        if self.dry_run {
+            return context.show(request);
+        }
         // The file is made before the accounts: a folder that cannot be written to must not cost their secrets.
         let mut file = self.out.as_deref().map(create_private).transpose()?;
-        let mut added = Wiped::from(context.ask(Request::PeerAdd { peers }).inspect_err(|_| {
+        let mut imported = Wiped::from(context.ask(request).inspect_err(|_| {
             if let Some(out) = &self.out {
                 let _ = std::fs::remove_file(out);
             }
         })?);
+        let mut added = Wiped::from(imported.get_mut("added").map(Value::take).unwrap_or_default());
         added.as_array_mut().into_iter().flatten().for_each(|new| warn(context, new));
+        if existing != Existing::Refuse {
+            let count = |key: &str| imported.get(key).and_then(Value::as_array).map_or(0, Vec::len);
+            let new = added.as_array().map_or(0, Vec::len);
+            eprintln!(
+                "{new} added, {} changed, {} left as they are",
+                count("changed"),
+                count("unchanged")
+            );
+        }
         let text = Zeroizing::new(match context.format {
             Format::Json => serde_json::to_string_pretty(&*added).unwrap_or_default(),
-            Format::Text => as_csv(&added)?,
+            Format::Text | Format::Csv => as_csv(&added)?,
         });
         match (&mut file, &self.out) {
             (Some(file), Some(out)) => {
@@ -365,7 +649,13 @@ impl Import {
     }
 }
 
-fn read_rows(file: &Path, secret: RequestedSecret) -> Result<Vec<RequestedPeer>, Failure> {
+/// The accounts of a file, and its columns.
+struct Rows {
+    peers: Vec<RequestedPeer>,
+    columns: BTreeSet<String>,
+}
+
+fn read_rows(file: &Path, secret: RequestedSecret) -> Result<Rows, Failure> {
     let name = file.display();
     let mut source: Box<dyn Read> = match file.to_str() {
         Some("-") => Box::new(std::io::stdin()),
@@ -387,13 +677,19 @@ fn read_rows(file: &Path, secret: RequestedSecret) -> Result<Vec<RequestedPeer>,
         )));
     }
     let mut lines = Lines { octets: &octets, at: 0, line: 1 };
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(octets.as_slice());
+    let mut reader = csv::ReaderBuilder::new()
+        .trim(csv::Trim::All)
+        .comment(Some(COMMENT))
+        .delimiter(delimiter(&octets))
+        .from_reader(octets.as_slice());
     let (mut peers, mut problems) = (Vec::new(), Vec::new());
     let heads = reader
         .headers()
         .map_err(|e| Failure::input(format!("`{name}`: {}", unreadable(&e, &mut lines))))?;
     let heads = heads.clone();
-    check_heads(&heads).map_err(|why| Failure::input(format!("`{name}`, line 1: {why}")))?;
+    let head_line = lines.line_at(0);
+    check_heads(&heads)
+        .map_err(|why| Failure::input(format!("`{name}`, line {head_line}: {why}")))?;
     for record in reader.records() {
         let drafted = match record.and_then(|record| {
             let line = record.position().map_or(0, |at| lines.line_at(at.byte()));
@@ -429,8 +725,19 @@ fn read_rows(file: &Path, secret: RequestedSecret) -> Result<Vec<RequestedPeer>,
         true => Err(Failure::input(format!(
             "`{name}` holds no accounts; expected a head line `name,ids,profile` and more"
         ))),
-        false => Ok(peers),
+        false => Ok(Rows { peers, columns: heads.iter().map(str::to_owned).collect() }),
     }
+}
+
+/// The first octet of a comment.
+const COMMENT: u8 = b'#';
+
+/// The octet between columns: `;` if the head line has it and no comma, as some spreadsheets write it.
+fn delimiter(octets: &[u8]) -> u8 {
+    let mut lines = octets.split(|octet| matches!(octet, b'\r' | b'\n'));
+    let head = lines.find(|line| !line.is_empty() && line.first() != Some(&COMMENT));
+    let has = |octet: u8| head.is_some_and(|head| head.contains(&octet));
+    if has(b';') && !has(b',') { b';' } else { b',' }
 }
 
 /// A problem of one column in a row.
@@ -479,6 +786,14 @@ fn draft_of(
             Err(e) => wrong.push(ColumnProblem { column: "allow", why: e.to_string() }),
         }
     }
+    let labels = row.labels.unwrap_or_default();
+    let labels = labels.split(';').map(str::trim).filter(|label| !label.is_empty());
+    let labels: Vec<String> = labels.map(str::to_owned).collect();
+    for label in &labels {
+        if let Err(e) = label.parse::<AccountLabel>() {
+            wrong.push(ColumnProblem { column: "labels", why: e.to_string() });
+        }
+    }
     match (name, profile, wrong.is_empty()) {
         (Some(name), Some(profile), true) => Ok(RequestedPeer {
             name,
@@ -488,6 +803,9 @@ fn draft_of(
             secret: Some(secret).filter(|_| device.is_none()),
             device,
             permissions,
+            labels,
+            owner: optional(row.owner),
+            note: optional(row.note),
             line: Some(line),
         }),
         _ => Err(wrong),
@@ -557,7 +875,7 @@ fn check_heads(heads: &csv::StringRecord) -> Result<(), String> {
 }
 
 /// Counts the lines of a file up to an octet. The CSV reader's position of a row may be before line ends and empty lines that precede the
-/// row; these are counted, too.
+/// row, and before comments; these are counted, too.
 struct Lines<'a> {
     octets: &'a [u8],
     at: usize,
@@ -568,9 +886,14 @@ impl Lines<'_> {
     /// The line of the row that begins at this octet. The octets of successive calls must not decrease.
     fn line_at(&mut self, byte: u64) -> u64 {
         let wanted = usize::try_from(byte).unwrap_or(usize::MAX);
+        let mut in_comment = false;
         while let Some(octet) = self.octets.get(self.at) {
-            if self.at >= wanted && !matches!(octet, b'\r' | b'\n') {
-                break;
+            if self.at >= wanted {
+                let is_end = matches!(octet, b'\r' | b'\n');
+                in_comment = !is_end && (in_comment || *octet == COMMENT);
+                if !is_end && !in_comment {
+                    break;
+                }
             }
             self.line = self.line.saturating_add(u64::from(*octet == b'\n'));
             self.at = self.at.saturating_add(1);

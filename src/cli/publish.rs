@@ -42,7 +42,7 @@ impl Publish {
             Self::Run { which, dry_run } => {
                 let reports: Vec<DirectoryReport> = context.ask_for(which.request(*dry_run))?;
                 match (*dry_run, context.format) {
-                    (true, Format::Text) => show_ldif(&reports),
+                    (true, Format::Text | Format::Csv) => show_ldif(&reports),
                     _ => output::print(context.format, &to_value(&reports)?),
                 }
                 refuse_problems(&reports)
@@ -53,7 +53,7 @@ impl Publish {
                 refuse_differences(&reports)?;
                 match context.format {
                     Format::Json => output::print(Format::Json, &json!({"in_step": true})),
-                    Format::Text => output::line("every directory is in step"),
+                    Format::Text | Format::Csv => output::line("every directory is in step"),
                 }
                 Ok(())
             }

@@ -1,6 +1,5 @@
 //! The state of the server, for operators: `/healthz`, `/readyz`, and the findings that metrics count, too.
 
-use std::path::Path;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -10,13 +9,7 @@ use countersign_ca::{Authority, Store, Timestamp};
 
 use super::response::plain;
 use super::state::ServerState;
-
-/// With less space on the disk than this, in octets, an administrator is warned. It is enough for some tens of thousands of
-/// certificates.
-const LITTLE_ROOM: u64 = 256 << 20;
-
-/// With less space on the disk than this, in octets, the server is not ready: the journal will soon fill the disk.
-const NO_ROOM: u64 = 16 << 20;
+use crate::folder::{LITTLE_ROOM, NO_ROOM};
 
 /// `/healthz`: always 200, which says that the process answers.
 pub async fn healthz() -> HttpResponse {
@@ -52,7 +45,7 @@ pub fn look(state: &ServerState) -> Findings {
     found.reasons.extend(state.journal.damage());
     found.reasons.extend(state.threads.unready());
     found.reasons.extend(state.bridge.unready());
-    match free_space(state.instance.location.folder.path()) {
+    match state.instance.location.folder.free_space() {
         Some(left) if left < NO_ROOM => found.reasons.push(little_space(left)),
         Some(left) if left < LITTLE_ROOM => found.warnings.push(little_space(left)),
         _ => {}
@@ -75,12 +68,6 @@ pub fn look(state: &ServerState) -> Findings {
 
 fn little_space(left: u64) -> String {
     format!("the disk of the data folder has {} MiB left: make space", left >> 20)
-}
-
-/// The space on the disk of a folder that users other than root may fill, in octets; `None` if the system does not tell it.
-pub fn free_space(folder: &Path) -> Option<u64> {
-    let disk = rustix::fs::statvfs(folder).ok()?;
-    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 fn look_at_ca(authority: &Authority, ca: &CaInfo, now: Timestamp, found: &mut Findings) {

@@ -407,7 +407,7 @@ impl HealthMetrics {
         self.warnings.set(signed(warnings.len()));
         self.connections.set(signed(state.connections.taken()));
         self.given_up.set(state.connections.given_up());
-        if let Some(free) = health::free_space(state.instance.location.folder.path()) {
+        if let Some(free) = state.instance.location.folder.free_space() {
             self.disk_free.set(free);
         }
         for (thread, panics) in state.threads.panics() {

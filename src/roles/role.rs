@@ -21,23 +21,35 @@ const INVENTORY: &[Verb] = &[
 ];
 
 /// The verbs that show the instance besides.
-const STATE: &[Verb] =
-    &[Verb::TrustList, Verb::TrustShow, Verb::PublishStatus, Verb::StoreStatus, Verb::AdminRoles];
+const STATE: &[Verb] = &[
+    Verb::TrustList,
+    Verb::TrustShow,
+    Verb::PublishStatus,
+    Verb::Status,
+    Verb::StoreStatus,
+    Verb::AdminRoles,
+];
 
 /// The verbs by which accounts and certificates are kept.
 const KEEPING: &[Verb] = &[
     Verb::PeerAdd,
+    Verb::PeerImport,
+    Verb::PeerEdit,
+    Verb::PeerDisable,
     Verb::PeerRemove,
     Verb::PeerResetSecret,
     Verb::PeerSetEquipment,
+    Verb::CertIssue,
     Verb::CertRevoke,
+    Verb::CertRevokeAll,
+    Verb::CertRevokeMany,
     Verb::CertRelease,
     Verb::CrlPublish,
     Verb::PublishRun,
 ];
 
 /// The built-in roles with the parts that they are made of, and a line for people.
-const BUILT_IN: [(&str, &[&[Verb]], &str); 5] = [
+const BUILT_IN: [(&str, &[&[Verb]], &str); 6] = [
     (
         "viewer",
         &[INVENTORY, STATE],
@@ -48,10 +60,21 @@ const BUILT_IN: [(&str, &[&[Verb]], &str); 5] = [
         &[INVENTORY, STATE, &[Verb::AdminList, Verb::AdminShow]],
         "sees what a viewer sees, and the administrators; changes nothing",
     ),
+    (
+        "requester",
+        &[INVENTORY, &[Verb::CertIssue]],
+        "has certificates issued by requests of devices that only show one",
+    ),
     ("approver", &[INVENTORY, &[Verb::PendingDecide]], "approves and rejects requests"),
     (
         "revoker",
-        &[&[Verb::CertList, Verb::CertShow, Verb::CertRevoke]],
+        &[&[
+            Verb::CertList,
+            Verb::CertShow,
+            Verb::CertRevoke,
+            Verb::CertRevokeAll,
+            Verb::CertRevokeMany,
+        ]],
         "finds certificates and revokes them, and no more",
     ),
     ("operator", &[INVENTORY, STATE, KEEPING], "keeps accounts and certificates, and publishes"),
@@ -151,15 +174,22 @@ mod tests {
         assert_eq!(changes("viewer"), [""; 0]);
         assert_eq!(changes("auditor"), [""; 0]);
         assert_eq!(changes("approver"), ["pending-decide"]);
-        assert_eq!(changes("revoker"), ["cert-revoke"]);
+        assert_eq!(changes("requester"), ["cert-issue"]);
+        assert_eq!(changes("revoker"), ["cert-revoke", "cert-revoke-all", "cert-revoke-many"]);
         assert_eq!(
             changes("operator"),
             [
                 "peer-add",
+                "peer-import",
+                "peer-edit",
+                "peer-disable",
                 "peer-remove",
                 "peer-reset-secret",
                 "peer-set-equipment",
                 "cert-revoke",
+                "cert-issue",
+                "cert-revoke-all",
+                "cert-revoke-many",
                 "cert-release",
                 "crl-publish",
                 "publish-run",

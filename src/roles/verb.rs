@@ -41,6 +41,10 @@ pub enum Effect {
 
 verbs! {
     PeerAdd "peer-add" Changes,
+    PeerImport "peer-import" Changes,
+    PeerAddByCsr "peer-add-by-csr" Changes,
+    PeerEdit "peer-edit" Changes,
+    PeerDisable "peer-disable" Changes,
     PeerList "peer-list" Reads,
     PeerShow "peer-show" Reads,
     PeerRemove "peer-remove" Changes,
@@ -54,6 +58,9 @@ verbs! {
     CertList "cert-list" Reads,
     CertShow "cert-show" Reads,
     CertRevoke "cert-revoke" Changes,
+    CertIssue "cert-issue" Changes,
+    CertRevokeAll "cert-revoke-all" Changes,
+    CertRevokeMany "cert-revoke-many" Changes,
     CertRelease "cert-release" Changes,
     CertImport "cert-import" Changes,
     PendingList "pending-list" Reads,
@@ -65,6 +72,7 @@ verbs! {
     CrlPublish "crl-publish" Changes,
     PublishStatus "publish-status" Reads,
     PublishRun "publish-run" Changes,
+    Status "status" Reads,
     StoreStatus "store-status" Reads,
     Backup "backup" Changes,
     AdminRoles "admin-roles" Reads,

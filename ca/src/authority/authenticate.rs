@@ -47,7 +47,7 @@ impl Authority {
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] for a wrong secret or an unknown reference; `Denied` with [`Denial::Locked`] while
-    /// the reference is locked for the peer's address; [`Error::Internal`] if the store fails or the sealed secret is
+    /// the reference is locked for the peer's address, with [`Denial::NotAuthorized`] if the account is disabled; [`Error::Internal`] if the store fails or the sealed secret is
     /// damaged.
     pub fn authenticate_secret(
         &self,
@@ -82,6 +82,7 @@ impl Authority {
             if !is_kept {
                 self.opened.keep(reference, from, &secret.sealed, clear, begun);
             }
+            account.require_enabled()?;
             return Ok(Requester::new(account, Credential::Secret));
         }
         tracing::warn!(target: crate::REFUSED, account = %account.name, reference, "wrong secret");
@@ -115,7 +116,7 @@ impl Authority {
     /// # Errors
     /// [`Error::Malformed`] if the certificate cannot be read; `Denied` with [`Denial::SignerNotTrusted`] if it was not issued here
     /// in exactly these octets, is a CA's, expired, not yet valid or on hold, or if its account was removed; with
-    /// [`Denial::AlreadyRevoked`] if it is revoked for good. Otherwise the errors of `verify`.
+    /// [`Denial::AlreadyRevoked`] if it is revoked for good, with [`Denial::NotAuthorized`] if the account is disabled. Otherwise the errors of `verify`.
     pub fn authenticate_certificate(
         &self,
         certificate: &[u8],
@@ -210,6 +211,7 @@ impl Authority {
                 record.account, record.serial
             ))
         })?;
+        account.require_enabled()?;
         // Only a verified signature leads here, so that strangers cannot have anything remembered.
         if !is_known {
             self.signers.remember(facts, &record);

@@ -340,7 +340,7 @@ pub(super) fn check_use(profile: &Profile, kind: KeyKind) -> Result<()> {
 
 /// Decides about the requested extensions, and returns the granted key usage. A request cannot ask for a CA certificate
 /// or for an unknown critical extension. The usages are the profile's; the request may ask for a part of the key usage.
-fn check_extensions(
+pub(super) fn check_extensions(
     profile: &Profile,
     kind: KeyKind,
     wanted: &[Extension],

@@ -70,6 +70,7 @@ impl Authority {
             tracing::warn!(target: REFUSED, vendor = %vendor.name, %error, "equipment without a name");
         })?;
         let account = self.account_for(vendor, &value)?;
+        account.require_enabled()?;
         let credential = VendorSigned {
             vendor: vendor.name.clone(),
             value,

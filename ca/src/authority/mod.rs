@@ -8,6 +8,7 @@ pub mod accounts;
 pub mod administrators;
 mod appointments;
 mod approval;
+mod attended;
 mod authenticate;
 mod authorize;
 mod changes;

@@ -83,6 +83,7 @@ impl Authority {
         let account = self.store().account(account)?.ok_or_else(|| {
             Error::not_authorized(format!("the account `{account}` does not exist any more"))
         })?;
+        account.require_enabled()?;
         if self.is_for_registrars(&account.profile) {
             return Err(Error::not_authorized(format!(
                 "the account `{}` is that of a registration authority, which asks for itself",

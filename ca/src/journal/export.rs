@@ -25,14 +25,26 @@ use crate::record::{Account, Administrator, CaRecord, CrlRecord, Issued, Transac
 /// [`Error::Internal`] when the journal is damaged; [`Error::Unavailable`] when it cannot be read; the error that
 /// `line` returns.
 pub fn export(data: &Path, from: u64, line: &mut dyn FnMut(&str) -> Result<bool>) -> Result<()> {
+    read(data, from, &mut |recorded| line(&json_of(recorded).to_string()))
+}
+
+/// Calls `visit` with each entry of the journal in the data folder `data`, beginning with the sequence number `from`, until it returns
+/// `false`. An incomplete entry at the end is left out.
+///
+/// # Errors
+/// As [`export`].
+pub fn read(
+    data: &Path,
+    from: u64,
+    visit: &mut dyn FnMut(&Recorded) -> Result<bool>,
+) -> Result<()> {
     let journal = JournalFile::open(&JournalPaths::new(data).journal)?;
     let mut scanner = journal.scanner();
     loop {
         match scanner.step()? {
             Step::Entry { envelope, .. } if envelope.sequence < from => {}
             Step::Entry { envelope, .. } => {
-                let text = json_of(&envelope.open()?).to_string();
-                if !line(&text)? {
+                if !visit(&envelope.open()?)? {
                     return Ok(());
                 }
             }
@@ -246,6 +258,10 @@ fn account(account: &Account) -> Value {
         })),
         "created": time(account.created),
         "permissions": account.permissions,
+        "labels": account.remarks.labels,
+        "owner": account.remarks.owner,
+        "note": account.remarks.note,
+        "disabled": account.is_disabled,
     })
 }
 

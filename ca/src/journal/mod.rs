@@ -22,7 +22,7 @@ mod verify;
 
 pub use damage::{Damage, DamageKind};
 pub use entry::{Entry, MAX_RESERVED, Recorded};
-pub use export::{export, json_of};
+pub use export::{export, json_of, read};
 pub use file::{
     FILE_HEADER, HeadsRead, JournalFile, JournalPaths, MAX_PAYLOAD, Scanner, Step, Tape, Writer,
     entry_at, payload_at, read_heads,

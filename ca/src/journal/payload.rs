@@ -94,7 +94,7 @@ mod tests {
     use super::super::samples::{account, label, samples, serial};
     use super::*;
     use crate::record::approval::RequestId;
-    use crate::record::{Account, CrlRecord};
+    use crate::record::{Account, CrlRecord, Remarks};
 
     #[test]
     fn every_kind_comes_back_as_it_was() {
@@ -136,12 +136,17 @@ mod tests {
     #[test]
     fn an_account_without_permissions_and_equipment_is_what_it_was_before_there_were_any() {
         let all = account("gw1");
-        let permitted = Account { equipment: None, ..all.clone() };
+        let remarked = Account { is_disabled: false, ..all.clone() };
+        let remarks = Remarks { owner: None, note: None, ..all.remarks.clone() };
+        let labelled = Account { remarks, ..remarked.clone() };
+        let bare = Account { remarks: Remarks::default(), ..remarked.clone() };
+        let permitted = Account { equipment: None, ..bare.clone() };
         let neither = Account { permissions: Default::default(), ..permitted.clone() };
         let body = |account: Account| Entry::AccountChanged(account).encode_body().unwrap();
-        // CBOR arrays of six, seven and eight.
+        // CBOR arrays of six, seven and eight, and with remarks of nine, eleven and twelve.
         let mut unknown = body(permitted);
-        assert_eq!([body(neither)[0], unknown[0], body(all)[0]], [0x86, 0x87, 0x88]);
+        assert_eq!([body(neither)[0], unknown[0], body(bare)[0]], [0x86, 0x87, 0x88]);
+        assert_eq!([body(labelled)[0], body(remarked)[0], body(all)[0]], [0x89, 0x8b, 0x8c]);
         *unknown.last_mut().unwrap() = 8;
         let payload = payload(0, Timestamp::default(), Kind::AccountChanged, &unknown).unwrap();
         let error = Envelope::parse(&payload).unwrap().open().unwrap_err().to_string();

@@ -8,8 +8,8 @@ use crate::record::approval::{
 };
 use crate::record::{
     Account, AccountSecret, AdminAction, Administrator, CaRecord, CrlRecord, CrlScope, Duty,
-    Incarnation, Issued, Label, Links, Permission, Reason, Restoration, Revocation, RevokedEntry,
-    Serial, Succession, Transaction,
+    Incarnation, Issued, Label, Links, Permission, Reason, Remarks, Restoration, Revocation,
+    RevokedEntry, Serial, Succession, Transaction,
 };
 use crate::record::{CertificateId, Device, Grant, Mapping, Token, Vendor};
 
@@ -53,6 +53,12 @@ pub fn account(name: &str) -> Account {
         }),
         created: Timestamp::from_millis(-7),
         permissions: [Permission::CrossCertification].into(),
+        remarks: Remarks {
+            labels: [("site".to_owned(), "berlin".to_owned())].into(),
+            owner: Some("net team".into()),
+            note: Some("rack 4".into()),
+        },
+        is_disabled: true,
         incarnation: Incarnation::NONE,
     }
 }

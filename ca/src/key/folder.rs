@@ -106,6 +106,44 @@ impl KeyFolder {
         })
     }
 
+    /// Makes a copy of the folder in which every private key is encrypted under another passphrase. Everything in the copy is durable.
+    /// Returns the number of private keys.
+    ///
+    /// # Errors
+    /// Those of [`Self::load`] and [`Self::save`], for any of the keys; [`Error::Unavailable`] if the copy exists or a file cannot be
+    /// copied.
+    pub fn copy_under(
+        &self,
+        copy: &Self,
+        old: &Passphrase,
+        new: &Passphrase,
+        entropy: &dyn Entropy,
+    ) -> Result<usize> {
+        let failed =
+            |path: &Path, e: &std::io::Error| Error::io(format!("`{}`", path.display()), e);
+        let mut folder = fs::DirBuilder::new();
+        folder.mode(0o700).create(&copy.0).map_err(|e| failed(&copy.0, &e))?;
+        let mut keys = 0_usize;
+        for entry in fs::read_dir(&self.0).map_err(|e| failed(&self.0, &e))? {
+            let path = entry.map_err(|e| failed(&self.0, &e))?.path();
+            let Some(file) = path.file_name().filter(|_| path.is_file()) else { continue };
+            let name = file.to_str().and_then(|file| file.strip_suffix(".key"));
+            if let Some(name) = name {
+                let key = self.load_pkcs8(name, old)?;
+                copy.save_pkcs8(name, key.as_bytes(), new, entropy)?;
+                keys = keys.saturating_add(1);
+            } else {
+                let to = copy.0.join(file);
+                fs::copy(&path, &to).map_err(|e| failed(&path, &e))?;
+                File::open(&to).and_then(|file| file.sync_all()).map_err(|e| failed(&to, &e))?;
+            }
+        }
+        File::open(&copy.0)
+            .and_then(|folder| folder.sync_all())
+            .map_err(|e| failed(&copy.0, &e))?;
+        Ok(keys)
+    }
+
     /// Writes the new file `NAME.key`, which only its owner can read, and makes it durable. An existing file is never
     /// overwritten.
     fn write_new(&self, name: &str, content: &[u8]) -> Result<()> {

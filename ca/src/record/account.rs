@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::equipment::Device;
 use super::label::Label;
+use super::remarks::{AccountLabel, Remarks};
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::name::{Identity, Name};
@@ -58,6 +59,11 @@ pub struct Account {
     pub created: Timestamp,
     /// The rights of the account besides asking for certificates for its own keys.
     pub permissions: BTreeSet<Permission>,
+    /// What administrators note about the account.
+    pub remarks: Remarks,
+    /// Whether the account may do nothing: its secret, its equipment and its certificates authenticate no request. IKE
+    /// peers, which know no accounts, still accept its certificates.
+    pub is_disabled: bool,
     /// The incarnation, which tells the account from others that had its name. The store sets it when it records the
     /// account; until then it is [`Incarnation::NONE`].
     pub incarnation: Incarnation,
@@ -76,6 +82,8 @@ impl Account {
             equipment: None,
             created: Timestamp::default(),
             permissions: BTreeSet::default(),
+            remarks: Remarks::default(),
+            is_disabled: false,
             incarnation: Incarnation::default(),
         }
     }
@@ -93,6 +101,27 @@ impl Account {
             Identity::Dn(name) => Some(name),
             _ => None,
         })
+    }
+}
+
+impl Account {
+    /// Whether the account has this label.
+    pub fn has_label(&self, label: &AccountLabel) -> bool {
+        self.remarks.labels.get(&label.key).is_some_and(|value| *value == label.value)
+    }
+
+    /// Refuses an account that is disabled.
+    ///
+    /// # Errors
+    /// `Denied` with [`Denial::NotAuthorized`].
+    pub fn require_enabled(&self) -> Result<()> {
+        match self.is_disabled {
+            false => Ok(()),
+            true => Err(Error::not_authorized(format!(
+                "the account `{}` is disabled; an administrator can enable it",
+                self.name
+            ))),
+        }
     }
 }
 

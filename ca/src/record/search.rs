@@ -7,7 +7,8 @@ use spki::SubjectPublicKeyInfoRef;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{SubjectAltName, SubjectKeyIdentifier};
 
-use crate::name::Identity;
+use crate::error::{Error, Result};
+use crate::name::{Identity, Name};
 use crate::oid;
 use crate::sets::element;
 
@@ -55,8 +56,19 @@ impl SearchKey {
         keys
     }
 
-    /// A number for the kind and the value of the key, for the index: FNV-1a, mixed. Different keys may share a
-    /// fingerprint, and whoever chooses a name can make them: what is found by it is compared with the key.
+    /// A search key that every certificate with this subject has, however its strings are encoded: that of a common name.
+    /// A subject without one has only the key of its own encoding.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the subject cannot be encoded.
+    pub fn of_subject(subject: &Name) -> Result<Self> {
+        let der = subject.to_der().map_err(Error::internal)?;
+        let names = common_names(&der).unwrap_or_default();
+        Ok(names.into_iter().next().map_or_else(|| Self::Subject(sha1(&der)), Self::Name))
+    }
+
+    /// A number for the kind and the value of the key, for the index. Different keys may share a fingerprint, and
+    /// whoever chooses a name can make them: what is found by it is compared with the key.
     pub(crate) fn fingerprint(&self) -> u64 {
         let (kind, value): (u8, &[u8]) = match self {
             Self::Certificate(hash) => (0, hash),
@@ -66,14 +78,19 @@ impl SearchKey {
             Self::Name(name) => (4, name.as_bytes()),
             Self::Uri(uri) => (5, uri.as_bytes()),
         };
-        let hash = [kind].iter().chain(value).fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
-            (hash ^ u64::from(*octet)).wrapping_mul(0x100_0000_01b3)
-        });
-        // The finaliser of SplitMix64.
-        let hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        hash ^ (hash >> 31)
+        fingerprint(kind, value)
     }
+}
+
+/// A number for a kind of key and its value: FNV-1a, mixed.
+pub(super) fn fingerprint(kind: u8, value: &[u8]) -> u64 {
+    let hash = [kind].iter().chain(value).fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
+        (hash ^ u64::from(*octet)).wrapping_mul(0x100_0000_01b3)
+    });
+    // The finaliser of SplitMix64.
+    let hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^ (hash >> 31)
 }
 
 /// SHA-1 over `octets`, for use as a name.

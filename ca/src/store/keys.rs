@@ -12,7 +12,7 @@ use super::values::{TransactionBlock, TransactionId};
 use crate::clock::Timestamp;
 use crate::name::Identity;
 use crate::record::approval::RequestId;
-use crate::record::{CertificateId, CrlScope, Label, Serial};
+use crate::record::{AccountLabel, CertificateId, CrlScope, Label, Serial};
 
 /// A whole key of the index.
 pub type Key = Vec<u8>;
@@ -29,6 +29,7 @@ pub type Key = Vec<u8>;
 /// | `Reference` | `R` reference | the name of the account whose secret has this reference |
 /// | `Equipment` | `E` vendor value | the name of the account that is for this equipment |
 /// | `Holders` | `i` hash (16) | the accounts that hold the identity with this hash: `holders` |
+/// | `Labelled` | `L` key 0 value 0 account | nothing: the account has this label |
 /// | `Vendor` | `V` name | the vendor, as in its entry |
 /// | `Administrator` | `a` name | the administrator, as in the entry |
 /// | `Ca` | `C` name | the CA, as in its entry |
@@ -49,6 +50,7 @@ pub type Key = Vec<u8>;
 /// | `Approvers` | `k` request (16) | the people who approved the request, if more must: `approvers` |
 /// | `RequestCounts` | `n` account | when each open request of the account expires, or of all without one: `request` |
 /// | `Transactions` | `t` bucket number (4) | transactions that expire in this bucket: `transaction` |
+/// | `Deed` | `d` action | when administrators last did this: `ordered` (8) |
 /// | `Restored` | `z` | the last restore from a backup: `restored` |
 /// | `Position` | `m` | how far in the journal the index on disk is; this pair is not in the index's sum |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +60,7 @@ pub enum Space {
     Reference = b'R',
     Equipment = b'E',
     Holders = b'i',
+    Labelled = b'L',
     Vendor = b'V',
     Administrator = b'a',
     Ca = b'C',
@@ -78,6 +81,7 @@ pub enum Space {
     Approvers = b'k',
     RequestCounts = b'n',
     Transactions = b't',
+    Deed = b'd',
     Restored = b'z',
     Position = b'm',
 }
@@ -135,6 +139,17 @@ pub fn equipment(vendor: &Label, value: &str) -> Key {
 pub fn holders(identity: &Identity) -> Key {
     let hash = digest::digest(&digest::SHA256, identity.normal().as_bytes());
     Space::Holders.key(hash.as_ref().get(..16).unwrap_or_default())
+}
+
+/// The beginning of the keys of [`labelled`] of a label.
+pub fn labels(label: &AccountLabel) -> Key {
+    let AccountLabel { key, value } = label;
+    [&Space::Labelled.prefix()[..], key.as_bytes(), &[0], value.as_bytes(), &[0]].concat()
+}
+
+/// The key that says that an account has a label. Neither part of a label contains an octet 0.
+pub fn labelled(label: &AccountLabel, account: &Label) -> Key {
+    [&labels(label), account.as_str().as_bytes()].concat()
 }
 
 /// The key of a vendor.
@@ -244,6 +259,11 @@ pub fn unconfirmed(ca: &Label, serial: &Serial) -> Key {
     Space::Unconfirmed.named(ca, serial.octets())
 }
 
+/// The certificate in a key of [`unconfirmed`].
+pub fn read_unconfirmed(key: &[u8]) -> Option<CertificateId> {
+    certificate_id(Space::Unconfirmed.rest(key)?)
+}
+
 /// The key of a certificate whose confirmation is awaited until a moment. A later moment has a larger key.
 pub fn awaited(until: Timestamp, ca: &Label, serial: &Serial) -> Key {
     let parts: [&[u8]; 5] =
@@ -293,6 +313,11 @@ pub fn read_transactions(key: &[u8]) -> Option<TransactionBlock> {
     let (bucket, number) = Space::Transactions.rest(key)?.split_first_chunk()?;
     let (bucket, number) = (u64::from_be_bytes(*bucket), number.try_into().ok()?);
     Some(TransactionBlock { bucket, number: u32::from_be_bytes(number) })
+}
+
+/// The key of the moment at which administrators last did something, such as `backup`.
+pub fn deed(action: &str) -> Key {
+    Space::Deed.key(action.as_bytes())
 }
 
 /// The key of the last restore from a backup.

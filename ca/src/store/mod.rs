@@ -18,7 +18,7 @@ mod verbs;
 mod view;
 
 pub use announced::Announced;
-pub use answers::{LastRestore, Page, RequestCounts};
+pub use answers::{AccountList, CertificateList, Enrolled, LastRestore, Page, RequestCounts};
 pub use embedded::audit::audit;
 pub use embedded::backup::BackupSummary;
 pub use embedded::clock::clock_ahead;

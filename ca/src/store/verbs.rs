@@ -16,7 +16,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::announced::Announced;
-use super::answers::{LastRestore, Page, RequestCounts};
+use super::answers::{AccountList, CertificateList, Enrolled, LastRestore, Page, RequestCounts};
 use super::history::{History, Mark};
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -26,6 +26,7 @@ use crate::record::Vendor;
 use crate::record::approval::{
     Decision, PartialApproval, PendingRequest, RequestId, WaitingRequest,
 };
+use crate::record::inventory::{AccountQuery, CertificateQuery, ListPlace};
 use crate::record::revoked::RevokedSet;
 use crate::record::search::SearchKey;
 use crate::record::{
@@ -247,6 +248,16 @@ pub trait Store: Send + Sync {
     /// account if one is named. A page may have fewer although more follow: [`Page::next`] tells.
     fn certificates(&self, account: Option<&Label>, cursor: u64, limit: usize) -> Result<Page>;
 
+    /// A page of the certificates that a query asks for, in its order: at most `limit`, behind the place `after`, or
+    /// from the beginning for `None`. A page may have fewer although more follow: [`CertificateList::next`] tells. Its
+    /// cost does not grow with the number of certificates.
+    fn list(
+        &self,
+        query: &CertificateQuery,
+        after: Option<ListPlace>,
+        limit: usize,
+    ) -> Result<CertificateList>;
+
     /// The certificates that have this search key and are `wanted`, newest first, at most `limit`. At most 32 times
     /// `limit` certificates are looked at.
     fn find(
@@ -351,6 +362,19 @@ pub trait Store: Send + Sync {
     /// Every account, ordered by name.
     fn accounts(&self) -> Result<Vec<Account>>;
 
+    /// A page of the accounts that a query asks for, ordered by name: at most `limit`, behind the name `after`, or from
+    /// the beginning for `None`. A page may have fewer although more follow: [`AccountList::next`] tells.
+    fn list_accounts(
+        &self,
+        query: &AccountQuery,
+        after: Option<&Label>,
+        limit: usize,
+    ) -> Result<AccountList>;
+
+    /// The newest certificates of each of these accounts, in their order. Those of earlier accounts of the same names are
+    /// not among them.
+    fn enrolled(&self, accounts: &[Account], now: Timestamp) -> Result<Vec<Enrolled>>;
+
     /// The transaction with this identifier, if it has not expired at `at`. Its [`Transaction::awaits`] is `None` if no
     /// confirmation is awaited, or not any more.
     fn transaction(&self, at: Timestamp, id: &[u8]) -> Result<Option<Transaction>>;
@@ -376,6 +400,9 @@ pub trait Store: Send + Sync {
     /// When the journal was last restored from a backup, and the offset of the entry that says so; `None` if it never
     /// was.
     fn restored(&self) -> Result<Option<LastRestore>>;
+
+    /// When administrators last did something, by the name of the action, such as `backup`; `None` if they never did.
+    fn last_done(&self, action: &str) -> Result<Option<Timestamp>>;
 
     /// When the last entry was recorded; 1970-01-01 if there is none. Nothing may be signed before that moment.
     fn last_entry(&self) -> Timestamp;

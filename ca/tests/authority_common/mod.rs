@@ -119,6 +119,7 @@ pub fn crl_settings(folder: &Path) -> CrlSettings {
 
 pub fn account(authority: &Authority, name: &str, uses: u32) -> NewAccount {
     let draft = AccountDraft {
+        remarks: Default::default(),
         line: None,
         name: label(name),
         identities: vec![

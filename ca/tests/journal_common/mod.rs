@@ -62,6 +62,8 @@ pub fn account(name: &str, uses: u32) -> Account {
         equipment: None,
         created: at(0),
         permissions: Default::default(),
+        remarks: Default::default(),
+        is_disabled: false,
         incarnation: Default::default(),
     }
 }

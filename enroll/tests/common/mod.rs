@@ -126,6 +126,7 @@ impl Place {
     /// An account for `<name>.example.net` and 192.0.2.1, with its secret.
     pub fn account(&self, name: &str, uses: u32, ca: Option<&str>) -> Secret {
         let draft = AccountDraft {
+            remarks: Default::default(),
             line: None,
             name: label(name),
             identities: vec![

@@ -545,6 +545,8 @@ fn record_accounts(ground: &Foundation) {
             equipment: None,
             created: Timestamp::from_seconds(NOW),
             permissions: Default::default(),
+            remarks: Default::default(),
+            is_disabled: false,
             incarnation: Default::default(),
         }
     };

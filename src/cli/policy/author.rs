@@ -72,8 +72,8 @@ impl Check {
         match context.format {
             Format::Json => output::print(Format::Json, &checked.json()),
             // The failure has the summary, which is printed once.
-            Format::Text if bad => output::line(&checked.text()),
-            Format::Text => output::line(&format!("{}{summary}", checked.text())),
+            Format::Text | Format::Csv if bad => output::line(&checked.text()),
+            Format::Text | Format::Csv => output::line(&format!("{}{summary}", checked.text())),
         }
         if bad { Err(Failure::found(summary)) } else { Ok(()) }
     }

@@ -123,7 +123,7 @@ impl Verify {
         }
         let summary = format!("{right} of {} count", plural(right + wrong, "credential"));
         match context.format {
-            Format::Text => {
+            Format::Text | Format::Csv => {
                 rows.iter().for_each(|(text, _)| output::line(&output::safe(text)));
                 if wrong == 0 {
                     output::line(&summary);

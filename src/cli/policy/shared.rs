@@ -173,7 +173,7 @@ pub fn dropped_json(dropped: &Dropped) -> Value {
 /// Prints text for people or JSON for programs.
 pub fn show(context: &Context, text: impl FnOnce() -> String, json: impl FnOnce() -> Value) {
     match context.format {
-        Format::Text => output::line(&text()),
+        Format::Text | Format::Csv => output::line(&text()),
         Format::Json => output::print(Format::Json, &json()),
     }
 }

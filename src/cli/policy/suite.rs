@@ -294,8 +294,8 @@ impl Counts {
         *(if passed { &mut self.passed } else { &mut self.failed }) += 1;
         match (format, passed) {
             (Format::Json, _) => output::line(&verdict.json().to_string()),
-            (Format::Text, true) => {}
-            (Format::Text, false) => output::line(&failure(verdict)),
+            (Format::Text | Format::Csv, true) => {}
+            (Format::Text | Format::Csv, false) => output::line(&failure(verdict)),
         }
     }
 

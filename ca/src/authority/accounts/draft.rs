@@ -9,8 +9,8 @@ use crate::lint::{self, Severity};
 use crate::name::{Identity, Name};
 use crate::profile::{Profile, Profiles, subject};
 use crate::record::{
-    Account, Device, DeviceDraft, Incarnation, Label, OWN_ACCOUNT_PREFIX, Permission, Vendor,
-    no_vendor,
+    Account, Device, DeviceDraft, Incarnation, Label, OWN_ACCOUNT_PREFIX, Permission, Remarks,
+    Vendor, no_vendor,
 };
 
 /// The most identities of one account.
@@ -33,6 +33,8 @@ pub struct AccountDraft {
     pub secret: Option<SecretPolicy>,
     /// What the account may do besides asking for certificates for its own keys.
     pub permissions: BTreeSet<Permission>,
+    /// What administrators note about the account.
+    pub remarks: Remarks,
     /// The line of the imported file, counted from 1, for messages; `None` if the draft is not from a file.
     pub line: Option<u64>,
 }
@@ -44,6 +46,23 @@ pub struct SecretPolicy {
     pub lifetime: Duration,
     /// The number of certificates that the secret may be used for, not counting those that the peer did not accept; at least 1.
     pub uses: u32,
+}
+
+impl From<&Account> for AccountDraft {
+    /// The draft of an account as it is, without a new secret.
+    fn from(account: &Account) -> Self {
+        Self {
+            name: account.name.clone(),
+            identities: account.identities.clone(),
+            profile: account.profile.clone(),
+            ca: account.ca.clone(),
+            equipment: None,
+            secret: None,
+            permissions: account.permissions.clone(),
+            remarks: account.remarks.clone(),
+            line: None,
+        }
+    }
 }
 
 impl AccountDraft {
@@ -58,6 +77,8 @@ impl AccountDraft {
             equipment: None,
             created: Timestamp::default(),
             permissions: self.permissions.clone(),
+            remarks: self.remarks.clone(),
+            is_disabled: false,
             incarnation: Incarnation::NONE,
         }
     }
@@ -122,6 +143,9 @@ pub(super) fn check(
             }
         }
         Some(_) => {}
+    }
+    if let Err(error) = draft.remarks.check() {
+        problems.push(("labels", error.to_string()));
     }
     if let Some(ca) = draft.ca.as_ref().filter(|ca| !cas.contains(ca)) {
         let known = names(cas.iter().map(|c| format!("`{c}`")).collect());

@@ -54,6 +54,15 @@ pub struct Warning {
     pub text: String,
 }
 
+/// Whether a draft may have the name of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It may: the account is to be changed.
+    Allowed,
+    /// It may not: the account is to be added.
+    Refused,
+}
+
 /// What becomes of permissions of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PermissionChange {
@@ -89,6 +98,14 @@ impl Accounts {
         Self { store, sealer, clock, entropy }
     }
 
+    pub(super) fn store(&self) -> &dyn Store {
+        self.store.as_ref()
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Adds accounts, all or none, and returns them in the order of `drafts`. `progress` is called after every 64 accounts that are
     /// prepared, with their number and the total.
     ///
@@ -103,7 +120,7 @@ impl Accounts {
     ) -> Result<Vec<NewAccount>> {
         let now = self.clock.now();
         let vendors = self.store.vendors()?;
-        self.check_all(profiles, drafts, &vendors)?;
+        self.check_drafts(profiles, drafts, Taken::Refused)?;
         let mut added = Vec::with_capacity(drafts.len());
         for draft in drafts {
             let equipment = draft.equipment.as_ref();
@@ -125,6 +142,19 @@ impl Accounts {
         Ok(added)
     }
 
+    /// Checks drafts as [`Self::add`] does, and records nothing.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub fn check_drafts(
+        &self,
+        profiles: &Profiles,
+        drafts: &[AccountDraft],
+        taken: Taken,
+    ) -> Result<()> {
+        self.check_all(profiles, drafts, &self.store.vendors()?, taken)
+    }
+
     /// Warnings about accounts that will be added or were added: valid certificates of an earlier account with the same name,
     /// and identities that other accounts also hold.
     ///
@@ -135,7 +165,9 @@ impl Accounts {
         let mut warnings = Vec::new();
         for draft in drafts {
             let account = || draft.name.clone();
-            let valid = self.valid_certificates(&draft.name)?;
+            // The certificates of an account that is there are its own.
+            let is_new = self.store.incarnation(&draft.name)?.is_none();
+            let valid = if is_new { self.valid_certificates(&draft.name)? } else { Vec::new() };
             if !valid.is_empty() {
                 let text = format!(
                     "{} of an account that had this name before can still be used with IKE peers ({}), and speak for the present \
@@ -199,6 +231,7 @@ impl Accounts {
         profiles: &Profiles,
         drafts: &[AccountDraft],
         vendors: &[Vendor],
+        names_taken: Taken,
     ) -> Result<()> {
         let cas: BTreeSet<Label> =
             self.store.cas()?.into_iter().filter(|ca| !ca.is_root).map(|ca| ca.name).collect();
@@ -211,7 +244,7 @@ impl Accounts {
                 Some(_) => format!("{place}, column `{column}`: {why}"),
                 None => format!("{place}: {why}"),
             }));
-            if self.store.incarnation(&draft.name)?.is_some() {
+            if names_taken == Taken::Refused && self.store.incarnation(&draft.name)?.is_some() {
                 taken.push(format!("{place} exists already"));
             }
             if let Some(first) = names.insert(&draft.name, place.clone()) {

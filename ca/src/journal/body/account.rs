@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::name::Identity;
 use crate::record::Device;
-use crate::record::{Account, AccountSecret, Incarnation, Label, Permission};
+use crate::record::{Account, AccountSecret, Incarnation, Label, Permission, Remarks};
 
 /// Encodes an account as the body of [`Entry::AccountChanged`]. The incarnation is not in it.
 pub fn encode_account(account: &Account) -> Result<Vec<u8>> {
@@ -65,6 +65,16 @@ pub struct AccountBody<'a> {
     permissions: Option<u32>,
     #[b(7)]
     equipment: Option<DeviceBody<'a>>,
+    /// Keys and values of labels in turn; absent for none.
+    #[b(8)]
+    labels: Option<Vec<&'a str>>,
+    #[b(9)]
+    owner: Option<&'a str>,
+    #[b(10)]
+    note: Option<&'a str>,
+    /// Present, and true, if the account is disabled.
+    #[n(11)]
+    disabled: Option<bool>,
 }
 
 impl<'a> AccountBody<'a> {
@@ -79,6 +89,12 @@ impl<'a> AccountBody<'a> {
             created: account.created.millis(),
             permissions: permission_bits(&account.permissions),
             equipment: account.equipment.as_ref().map(DeviceBody::new),
+            labels: Some(&account.remarks.labels)
+                .filter(|labels| !labels.is_empty())
+                .map(|labels| labels.iter().flat_map(|(k, v)| [k.as_str(), v.as_str()]).collect()),
+            owner: account.remarks.owner.as_deref(),
+            note: account.remarks.note.as_deref(),
+            disabled: account.is_disabled.then_some(true),
         })
     }
 
@@ -94,6 +110,19 @@ impl<'a> AccountBody<'a> {
             equipment: self.equipment.map(DeviceBody::record).transpose()?,
             created: Timestamp::from_millis(self.created),
             permissions: permissions(self.permissions.unwrap_or(0))?,
+            remarks: Remarks {
+                labels: self
+                    .labels
+                    .unwrap_or_default()
+                    .as_chunks::<2>()
+                    .0
+                    .iter()
+                    .map(|[key, value]| ((*key).to_owned(), (*value).to_owned()))
+                    .collect(),
+                owner: self.owner.map(str::to_owned),
+                note: self.note.map(str::to_owned),
+            },
+            is_disabled: self.disabled.unwrap_or(false),
             incarnation: Incarnation::NONE,
         })
     }

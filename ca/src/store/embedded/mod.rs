@@ -18,6 +18,7 @@ mod faults;
 mod group_view;
 mod history;
 pub(super) mod index;
+mod inventory;
 pub(super) mod lock;
 mod open;
 mod position;

@@ -342,6 +342,8 @@ mod tests {
             equipment: None,
             created: at(0),
             permissions: Default::default(),
+            remarks: Default::default(),
+            is_disabled: false,
             incarnation: Default::default(),
         };
         store.record_accounts(at(0), &[account]).unwrap();

@@ -15,6 +15,7 @@ use crate::record::Vendor;
 use crate::record::approval::{
     Decision, PartialApproval, PendingRequest, RequestId, WaitingRequest,
 };
+use crate::record::inventory::{AccountQuery, CertificateQuery, ListPlace};
 use crate::record::revoked::RevokedSet;
 use crate::record::search::SearchKey;
 use crate::record::{
@@ -22,10 +23,12 @@ use crate::record::{
     CrlScope, Duty, Incarnation, Issued, Label, Revocation, RevokedEntry, Serial, Transaction,
 };
 use crate::store::announced::Announced;
-use crate::store::answers::{LastRestore, Page, RequestCounts};
+use crate::store::answers::{
+    AccountList, CertificateList, Enrolled, LastRestore, Page, RequestCounts,
+};
 use crate::store::history::{History, Mark};
 use crate::store::keys::{self, Space};
-use crate::store::numbers::serial_number;
+use crate::store::numbers::{from_ordered, serial_number};
 use crate::store::values::{self, transaction_id};
 use crate::store::verbs::Store;
 use crate::store::view::SerialState;
@@ -196,6 +199,15 @@ impl Store for EmbeddedStore {
         self.page(account, cursor, limit)
     }
 
+    fn list(
+        &self,
+        query: &CertificateQuery,
+        after: Option<ListPlace>,
+        limit: usize,
+    ) -> Result<CertificateList> {
+        self.listed(query, after, limit)
+    }
+
     fn find(
         &self,
         key: &SearchKey,
@@ -336,6 +348,19 @@ impl Store for EmbeddedStore {
         Ok(accounts)
     }
 
+    fn list_accounts(
+        &self,
+        query: &AccountQuery,
+        after: Option<&Label>,
+        limit: usize,
+    ) -> Result<AccountList> {
+        self.accounts_listed(query, after, limit)
+    }
+
+    fn enrolled(&self, accounts: &[Account], now: Timestamp) -> Result<Vec<Enrolled>> {
+        self.newest_of(accounts, now)
+    }
+
     fn holders(&self, identity: &Identity) -> Result<Vec<Account>> {
         let value = self.shared.index.value(&keys::holders(identity))?.unwrap_or_default();
         let mut accounts = Vec::new();
@@ -415,6 +440,11 @@ impl Store for EmbeddedStore {
     fn restored(&self) -> Result<Option<LastRestore>> {
         let value = self.shared.index.value(&keys::restored())?;
         Ok(value.as_deref().and_then(values::restored::decode))
+    }
+
+    fn last_done(&self, action: &str) -> Result<Option<Timestamp>> {
+        let value = self.shared.index.value(&keys::deed(action))?;
+        Ok(value.and_then(|octets| octets.first_chunk().copied()).map(from_ordered))
     }
 
     fn last_entry(&self) -> Timestamp {

@@ -11,7 +11,7 @@ use super::refusal::conflict;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::record::Device;
-use crate::record::{Account, Incarnation, Issued, Label, MAX_GIVEN_BACK};
+use crate::record::{Account, AccountLabel, Incarnation, Issued, Label, MAX_GIVEN_BACK};
 
 impl<V: View> Rules<'_, V> {
     pub(super) fn check_accounts(&self, accounts: &[Account]) -> Result<()> {
@@ -24,6 +24,7 @@ impl<V: View> Rules<'_, V> {
                 return Err(conflict(format!("`{of}` is the equipment of another account, too")));
             }
             self.check_equipment(account)?;
+            account.remarks.check()?;
             let name = &account.name;
             if !names.insert(name) || self.account(name)?.is_some() {
                 return Err(conflict(format!("account `{name}` exists already")));
@@ -43,6 +44,7 @@ impl<V: View> Rules<'_, V> {
         let asked = Some(account.incarnation).filter(|own| *own != Incarnation::NONE);
         self.check_account(&account.name, asked)?;
         self.check_equipment(account)?;
+        account.remarks.check()?;
         self.check_reference(account, Some(&account.name))
     }
 
@@ -58,6 +60,11 @@ impl<V: View> Rules<'_, V> {
             ))),
             _ => Ok(()),
         }
+    }
+
+    /// Refuses if the account is disabled.
+    pub(super) fn check_enabled(&self, name: &Label) -> Result<()> {
+        self.account(name)?.map_or(Ok(()), |account| account.require_enabled())
     }
 
     /// Refuses a certificate that consumes a use of the account's secret if that has none left or has expired at `at`.
@@ -130,6 +137,7 @@ impl<V: View> Rules<'_, V> {
             let incarnation = Incarnation::new(offset);
             self.put_account(&Account { incarnation, ..account.clone() })?;
             self.add_to_holders(account)?;
+            self.add_labels(account);
         }
         Ok(())
     }
@@ -139,6 +147,7 @@ impl<V: View> Rules<'_, V> {
         self.remove_account(&account.name)?;
         let account = with_uses_of(account, before);
         self.put_account(&account)?;
+        self.add_labels(&account);
         self.add_to_holders(&account)
     }
 
@@ -205,9 +214,18 @@ impl<V: View> Rules<'_, V> {
                 self.view.remove(equipment_key(equipment));
             }
             self.remove_from_holders(&account)?;
+            for label in labels_of(&account) {
+                self.view.remove(keys::labelled(&label, name));
+            }
         }
         self.view.remove(keys::account(name));
         Ok(())
+    }
+
+    fn add_labels(&mut self, account: &Account) {
+        for label in labels_of(account) {
+            self.view.put(keys::labelled(&label, &account.name), Vec::new());
+        }
     }
 
     fn add_to_holders(&mut self, account: &Account) -> Result<()> {
@@ -251,6 +269,11 @@ impl<V: View> Rules<'_, V> {
             false => self.view.put(key, value),
         }
     }
+}
+
+fn labels_of(account: &Account) -> impl Iterator<Item = AccountLabel> {
+    let labels = account.remarks.labels.iter();
+    labels.map(|(key, value)| AccountLabel { key: key.clone(), value: value.clone() })
 }
 
 fn equipment_key(equipment: &Device) -> Key {

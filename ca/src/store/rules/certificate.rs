@@ -55,6 +55,7 @@ impl<V: View> Rules<'_, V> {
         let is_own = issued.account.as_str().starts_with(OWN_ACCOUNT_PREFIX);
         if !is_own {
             self.check_account(&issued.account, issued.incarnation)?;
+            self.check_enabled(&issued.account)?;
         }
         self.check_secret(at, issued)?;
         self.check_uses_of_equipment(issued)?;

@@ -21,7 +21,8 @@ mod revocation;
 mod transaction;
 mod vendor;
 
-use super::numbers::serial_number;
+use super::keys;
+use super::numbers::{ordered, serial_number};
 use super::values::{self, TransactionId};
 use super::view::{SerialState, View};
 use crate::clock::Timestamp;
@@ -193,8 +194,11 @@ impl<V: View> Rules<'_, V> {
                 self.note_change(ca, &entry.serial, offset);
             }
             Entry::Restored(restoration) => self.apply_restored(at, restoration, offset)?,
+            Entry::AdminAction(done) => {
+                self.view.put(keys::deed(&done.action), ordered(at).to_vec());
+            }
             // A lock in an old journal is long over: locks are kept in memory now.
-            Entry::Locked { .. } | Entry::AdminAction(_) | Entry::ClockAccepted { .. } => {}
+            Entry::Locked { .. } | Entry::ClockAccepted { .. } => {}
         }
         self.forget_block(at)
     }

@@ -2,6 +2,7 @@
 //! many. The writer, which works alone, need not.
 
 use crate::journal::Entry;
+use crate::record::inventory::Facet;
 use crate::record::search::SearchKey;
 use crate::store::numbers::search_number;
 use crate::store::values::{TransactionId, transaction_id};
@@ -9,7 +10,7 @@ use crate::store::values::{TransactionId, transaction_id};
 /// What was computed of an entry.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Prepared {
-    /// The numbers of the search keys of the certificate that the entry issues.
+    /// The numbers of the search keys and facets of the certificate that the entry issues.
     pub search: Box<[u32]>,
     /// The name in the index of the entry's transaction, if it has one.
     pub transaction: Option<TransactionId>,
@@ -19,10 +20,13 @@ impl Prepared {
     /// Computes what can be computed of the entry alone.
     pub fn of(entry: &Entry) -> Self {
         let search = match entry {
-            Entry::Issued(issued) => SearchKey::of(&issued.certificate)
-                .iter()
-                .map(|key| search_number(key.fingerprint()))
-                .collect(),
+            Entry::Issued(issued) => {
+                let keys = SearchKey::of(&issued.certificate);
+                let keys = keys.iter().map(SearchKey::fingerprint);
+                let facets = Facet::of(issued);
+                let facets = facets.iter().map(Facet::fingerprint);
+                keys.chain(facets).map(search_number).collect()
+            }
             _ => Box::default(),
         };
         let id: Option<&[u8]> = match entry {

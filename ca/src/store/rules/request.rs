@@ -23,6 +23,7 @@ impl<V: View> Rules<'_, V> {
         self.check_transaction(at, Some(transaction))?;
         let account = &transaction.account;
         self.check_account(account, *incarnation)?;
+        self.check_enabled(account)?;
         let names = request.subject.iter().chain(&request.alt_names);
         let parts = names.chain(&request.extensions).map(Vec::len);
         let octets = parts.sum::<usize>().saturating_add(request.key.len());

@@ -196,12 +196,15 @@ pub fn numbered(span: &(impl Stored + ?Sized)) -> Result<impl Iterator<Item = Nu
     }))
 }
 
-/// The places of the certificates whose account has this number, in order.
-pub fn of_account(span: &(impl Stored + ?Sized), account: u32) -> Result<Vec<u64>> {
-    let [wanted @ .., _] = account.to_le_bytes();
+/// The places of the certificates whose account has a number that is `wanted`, in order.
+pub fn of_accounts(
+    span: &(impl Stored + ?Sized),
+    wanted: impl Fn(u32) -> bool,
+) -> Result<Vec<u64>> {
     let accounts = span.part(ACCOUNTS, ROWS * 3)?;
     let accounts = (0..).zip(accounts.as_chunks::<3>().0);
-    Ok(accounts.filter(|(_, found)| **found == wanted).map(|(which, _)| which).collect())
+    let own = accounts.filter(|(_, [a, b, c])| wanted(u32::from_le_bytes([*a, *b, *c, 0])));
+    Ok(own.map(|(which, _)| which).collect())
 }
 
 /// The places of the certificates that have a search key with this number, in order.
@@ -305,7 +308,7 @@ mod tests {
             assert_eq!(place_of(span, row.offset + 1).unwrap(), None);
             let own = (0..).zip(&rows).filter(|(_, other)| other.account == row.account);
             assert_eq!(
-                of_account(span, row.account).unwrap(),
+                of_accounts(span, |number| number == row.account).unwrap(),
                 own.map(|(n, _)| n).collect::<Vec<u64>>()
             );
             for key in &row.search {
@@ -317,7 +320,7 @@ mod tests {
             }
         }
         assert_eq!(place_of(span, 31).unwrap(), None);
-        assert_eq!(of_account(span, 1).unwrap(), Vec::<u64>::new());
+        assert_eq!(of_accounts(span, |number| number == 1).unwrap(), Vec::<u64>::new());
         assert_eq!(with_search(span, 0x0fff_fff0).unwrap(), Vec::<u64>::new());
     }
 

@@ -232,12 +232,15 @@ pub fn opened(
         Stop::Refused(refusal) => unreadable(&refusal.text),
         Stop::Unavailable | Stop::Failed => unreadable("it is no EnvelopedData"),
     };
-    let envelope = Envelope::read_or(envelope, BOUNDS, Legacy::Refused, other_cipher).map_err(stopped)?;
+    let envelope =
+        Envelope::read_or(envelope, BOUNDS, Legacy::Refused, other_cipher).map_err(stopped)?;
     let own = IssuerAndSerial::of(signing.certificate)?;
     let recipient = envelope.recipients.iter().find(|recipient| recipient.name == own);
     let recipient = recipient.ok_or_else(|| unreadable("it is encrypted for somebody else"))?;
     if recipient.transport() != Ok(KeyTransport::Pkcs1) {
-        return Err(unreadable("its key is not encrypted by RSA with PKCS #1 v1.5 (RFC 8894 §2.9)"));
+        return Err(unreadable(
+            "its key is not encrypted by RSA with PKCS #1 v1.5 (RFC 8894 §2.9)",
+        ));
     }
     let key = DecryptionKey::new(signing.key, entropy)?;
     let length = envelope.cipher.key_length();

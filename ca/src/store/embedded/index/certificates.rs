@@ -38,9 +38,15 @@ impl Index {
 
     /// The places in the order of issue of the certificates in a span whose account has this number, in order.
     pub fn of_account(&self, number: u64, account: u32) -> Result<Vec<u64>> {
-        let rows = |filed: &Filed| ordinals(filed, number, |row| row.account == account);
+        self.of_accounts(number, &|found| found == account)
+    }
+
+    /// The places in the order of issue of the certificates in a span whose account has a number that is `wanted`, in
+    /// order.
+    pub fn of_accounts(&self, number: u64, wanted: &dyn Fn(u32) -> bool) -> Result<Vec<u64>> {
+        let rows = |filed: &Filed| ordinals(filed, number, |row| wanted(row.account));
         self.in_span(number, rows, |span| {
-            let places = span::of_account(span, account)?;
+            let places = span::of_accounts(span, wanted)?;
             Ok(places.into_iter().map(|which| number * SPAN + which).collect())
         })
     }
@@ -130,7 +136,7 @@ impl Index {
     }
 
     /// What `sealed` returns for the span with this number, or, if it is not sealed, `rows` for all certificates.
-    fn in_span<T>(
+    pub(super) fn in_span<T>(
         &self,
         number: u64,
         rows: impl Fn(&Filed) -> T,

@@ -22,6 +22,7 @@ mod filed;
 mod hot;
 mod reached;
 mod serials;
+mod sieve;
 mod span_file;
 mod sum;
 mod tables;
@@ -32,6 +33,7 @@ mod transactions;
 pub use certificates::Ending;
 pub use database::wait_until_released;
 pub use serials::MAX_OFFSET;
+pub use sieve::{AccountNumbers, OrderKey, Sieve, order_key, place_of_key};
 pub use sum::IndexSum;
 
 use std::path::Path;

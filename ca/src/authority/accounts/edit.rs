@@ -1,0 +1,143 @@
+//! Changes of accounts that exist: their identities, profile, CA and remarks; disabling them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::draft::{AccountDraft, check};
+use super::manager::Accounts;
+use crate::error::{Denial, Error, Result};
+use crate::name::Identity;
+use crate::profile::Profiles;
+use crate::record::{Account, Label, Permission, no_account};
+
+/// A change of an account. What is `None`, empty or not named stays as it is.
+#[derive(Debug, Clone, Default)]
+pub struct AccountEdit {
+    /// All identities, instead of those that the account has.
+    pub identities: Option<Vec<Identity>>,
+    /// Identities that are added.
+    pub add_identities: Vec<Identity>,
+    /// Identities that are removed. The account must have each.
+    pub remove_identities: Vec<Identity>,
+    /// The profile.
+    pub profile: Option<Label>,
+    /// The issuing CA; `Some(None)` for the default CA.
+    pub ca: Option<Option<Label>>,
+    /// All permissions, instead of those that the account has.
+    pub permissions: Option<BTreeSet<Permission>>,
+    /// Labels that are set.
+    pub labels: BTreeMap<String, String>,
+    /// The keys of labels that are removed. The account must have each.
+    pub remove_labels: Vec<String>,
+    /// The owner; `Some(None)` for none.
+    pub owner: Option<Option<String>>,
+    /// The note; `Some(None)` for none.
+    pub note: Option<Option<String>>,
+}
+
+impl AccountEdit {
+    /// The account with the change.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if something is to be removed that the account does not have.
+    fn applied(&self, account: &Account) -> Result<Account> {
+        let mut changed = account.clone();
+        if let Some(identities) = &self.identities {
+            changed.identities.clone_from(identities);
+        }
+        for removed in &self.remove_identities {
+            let before = changed.identities.len();
+            changed.identities.retain(|own| !own.is_same(removed));
+            if changed.identities.len() == before {
+                return Err(lacks(account, &format!("the identity `{removed}`")));
+            }
+        }
+        for added in &self.add_identities {
+            if changed.held(added).is_none() {
+                changed.identities.push(added.clone());
+            }
+        }
+        if let Some(profile) = &self.profile {
+            changed.profile.clone_from(profile);
+        }
+        if let Some(ca) = &self.ca {
+            changed.ca.clone_from(ca);
+        }
+        if let Some(permissions) = &self.permissions {
+            changed.permissions.clone_from(permissions);
+        }
+        for key in &self.remove_labels {
+            if changed.remarks.labels.remove(key).is_none() {
+                return Err(lacks(account, &format!("a label `{}`", key.escape_debug())));
+            }
+        }
+        let labels = self.labels.iter().map(|(key, value)| (key.clone(), value.clone()));
+        changed.remarks.labels.extend(labels);
+        if let Some(owner) = &self.owner {
+            changed.remarks.owner.clone_from(owner);
+        }
+        if let Some(note) = &self.note {
+            changed.remarks.note.clone_from(note);
+        }
+        Ok(changed)
+    }
+}
+
+fn lacks(account: &Account, what: &str) -> Error {
+    Error::malformed(format!(
+        "the account `{name}` does not have {what}; `countersign peer show {name}` shows it",
+        name = account.name
+    ))
+}
+
+impl Accounts {
+    /// The account with a change, which is checked like a new account and not recorded.
+    ///
+    /// # Errors
+    /// `Denied` with [`Denial::Conflict`] if there is no such account; [`Error::Malformed`] that lists the problems of the changed account.
+    pub fn edited(&self, profiles: &Profiles, name: &Label, edit: &AccountEdit) -> Result<Account> {
+        let store = self.store();
+        let account = store.account(name)?.ok_or_else(|| no_account(name))?;
+        let changed = edit.applied(&account)?;
+        let cas: BTreeSet<Label> =
+            store.cas()?.into_iter().filter(|ca| !ca.is_root).map(|ca| ca.name).collect();
+        let problems = check(&AccountDraft::from(&changed), profiles, &cas, &[]);
+        match problems.is_empty() {
+            true => Ok(changed),
+            false => {
+                let texts = problems.into_iter().map(|(_, why)| format!("account `{name}`: {why}"));
+                Err(Error::malformed(texts.collect::<Vec<_>>().join("\n")))
+            }
+        }
+    }
+
+    /// Records a changed account. Returns whether it differs from the one that is recorded.
+    ///
+    /// # Errors
+    /// `Denied` with [`Denial::Conflict`] if the account was removed meanwhile, with [`Denial::NotAuthorized`] if another one has its name.
+    pub fn record_edited(&self, changed: &Account) -> Result<bool> {
+        let store = self.store();
+        if store.account(&changed.name)?.as_ref() == Some(changed) {
+            return Ok(false);
+        }
+        store.record_account_changed(self.now(), changed)?;
+        Ok(true)
+    }
+
+    /// Disables an account, or enables it. Returns the account.
+    ///
+    /// # Errors
+    /// `Denied` with [`Denial::Conflict`] if there is no such account, or if it is in that state already.
+    pub fn set_disabled(&self, name: &Label, is_disabled: bool) -> Result<Account> {
+        let account = self.store().account(name)?.ok_or_else(|| no_account(name))?;
+        if account.is_disabled == is_disabled {
+            let state = if is_disabled { "disabled" } else { "not disabled" };
+            return Err(Error::denied(
+                Denial::Conflict,
+                format!("the account `{name}` is {state} already"),
+            ));
+        }
+        let changed = Account { is_disabled, ..account };
+        self.store().record_account_changed(self.now(), &changed)?;
+        Ok(changed)
+    }
+}
