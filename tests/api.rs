@@ -444,12 +444,15 @@ fn nobody_else_is_let_in() {
 fn each_verb_is_allowed_to_its_roles_and_refused_to_others() {
     let site = Site::start();
     let document = site.get(By::Nothing, "/api/openapi.json").json(200);
-    let roles = ["viewer", "auditor", "approver", "revoker", "operator", "administrator"];
+    let roles =
+        ["viewer", "auditor", "requester", "approver", "revoker", "operator", "administrator"];
     let tokens: BTreeMap<&str, String> =
         roles.into_iter().map(|role| (role, site.token_of(role, &["--role", role]))).collect();
     let expected = |method: &str, path: &str| -> Vec<&str> {
         let everybody = roles.to_vec();
-        let inventory = vec!["viewer", "auditor", "approver", "operator", "administrator"];
+        let inventory =
+            vec!["viewer", "auditor", "requester", "approver", "operator", "administrator"];
+        let revoking = vec!["revoker", "operator", "administrator"];
         let state = vec!["viewer", "auditor", "operator", "administrator"];
         let keeping = vec!["operator", "administrator"];
         match (
@@ -458,11 +461,13 @@ fn each_verb_is_allowed_to_its_roles_and_refused_to_others() {
         ) {
             (_, ["caller" | "command"]) => everybody,
             ("get", ["certificates", ..]) => everybody,
-            ("put", ["certificates", _, _, "revocation"]) => {
-                vec!["revoker", "operator", "administrator"]
+            ("put", ["certificates", _, _, "revocation"])
+            | ("post", ["accounts", _, "revocation"] | ["revocations"]) => revoking,
+            ("post", ["accounts", _, "certificates"]) => {
+                vec!["requester", "operator", "administrator"]
             }
             ("get", ["accounts" | "requests" | "cas" | "crls", ..]) => inventory,
-            ("get", ["vendors" | "directories" | "store" | "roles", ..]) => state,
+            ("get", ["vendors" | "directories" | "store" | "status" | "roles", ..]) => state,
             ("get", ["administrators", ..]) => vec!["auditor", "administrator"],
             (_, ["requests", _, "decision"]) => vec!["approver"],
             (
@@ -531,7 +536,10 @@ fn a_grant_is_good_for_its_cas_and_accounts_alone() {
         let rows = list.as_array().unwrap().clone();
         rows.iter().map(|row| row[key].as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!(names(site.get(bob, "/api/v1/accounts").json(200), "name"), ["gw-berlin"]);
+    assert_eq!(
+        names(site.get(bob, "/api/v1/accounts").json(200)["items"].clone(), "name"),
+        ["gw-berlin"]
+    );
     let page = site.get(bob, "/api/v1/certificates").json(200);
     assert_eq!(names(page["items"].clone(), "account"), ["gw-berlin"]);
     site.get(bob, "/api/v1/accounts/gw-paris").is_problem(403, &["no grant covers the account"]);
@@ -701,6 +709,37 @@ fn two_people_must_approve_where_the_profile_says_so() {
     assert_eq!((&first["status"], &first["approvals"]), (&json!("waiting"), &json!(2)));
     assert_eq!(first["approved_by"], json!(["alice"]));
     site.send(By::Token(&other), "PUT", &decision, &approve).is_problem(409, &["another person"]);
+    // Nobody goes around it by a request of the own.
+    tool_ok(
+        "openssl",
+        "openssl",
+        &[
+            "req",
+            "-new",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-subj",
+            "/CN=gw1.example.net",
+            "-keyout",
+            "k",
+            "-out",
+            "csr",
+        ],
+        &site.instance.file("."),
+    );
+    let issued = site.instance.run(&[
+        "cert",
+        "issue",
+        "--csr",
+        site.instance.file("csr").to_str().unwrap(),
+        "--account",
+        "gw1",
+        "--out",
+        site.instance.file("out").to_str().unwrap(),
+    ]);
+    assert_eq!(issued.status.code(), Some(4), "{}", common::text(&issued));
+    assert!(common::text(&issued).contains("approvals of 2 people"), "{}", common::text(&issued));
     // The approval outlives a restart, and no certificate comes of it.
     site.instance.stop();
     site.instance.serve();
@@ -715,6 +754,79 @@ fn two_people_must_approve_where_the_profile_says_so() {
     let export = site.instance.ok(&["audit", "export"]);
     assert!(export.contains("\"kind\":\"request-partly-approved\""), "{export}");
     site.instance.ok(&["audit", "verify"]);
+}
+
+/// A device that only shows a request: who may have it issued, and that an edit gives no more than an addition.
+#[test]
+fn requests_of_devices_and_changes_of_accounts_are_within_the_grants() {
+    let site = Site::start();
+    for name in ["gw-berlin", "gw-paris"] {
+        site.instance.peer(name, &[&format!("fqdn:{name}.example.net")]);
+    }
+    tool_ok(
+        "openssl",
+        "openssl",
+        &[
+            "req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-keyout", "k",
+            "-outform", "DER", "-out", "csr",
+        ],
+        &site.instance.file("."),
+    );
+    let csr = data_encoding::BASE64.encode(&fs::read(site.instance.file("csr")).unwrap());
+    let body = json!({"csr": csr, "ca": null});
+    let token = site.token_of("rita", &["--role", "requester", "--account", "*-berlin"]);
+    let rita = By::Token(&token);
+    let issued =
+        site.send(rita, "POST", "/api/v1/accounts/gw-berlin/certificates", &body).json(201);
+    assert_eq!(issued["alt_names"], json!(["fqdn:gw-berlin.example.net"]));
+    assert!(!issued["changes"].as_array().unwrap().is_empty(), "{issued}");
+    site.send(rita, "POST", "/api/v1/accounts/gw-paris/certificates", &body)
+        .is_problem(403, &["gw-paris"]);
+    let junk = json!({"csr": "AAAA", "ca": null});
+    site.send(rita, "POST", "/api/v1/accounts/gw-berlin/certificates", &junk).is_problem(400, &[]);
+
+    let token = site.token_of("olga", &["--role", "operator", "--account", "*-berlin"]);
+    let olga = By::Token(&token);
+    let berlin = "/api/v1/accounts/gw-berlin";
+    let edited = site
+        .send(olga, "PATCH", berlin, &json!({"labels": ["site=berlin"], "owner": "net"}))
+        .json(200);
+    assert_eq!((&edited["labels"], &edited["owner"]), (&json!(["site=berlin"]), &json!("net")));
+    for (edit, words) in [
+        (json!({"add_ids": ["fqdn:gw-paris.example.net"]}), "gw-paris"),
+        (json!({"add_ids": ["fqdn:localhost"]}), "server's own name"),
+        (json!({"profile": "ra"}), "registration authority"),
+        (json!({"profile": "administrator"}), "administrator's account"),
+    ] {
+        site.send(olga, "PATCH", berlin, &edit).is_problem(403, &[words]);
+    }
+    site.send(olga, "PATCH", "/api/v1/accounts/gw-paris", &json!({"note": "x"}))
+        .is_problem(403, &["gw-paris"]);
+    let import = json!({
+        "do": "peer-import", "columns": ["name", "ids"], "existing": "update", "dry_run": false,
+        "peers": [{"name": "gw-paris", "ids": ["fqdn:x.example.net"], "profile": "gateway", "ca": null, "secret": null}],
+    });
+    site.send(olga, "POST", "/api/v1/command", &import).is_problem(403, &["gw-paris"]);
+    let off =
+        site.send(olga, "PUT", "/api/v1/accounts/gw-berlin/disabled", &json!({"disabled": true}));
+    assert_eq!(off.json(200)["disabled"], true);
+    let all = json!({"reason": "superseded", "dry_run": true});
+    let would = site.send(olga, "POST", "/api/v1/accounts/gw-berlin/revocation", &all).json(200);
+    assert_eq!(would["certificates"][0]["done"], "would be revoked");
+    site.send(olga, "POST", "/api/v1/accounts/gw-paris/revocation", &all)
+        .is_problem(403, &["gw-paris"]);
+    // Whoever revokes removes no account.
+    let token = site.token_of("rolf", &["--role", "revoker"]);
+    let remove = json!({"reason": "superseded", "remove": true});
+    site.send(By::Token(&token), "POST", "/api/v1/accounts/gw-berlin/revocation", &remove)
+        .is_problem(403, &["peer-remove"]);
+    // Pages.
+    let whole = site.token_of("vera", &["--role", "viewer"]);
+    let page = site.get(By::Token(&whole), "/api/v1/accounts?limit=2&prefix=gw-").json(200);
+    assert_eq!(page["items"].as_array().unwrap().len(), 2);
+    let none = site.get(By::Token(&whole), "/api/v1/certificates?status=revoked&limit=5").json(200);
+    assert_eq!((&none["items"], &none["next"]), (&json!([]), &Value::Null));
+    assert!(site.get(By::Token(&whole), "/api/v1/status").json(200)["findings"].is_array());
 }
 
 #[test]
@@ -763,7 +875,7 @@ fn what_cannot_be_read_is_said() {
     wrong.is_problem(405, &["GET, HEAD, OPTIONS, POST"]);
     assert_eq!(wrong.header("allow"), Some("GET, HEAD, OPTIONS, POST"));
     site.get(alice, "/api/v1/accounts?x=1").is_problem(400, &["query"]);
-    site.get(alice, "/api/v1/certificates?cursor=x").is_problem(400, &["query"]);
+    site.get(alice, "/api/v1/certificates?limit=x").is_problem(400, &["query"]);
     site.get(alice, "/api/v1/accounts/..gw").is_problem(404, &["expected a name"]);
     site.curl(alice, accounts, &["-d", "{}"]).is_problem(415, &["application/json"]);
     site.send(alice, "POST", accounts, &json!({"accounts": [], "more": 1}))
