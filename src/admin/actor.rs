@@ -20,13 +20,18 @@ pub fn local(uid: u32, process: Option<i32>) -> String {
     }
 }
 
-/// The person behind an actor's text: an administrator's name without proof and address, or a local user whole. One person counts once where
-/// several must agree.
-pub fn person(actor: &str) -> &str {
-    match actor.starts_with("uid ") {
-        true => actor,
+/// The person behind an actor's text: an administrator's name without proof and address; of a local user, the one who logged in, or else the
+/// user. One person counts once where several must agree.
+pub fn person(actor: &str) -> String {
+    let local =
+        actor.strip_prefix("uid ").filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    match local {
+        Some(user) => {
+            let login = user.split_once(" (login ").and_then(|(_, rest)| rest.strip_suffix(')'));
+            format!("uid {}", login.unwrap_or(user))
+        }
         // A name has no blank.
-        false => actor.split(' ').next().unwrap_or(actor),
+        None => actor.split(' ').next().unwrap_or(actor).to_owned(),
     }
 }
 
@@ -44,7 +49,11 @@ mod tests {
     fn one_person_is_one_by_whatever_proof() {
         assert_eq!(person("alice (certificate 01, from 192.0.2.1)"), "alice");
         assert_eq!(person("alice (token ci, from 192.0.2.2)"), "alice");
-        assert_eq!(person("uid 0 (login 1000)"), "uid 0 (login 1000)");
+        assert_eq!(person("uid 0 (login 1000)"), "uid 1000");
+        assert_eq!(person("uid 998 (login 1000)"), "uid 1000");
+        assert_eq!(person("uid 0"), "uid 0");
+        // An administrator may have this name.
+        assert_eq!(person("uid (token ci, from 192.0.2.2)"), "uid");
     }
 
     #[test]

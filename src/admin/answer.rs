@@ -828,6 +828,7 @@ pub struct StatusAnswer {
     /// When the last backup was made; `None` if none ever was.
     pub last_backup: Option<String>,
     /// The directories.
+    #[schema(value_type = Vec<DirectoryState>)]
     pub directories: Vec<DirectoryLine>,
     /// `right`, or what is wrong with the clock.
     pub clock: String,

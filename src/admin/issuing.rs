@@ -66,6 +66,14 @@ pub fn add_and_issue(
     }
 }
 
+/// The identities in a request (PKCS #10, DER in base64).
+///
+/// # Errors
+/// It cannot be read.
+pub fn names_in_request(csr: &str) -> Result<Vec<String>, Failure> {
+    Ok(names_in(&template(csr)?))
+}
+
 fn template(csr: &str) -> Result<RequestTemplate, Failure> {
     let der = BASE64.decode(csr.as_bytes());
     let der = der.map_err(|e| Failure::input(format!("expected a request in base64: {e}")))?;
@@ -105,9 +113,12 @@ fn issue_for(
     let authority = instance.authority()?;
     let request = template.into_request(None, ca, None);
     let authorized = authority.authorize_attended(account, request)?;
-    let IssuedCertificate { ca, serial, certificate, chain, changes } =
+    let IssuedCertificate { ca, serial, certificate, chain, mut changes } =
         authority.issue(authorized, None)?;
-    record(instance, actor, "cert issue", &format!("{serial} of {ca} for {}", account.name))?;
+    // The certificate exists, whether the journal says who had it issued or not.
+    let detail = format!("{serial} of {ca} for {}", account.name);
+    let noted = record(instance, actor, "cert issue", &detail);
+    changes.extend(noted.err().map(|failure| failure.message));
     let shown = certificates::show(instance, &serial.to_string(), Some(&ca))?;
     let chain =
         chain.iter().map(|der| to_pem("CERTIFICATE", der)).collect::<Result<String, _>>()?;

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use actix_web::http::Uri;
 use countersign_ca::authority::administrators::is_administrators_profile;
 use countersign_ca::record::{
     Account, CaRecord, CertificateRecord, Grant, Label, OWN_ACCOUNT_PREFIX, no_account,
@@ -16,7 +17,7 @@ use serde_json::Value;
 
 use super::handler::handle;
 use super::request::{Existing, Request, RequestedPeer};
-use super::{certificates, requests};
+use super::{certificates, issuing, requests};
 use crate::config::ServerCertificate;
 use crate::exit::Failure;
 use crate::instance::Instance;
@@ -179,8 +180,13 @@ impl Principal {
             self.require_covered(roles, verb, affected, &cas)?;
         }
         self.refuse_powers(roles, request)?;
-        if let Request::PendingDecide { id, .. } = request {
-            self.refuse_own(instance, id)?;
+        match request {
+            Request::PendingDecide { id, .. } => self.refuse_own(instance, id)?,
+            Request::CertIssue { account, .. } if *account == self.name => {
+                let why = "it is the administrator's own certificate; renew it, or have another one issue it";
+                return Err(self.refused(verb, why).into());
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -374,13 +380,16 @@ fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure>
             }
             let mut shared = Vec::new();
             standing = standing.max(identities(instance, &edit.add_ids, &mut shared)?);
-            let present = affected_by(instance, name.clone(), Some(account))?;
+            let present = affected_by(instance, name.clone(), Some(account.clone()))?;
             let mut affected = vec![Affected { standing, ..present }];
             // An account that is given to another CA is one of both.
-            if let Some(ca) = edit.ca.as_deref().and_then(|ca| ca.parse::<Label>().ok()) {
-                affected.push(Affected { account: name.clone(), ca, standing });
+            if let Some(ca) = &edit.ca {
+                // An empty text stands for the default CA.
+                let ca = if ca.is_empty() { Some(default_ca(instance)?) } else { ca.parse().ok() };
+                affected.extend(ca.map(|ca| Affected { account: name.clone(), ca, standing }));
             }
-            Ok(Target { reach: Reach::Accounts(affected), shared, ..Target::default() })
+            let besides = escaped_approval(instance, &account.profile, edit.profile.as_ref());
+            Ok(Target { reach: Reach::Accounts(affected), shared, besides })
         }
         Request::CertIssue { account: name, ca, .. } => {
             let account = instance.store.account(name)?.ok_or_else(|| no_account(name))?;
@@ -396,6 +405,19 @@ fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure>
             let approves = profile.is_some_and(|profile| profile.needs_approval());
             let besides = if approves { vec![Verb::PendingDecide] } else { Vec::new() };
             Ok(Target { reach: Reach::Accounts(affected), besides, ..Target::default() })
+        }
+        Request::PeerAddByCsr { peer, csr } => {
+            // What is judged is what is carried out.
+            if peer.ids.is_empty() {
+                peer.ids = issuing::names_in_request(csr)?;
+            }
+            let mut target = of_peers(instance, std::slice::from_ref(&**peer), Existing::Refuse)?;
+            let profiles = instance.profiles();
+            if profiles.named(&peer.profile).is_some_and(|profile| profile.needs_approval()) {
+                target.besides.push(Verb::PendingDecide);
+            }
+            target.besides.push(Verb::CertIssue);
+            Ok(target)
         }
         Request::CertRevokeAll { account: name, remove, .. } => {
             let account = instance.store.account(name)?;
@@ -474,7 +496,6 @@ fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure>
             about(Reach::Listed)
         }
         Request::PendingList
-        | Request::Status
         | Request::CaShow
         | Request::CrlShow
         | Request::TrustList
@@ -490,7 +511,7 @@ fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure>
         | Request::CaAssign { .. }
         | Request::PublishRun { .. }
         | Request::Backup { .. }
-        | Request::PeerAddByCsr { .. }
+        | Request::Status
         | Request::AdminAdd { .. } => about(Reach::Instance),
     }
 }
@@ -508,16 +529,34 @@ fn of_peers(
         let own = standing(instance, Some(&peer.profile), &peer.name)?;
         let named = identities(instance, &peer.ids, &mut target.shared)?;
         if !peer.permissions.is_empty() {
-            target.besides = vec![Verb::PeerPermit];
+            target.besides.push(Verb::PeerPermit);
         }
         affected.push(Affected { account: peer.name.clone(), ca, standing: own.max(named) });
         if existing == Existing::Update
             && let Some(account) = instance.store.account(&peer.name)?
         {
+            target.besides.extend(escaped_approval(
+                instance,
+                &account.profile,
+                Some(&peer.profile),
+            ));
             affected.push(affected_by(instance, peer.name.clone(), Some(account))?);
         }
     }
     Ok(Target { reach: Reach::Accounts(affected), ..target })
+}
+
+/// The verb that a change of profile needs besides, if requests need less approval under the next profile: nobody goes around an approval.
+fn escaped_approval(instance: &Instance, present: &Label, next: Option<&Label>) -> Vec<Verb> {
+    let profiles = instance.profiles();
+    let wanted = |name: &Label| {
+        let profile = profiles.named(name).filter(|profile| profile.needs_approval());
+        profile.map_or(0, |profile| profile.approvals())
+    };
+    match next.is_some_and(|next| wanted(next) < wanted(present)) {
+        true => vec![Verb::PendingDecide],
+        false => Vec::new(),
+    }
 }
 
 /// What an account with these identities stands for. The accounts that hold one of them already are added to `shared`.
@@ -591,10 +630,39 @@ fn standing(
     })
 }
 
-/// Whether an identity is a name of the API's own server. With a certificate for it, a peer could pass for the server and read tokens.
+/// Whether an identity is a name of one of the instance's own TLS servers, or ends in one as a common name. With a certificate for it, a peer
+/// could pass for the server, and read tokens or secrets. Names in an operator's own certificate are not known here, but the host of
+/// `http.public_url` is.
 fn is_servers(instance: &Instance, identity: &Identity) -> bool {
-    match instance.config.admin.listener.as_ref().map(|listener| &listener.certificate) {
-        Some(ServerCertificate::Issued(names)) => names.iter().any(|name| name.is_same(identity)),
-        _ => false,
+    let config = &instance.config;
+    let listeners = [&config.est.listener, &config.admin.listener];
+    let issued =
+        listeners.into_iter().flatten().filter_map(|listener| match &listener.certificate {
+            ServerCertificate::Issued(names) => Some(names.clone()),
+            ServerCertificate::Files { .. } => None,
+        });
+    let host = config.file.http.public_url.as_deref().and_then(host_of);
+    let mut names = issued.flatten().chain(host);
+    match identity {
+        // Some clients take a common name for a server's name.
+        Identity::Dn(subject) => {
+            let text = subject.to_string();
+            names.any(|name| {
+                let bare = name.to_string();
+                let bare = bare.split_once(':').map_or("", |(_, bare)| bare);
+                !bare.is_empty()
+                    && text
+                        .to_ascii_lowercase()
+                        .contains(&format!("cn={}", bare.to_ascii_lowercase()))
+            })
+        }
+        _ => names.any(|name| name.is_same(identity)),
     }
+}
+
+/// The host of a URL, as an identity.
+fn host_of(url: &str) -> Option<Identity> {
+    let host = url.parse::<Uri>().ok()?.host()?.trim_matches(['[', ']']).to_owned();
+    let kind = if host.parse::<IpAddr>().is_ok() { "ip" } else { "fqdn" };
+    format!("{kind}:{host}").parse().ok()
 }

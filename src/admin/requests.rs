@@ -59,12 +59,12 @@ fn suffices(
         return Ok(true);
     }
     let approval = PartialApproval {
-        person: person.to_owned(),
+        person: person.clone(),
         actor: actor.to_owned(),
         comment: comment.map(str::to_owned),
     };
     let is_last = before.len().saturating_add(1) >= wanted;
-    if is_last && !before.iter().any(|name| name == person) {
+    if is_last && !before.iter().any(|name| *name == person) {
         return Ok(true);
     }
     // A person who approved it before is refused here.

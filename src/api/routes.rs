@@ -465,6 +465,9 @@ fn instance() -> Vec<Route> {
             "Revokes certificates; nothing is revoked if one of them is not known",
             ask(Verb::CertRevokeMany, |input| {
                 let RevocationOfMany { certificates, dry_run } = input.json()?;
+                if certificates.is_empty() {
+                    return Err(Problem::malformed("expected certificates, found none"));
+                }
                 Ok(Request::CertRevokeMany { certificates, dry_run })
             }),
             shape::<answer::RevokedMany>,

@@ -86,7 +86,13 @@ fn by_token(
     address: IpAddr,
 ) -> Result<Option<Principal>, Problem> {
     let found = instance.administrators().by_token(token).map_err(unreadable)?;
-    Ok(found.map(|(administrator, token)| {
+    let Some((administrator, token)) = found else { return Ok(None) };
+    // The account stands for the person: if it is disabled, neither a certificate nor a token counts.
+    let account = instance.store.account(&administrator.name).map_err(unreadable)?;
+    let is_good = account.is_some_and(|account| {
+        is_administrators_profile(&account.profile) && account.require_enabled().is_ok()
+    });
+    Ok(is_good.then(|| {
         let Administrator { name, mut grants, .. } = administrator;
         grants.retain(|grant: &Grant| token.roles.is_empty() || token.roles.contains(&grant.role));
         Principal { name, proof: Proof::Token(token.name), address, grants }

@@ -220,7 +220,7 @@ pub fn run() -> Result<(), Failure> {
         Command::Check(check) => check.run(&context),
         Command::Enroll(enroll) => enroll.run(&context),
         Command::Demo(demo) => demo.run(),
-        Command::Status(status) => status.run(&context),
+        Command::Status(status) => status.run(context),
         Command::Audit(audit) => audit.run(&context),
         Command::Store(store) => store.command.run(&context.at(&store.server)?),
         Command::Backup(backup) => backup.run(&context),

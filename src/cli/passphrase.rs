@@ -58,7 +58,11 @@ impl Passphrase {
         let old = passphrase::existing(&location.folder, location.passphrase_file.as_deref())?;
         finish(&keys, &old, &waiting)?;
         if copy.exists() {
-            fs::remove_dir_all(&copy).map_err(|e| at(&copy, e))?;
+            let done_all_the_same = |failure: Failure| Failure {
+                message: format!("the keys have the new passphrase, but {}", failure.message),
+                ..failure
+            };
+            fs::remove_dir_all(&copy).map_err(|e| done_all_the_same(at(&copy, e)))?;
         }
         let new = passphrase::changed(new_passphrase_file.as_deref())?;
         let is_kept = passphrase::is_kept_in(&location.folder, location.passphrase_file.as_deref());
@@ -91,7 +95,9 @@ impl Passphrase {
             action: "passphrase change".into(),
             detail: format!("{count} keys"),
         };
-        store.record_admin_action(SystemClock.now(), &done)?;
+        store
+            .record_admin_action(SystemClock.now(), &done)
+            .map_err(|error| done_all_the_same(error.into()))?;
         let next = match is_kept {
             true => "start the server; make a new backup",
             false => {

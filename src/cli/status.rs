@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::context::Context;
+use super::remote::Server;
 use crate::admin::Request;
 use crate::exit::Failure;
 use crate::output::{self, Format, safe};
@@ -17,11 +18,14 @@ pub struct Status {
     /// Fail on warnings, too
     #[arg(long)]
     strict: bool,
+    #[command(flatten)]
+    server: Server,
 }
 
 impl Status {
     /// Carries out the command.
-    pub fn run(&self, context: &Context) -> Result<(), Failure> {
+    pub fn run(&self, context: Context) -> Result<(), Failure> {
+        let context = context.at(&self.server)?;
         let answer = context.ask(Request::Status)?;
         match context.format {
             Format::Json => output::print(context.format, &answer),

@@ -114,6 +114,7 @@ impl Profile {
         if key_usage.is_empty() {
             return Err(Error::malformed("key_usage is empty; name at least one usage"));
         }
+        let is_approved = config.approval.or(base.approval).unwrap_or(false);
         let profile = Self {
             validity: parse_validity(config.validity.as_ref().or(base.validity.as_ref()))?,
             keys: lookup_all("key kind", &KEY_FAMILIES, &list(&config.keys, &base.keys))?,
@@ -143,8 +144,8 @@ impl Profile {
                 .flatten()
                 .map(Policy::try_from)
                 .collect::<Result<_>>()?,
-            approvals: approvals(config.approvals.or(base.approvals))?,
-            approval: config.approval.or(base.approval).unwrap_or(false),
+            approvals: approvals(config.approvals.or(base.approvals), is_approved)?,
+            approval: is_approved,
             key_form: match config.envelope.as_ref().or(base.envelope.as_ref()) {
                 Some(name) => lookup("envelope", &KEY_FORMS, name)?,
                 None => KeyForm::default(),
@@ -178,9 +179,14 @@ impl TryFrom<&PolicyConfig> for Policy {
     }
 }
 
-/// The number of approvals, from 1 to [`MAX_APPROVERS`].
-fn approvals(wanted: Option<u8>) -> Result<u8> {
+/// The number of approvals, from 1 to [`MAX_APPROVERS`]. A number above 1 is of no use without `approval`.
+fn approvals(wanted: Option<u8>, is_approved: bool) -> Result<u8> {
     let approvals = wanted.unwrap_or(1);
+    if approvals > 1 && !is_approved {
+        return Err(Error::malformed(
+            "`approvals` says how many people approve, and `approval` does not say that anybody must: set `approval = true`, too",
+        ));
+    }
     match (1..=MAX_APPROVERS).contains(&usize::from(approvals)) {
         true => Ok(approvals),
         false => Err(Error::malformed(format!(

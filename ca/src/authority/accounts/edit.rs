@@ -113,11 +113,28 @@ impl Accounts {
     /// Records a changed account. Returns whether it differs from the one that is recorded.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Conflict`] if the account was removed meanwhile, with [`Denial::NotAuthorized`] if another one has its name.
+    /// `Denied` with [`Denial::Conflict`] if the account was removed meanwhile, or what a request of it would get changes while the request
+    /// waits, with [`Denial::NotAuthorized`] if another one has its name.
     pub fn record_edited(&self, changed: &Account) -> Result<bool> {
         let store = self.store();
         if store.account(&changed.name)?.as_ref() == Some(changed) {
             return Ok(false);
+        }
+        let before = store.account(&changed.name)?;
+        let changes_names = before.is_some_and(|before| {
+            (&before.identities, &before.ca, &before.profile)
+                != (&changed.identities, &changed.ca, &changed.profile)
+        });
+        // What is issued after an approval is what the account says by then.
+        if changes_names && !store.waiting_of(self.now(), &changed.name)?.is_empty() {
+            return Err(Error::denied(
+                Denial::Conflict,
+                format!(
+                    "a request of `{}` waits for an approval, or for its peer after one; decide it, or wait until its peer has the \
+                     certificate, before names, CA or profile change",
+                    changed.name
+                ),
+            ));
         }
         store.record_account_changed(self.now(), changed)?;
         Ok(true)

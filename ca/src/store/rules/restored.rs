@@ -7,11 +7,13 @@ use super::super::view::View;
 use super::Rules;
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::record::{Account, AccountSecret, MAX_GIVEN_BACK, Restoration};
+use crate::journal::decode_administrator;
+use crate::record::{Account, AccountSecret, Administrator, MAX_GIVEN_BACK, Restoration};
 
 impl<V: View> Rules<'_, V> {
     /// Makes up for what was recorded after the backup and is lost. Secrets and vendors' certificates may have been
-    /// used since, so that they have no uses left, unless an administrator said that they keep them. Certificates may
+    /// used since, so that they have no uses left, unless an administrator said that they keep them. Tokens of administrators
+    /// may have been ended since, so that all of them end. Certificates may
     /// have been confirmed since, so that no confirmation is awaited any more; none is then revoked because its
     /// confirmation did not come.
     ///
@@ -31,6 +33,16 @@ impl<V: View> Rules<'_, V> {
         })?;
         for key in awaited {
             self.view.remove(key);
+        }
+        // A token may have been ended since the backup. One that was ended must not act again.
+        let mut administrators = Vec::new();
+        self.view.scan_durable(Space::Administrator, &mut |_, value| {
+            let known = decode_administrator(value)?;
+            administrators.extend(Some(known).filter(|known| !known.tokens.is_empty()));
+            Ok(())
+        })?;
+        for known in administrators {
+            self.apply_administrator(&Administrator { tokens: Vec::new(), ..known })?;
         }
         if restoration.keeps_uses {
             return Ok(());
