@@ -428,6 +428,11 @@ fn nobody_else_is_let_in() {
     site.curl(By::Nothing, path, &["--cert", "stranger.crt", "--key", "stranger.key"])
         .is_problem(401, &["was not issued here"]);
 
+    // A disabled account is that of a disabled administrator.
+    site.instance.ok(&["peer", "disable", "alice"]);
+    site.get(By::Token(&token), path).is_problem(401, &["unknown or has ended"]);
+    site.instance.ok(&["peer", "enable", "alice"]);
+    assert_eq!(site.get(By::Token(&token), path).status, 200);
     site.instance.ok(&["admin", "token", "remove", "alice", "test"]);
     site.get(By::Token(&token), path).is_problem(401, &["unknown or has ended"]);
     // Plain HTTP is told what is wrong, and nothing else is served on this port.
@@ -815,6 +820,11 @@ fn requests_of_devices_and_changes_of_accounts_are_within_the_grants() {
     assert_eq!(would["certificates"][0]["done"], "would be revoked");
     site.send(olga, "POST", "/api/v1/accounts/gw-paris/revocation", &all)
         .is_problem(403, &["gw-paris"]);
+    // An account of another CA is not given to the default one by who has that other CA alone.
+    site.instance.ok(&["peer", "edit", "gw-berlin", "--ca", "issuing"]);
+    let token = site.token_of("carl", &["--role", "operator", "--ca", "issuing"]);
+    let moved = site.send(By::Token(&token), "PATCH", berlin, &json!({"ca": ""}));
+    assert_eq!(moved.status, 200, "the default CA is the one of the grant: {}", moved.body);
     // Whoever revokes removes no account.
     let token = site.token_of("rolf", &["--role", "revoker"]);
     let remove = json!({"reason": "superseded", "remove": true});
@@ -827,6 +837,88 @@ fn requests_of_devices_and_changes_of_accounts_are_within_the_grants() {
     let none = site.get(By::Token(&whole), "/api/v1/certificates?status=revoked&limit=5").json(200);
     assert_eq!((&none["items"], &none["next"]), (&json!([]), &Value::Null));
     assert!(site.get(By::Token(&whole), "/api/v1/status").json(200)["findings"].is_array());
+}
+
+/// A restore goes back to what was: a token that was ended since must not act again.
+#[test]
+fn no_token_outlives_a_restore() {
+    let site = Site::start();
+    let token = site.token_of("alice", &["--role", "viewer"]);
+    let backup = site.instance.file("backup");
+    site.instance.ok(&["backup", backup.to_str().unwrap()]);
+    site.instance.ok(&["admin", "token", "remove", "alice", "test"]);
+    let mut restored = Instance::empty();
+    restored.ok(&["restore", backup.to_str().unwrap(), "--keep-uses"]);
+    let passphrase = fs::read(site.instance.data().join("passphrase")).unwrap();
+    fs::write(restored.data().join("passphrase"), passphrase).unwrap();
+    fs::set_permissions(restored.data().join("passphrase"), fs::Permissions::from_mode(0o600))
+        .unwrap();
+    let shown = restored.json(&["admin", "show", "alice"]);
+    assert_eq!(shown["tokens"], json!([]), "{shown}");
+    restored.serve();
+    let restored = Site { instance: restored };
+    restored.get(By::Token(&token), "/api/v1/accounts").is_problem(401, &["unknown or has ended"]);
+}
+
+/// Nobody goes around an approval: by a change of profile, a request of the own, or a new account with a request.
+#[test]
+fn an_approval_has_no_way_around_it() {
+    let profile = "[profiles.field]\nbase = \"gateway\"\napproval = true\n";
+    let site = Site::start_with(&[], profile);
+    site.instance.ok(&["peer", "add", "gw1", "--id", "fqdn:gw1.example.net", "--profile", "field"]);
+    tool_ok(
+        "openssl",
+        "openssl",
+        &[
+            "req",
+            "-new",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-subj",
+            "/CN=localhost",
+            "-keyout",
+            "k",
+            "-outform",
+            "DER",
+            "-out",
+            "csr",
+        ],
+        &site.instance.file("."),
+    );
+    let csr = data_encoding::BASE64.encode(&fs::read(site.instance.file("csr")).unwrap());
+    let token = site.token_of("olga", &["--role", "operator"]);
+    let olga = By::Token(&token);
+    let by_csr = json!({"csr": csr, "ca": null});
+    site.send(olga, "POST", "/api/v1/accounts/gw1/certificates", &by_csr)
+        .is_problem(403, &["pending-decide"]);
+    site.send(olga, "PATCH", "/api/v1/accounts/gw1", &json!({"profile": "gateway"}))
+        .is_problem(403, &["pending-decide"]);
+    let token = site.token_of("anna", &["--role", "administrator"]);
+    let anna = By::Token(&token);
+    let peer = |profile: &str| {
+        json!({
+            "do": "peer-add-by-csr", "csr": csr,
+            "peer": {"name": "gw2", "ids": [], "profile": profile, "ca": null, "secret": null},
+        })
+    };
+    site.send(anna, "POST", "/api/v1/command", &peer("field")).is_problem(403, &["pending-decide"]);
+    // The name in the request is that of the server, and counts as one that was named.
+    let keeper = "roles = { keeper = [\"peer-add-by-csr\", \"cert-issue\"] }";
+    let site = Site::start_with(&[("admin", keeper)], "");
+    let token = site.token_of("karl", &["--role", "keeper"]);
+    site.send(By::Token(&token), "POST", "/api/v1/command", &peer("gateway"))
+        .is_problem(403, &["server's own name"]);
+    // A number of approvals without an approval is a mistake.
+    let config = site.instance.data().join("countersign.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("{text}\n[profiles.odd]\napprovals = 2\n")).unwrap();
+    let checked = site.instance.run(&["config", "check"]);
+    assert!(
+        common::text(&checked).contains("set `approval = true`, too"),
+        "{}",
+        common::text(&checked)
+    );
 }
 
 #[test]

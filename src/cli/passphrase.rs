@@ -58,11 +58,7 @@ impl Passphrase {
         let old = passphrase::existing(&location.folder, location.passphrase_file.as_deref())?;
         finish(&keys, &old, &waiting)?;
         if copy.exists() {
-            let done_all_the_same = |failure: Failure| Failure {
-                message: format!("the keys have the new passphrase, but {}", failure.message),
-                ..failure
-            };
-            fs::remove_dir_all(&copy).map_err(|e| done_all_the_same(at(&copy, e)))?;
+            fs::remove_dir_all(&copy).map_err(|e| at(&copy, e))?;
         }
         let new = passphrase::changed(new_passphrase_file.as_deref())?;
         let is_kept = passphrase::is_kept_in(&location.folder, location.passphrase_file.as_deref());
@@ -89,7 +85,11 @@ impl Passphrase {
             fs::rename(&waiting, &to).map_err(|e| at(&to, e))?;
             sync(location.folder.path())?;
         }
-        fs::remove_dir_all(&copy).map_err(|e| at(&copy, e))?;
+        let done_all_the_same = |failure: Failure| Failure {
+            message: format!("the keys have the new passphrase, but {}", failure.message),
+            ..failure
+        };
+        fs::remove_dir_all(&copy).map_err(|e| done_all_the_same(at(&copy, e)))?;
         let done = AdminAction {
             actor: actor::own(),
             action: "passphrase change".into(),
