@@ -65,7 +65,7 @@ pub struct Add {
 /// What an administrator may do.
 #[derive(Debug, Args)]
 pub struct Grants {
-    /// A role: viewer, auditor, approver, revoker, operator, administrator, or one of the configuration (repeatable)
+    /// A role: viewer, auditor, requester, approver, revoker, operator, administrator, or one of the configuration (repeatable)
     #[arg(long = "role", value_name = "ROLE", required = true)]
     roles: Vec<Label>,
     /// Only for this issuing CA (repeatable)
@@ -95,7 +95,7 @@ impl Grants {
 pub enum Token {
     /// Make a token, and print it once
     #[command(
-        after_help = "Example:\n  countersign admin token add alice monitor --role viewer --expires 90d"
+        after_help = "Example:\n  countersign admin token add monitor probe --expires 90d --json"
     )]
     Add {
         /// The administrator

@@ -57,7 +57,7 @@ Examples:
     /// Issue a certificate for an account by a request (PKCS #10) that a device shows
     ///
     /// The account and its profile decide what is in the certificate. Names and extensions that they have otherwise than the request are
-    /// listed. Neither the account's secret nor an approval is needed.
+    /// listed. The account's secret is not needed, and the command counts as the approval if the profile requires one.
     #[command(
         after_help = "Example:\n  countersign cert issue --csr appliance.csr --account gw7 --out appliance.crt"
     )]

@@ -136,7 +136,7 @@ enum Command {
     Export(export::Export),
     /// Check whether two gateways, as they are configured, can connect
     Check(export::Check),
-    /// Enrol this gateway with a CMP server of any make, and renew its certificate
+    /// Enrol this gateway with a CMP, EST or SCEP server of any make, and renew its certificate
     Enroll(Box<enroll::Enroll>),
     /// Show a demo on this machine: two gateways enrol and connect, and one is revoked
     Demo(demo::Demo),
