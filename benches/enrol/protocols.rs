@@ -361,7 +361,6 @@ pub fn scep(goals: &mut Vec<Goal>) {
             // It refuses some messages that come soon after another. They count for it.
             let granted = |answer: &&Vec<u8>| CertRep::read(answer).unwrap().succeeded().is_ok();
             let granted = theirs.answers.iter().flatten().filter(granted).count();
-            assert!(granted > 0, "it grants nothing");
             refused += connections * each - granted;
             rows[3][which].push(&theirs, by_rsa);
             if connections > 1 {

@@ -64,7 +64,7 @@ fn suffices(
         comment: comment.map(str::to_owned),
     };
     let is_last = before.len().saturating_add(1) >= wanted;
-    if is_last && !before.iter().any(|name| *name == person) {
+    if is_last && !before.contains(&person) {
         return Ok(true);
     }
     // A person who approved it before is refused here.
