@@ -411,12 +411,18 @@ pub fn remove_peer(
     name: &Label,
     reason: Option<String>,
 ) -> Result<RemovedAccount, Failure> {
-    if instance.store.administrator(name)?.is_some() {
-        return Err(Failure::missing(format!(
-            "`{name}` is an administrator; `countersign admin remove {name}` removes the account, too"
-        )));
-    }
+    refuse_administrators(instance, name)?;
     remove(instance, actor, name, reason)
+}
+
+/// Refuses to remove the account of an administrator by itself.
+pub(super) fn refuse_administrators(instance: &Instance, name: &Label) -> Result<(), Failure> {
+    match instance.store.administrator(name)? {
+        None => Ok(()),
+        Some(_) => Err(Failure::missing(format!(
+            "`{name}` is an administrator; `countersign admin remove {name}` removes the account, too"
+        ))),
+    }
 }
 
 /// Removes an account, and revokes its certificates if a reason is given.

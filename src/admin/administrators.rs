@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use countersign_ca::Store;
 use countersign_ca::record::{
-    ADMINISTRATOR_PROFILE, Administrator, Grant, Label, Token, no_administrator,
+    ADMINISTRATOR_PROFILE, Administrator, Grant, Label, Token, is_administrators_profile,
+    no_administrator,
 };
 use data_encoding::HEXLOWER;
 use ring::digest;
@@ -69,7 +70,7 @@ pub fn add(
         line: None,
     };
     let mut added = accounts::add(instance, actor, vec![peer], &mut |_, _| {})?;
-    let account = added.pop().ok_or_else(|| Failure::found("no account was added"))?;
+    let mut account = added.pop().ok_or_else(|| Failure::found("no account was added"))?;
     let detail = format!("{name}: {}", described(&grants));
     let administrator = match administrators.add(&name, grants) {
         Ok(administrator) => administrator,
@@ -79,7 +80,6 @@ pub fn add(
             return Err(why.into());
         }
     };
-    let mut account = account;
     // An error would lose the secret.
     let noted = record(instance, actor, "admin add", &detail);
     account.warnings.extend(noted.err().map(|failure| failure.message));
@@ -97,18 +97,29 @@ pub fn grant(
 ) -> Result<AdministratorLine, Failure> {
     let grants = checked(instance, grants)?;
     let detail = format!("{name}: {}", described(&grants));
-    let mut is_current = |present: &Administrator| match expected {
-        Some(expected) if version(&line(present)) != expected => {
-            Err(countersign_ca::Error::denied(
-                countersign_ca::Denial::Conflict,
-                format!("`{name}` was changed meanwhile; look again, and then change it"),
-            ))
-        }
-        _ => Ok(()),
-    };
-    let changed = instance.administrators().set_grants(name, grants, &mut is_current)?;
+    require_version(instance, name, expected)?;
+    let changed = instance.administrators().set_grants(name, grants)?;
     record(instance, actor, "admin grant", &detail)?;
     Ok(line(&changed))
+}
+
+/// Refuses a change that is based on another version of an administrator's record than the present one. The caller has what
+/// [`Instance::change`] gives.
+///
+/// # Errors
+/// Exit code 3 if there is no such administrator, or the record was changed meanwhile.
+pub fn require_version(
+    instance: &Instance,
+    name: &Label,
+    expected: Option<&str>,
+) -> Result<(), Failure> {
+    let present = show(instance, name)?;
+    match expected.is_none_or(|expected| version(&present) == expected) {
+        true => Ok(()),
+        false => Err(Failure::missing(format!(
+            "`{name}` was changed meanwhile; look again, and then change it"
+        ))),
+    }
 }
 
 /// Removes an administrator and the account, and revokes the administrator's certificates.
@@ -122,7 +133,7 @@ pub fn remove(
         && instance
             .store
             .account(name)?
-            .is_some_and(|account| account.profile.as_str() == ADMINISTRATOR_PROFILE);
+            .is_some_and(|account| is_administrators_profile(&account.profile));
     if !was_removed_before {
         instance.administrators().remove(name)?;
         record(instance, actor, "admin remove", name)?;

@@ -26,7 +26,7 @@ mod store;
 mod vendors;
 
 pub use handler::handle_alone;
-pub use principal::{Principal, Proof, Unfulfilled};
+pub use principal::{Obstacle, Principal, Proof, Unfulfilled};
 pub use request::{
     AccountFilter, AccountState, CaDuty, CertificateFilter, Existing, Request, RequestedDevice,
     RequestedEdit, RequestedGrant, RequestedPeer, RequestedRevocation, RequestedSecret,

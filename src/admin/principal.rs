@@ -7,17 +7,16 @@ use std::fmt;
 use std::net::IpAddr;
 
 use actix_web::http::Uri;
-use countersign_ca::authority::administrators::is_administrators_profile;
 use countersign_ca::record::{
-    Account, CaRecord, CertificateRecord, Grant, Label, OWN_ACCOUNT_PREFIX, no_account,
-    no_administrator,
+    Account, CaRecord, CertificateRecord, Grant, Label, OWN_ACCOUNT_PREFIX,
+    is_administrators_profile, no_account, no_administrator,
 };
 use countersign_ca::{Identity, Store};
 use serde_json::Value;
 
 use super::handler::handle;
 use super::request::{Existing, Request, RequestedPeer};
-use super::{certificates, issuing, requests};
+use super::{administrators, certificates, issuing, requests};
 use crate::config::ServerCertificate;
 use crate::exit::Failure;
 use crate::instance::Instance;
@@ -53,20 +52,32 @@ pub enum Proof {
 pub struct Unfulfilled {
     /// The message and the exit code.
     pub failure: Failure,
-    /// Whether the object that the request is about does not exist.
-    pub is_missing: bool,
+    /// The kind of obstacle.
+    pub obstacle: Obstacle,
+}
+
+/// What stood against a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The object that the request is about does not exist.
+    Missing,
+    /// The object was changed since the version that the request is based on.
+    Changed,
+    /// Anything else: the exit code says more.
+    Other,
 }
 
 impl Unfulfilled {
     /// The failure to find what a request is about.
     fn of_target(failure: Failure) -> Self {
-        Self { is_missing: failure.code == 3, failure }
+        let obstacle = if failure.code == 3 { Obstacle::Missing } else { Obstacle::Other };
+        Self { failure, obstacle }
     }
 }
 
 impl From<Failure> for Unfulfilled {
     fn from(failure: Failure) -> Self {
-        Self { failure, is_missing: false }
+        Self { failure, obstacle: Obstacle::Other }
     }
 }
 
@@ -110,6 +121,8 @@ struct Target {
     shared: Vec<Affected>,
     /// Verbs that the request needs besides its own.
     besides: Vec<Verb>,
+    /// The accounts for which the request decides whether a certificate is issued. Nobody decides that for the own account.
+    decided: Vec<Label>,
 }
 
 /// The kind of object that a request is about.
@@ -171,7 +184,7 @@ impl Principal {
         let verb = request.verb();
         self.require(roles, verb)?;
         let cas = instance.store.cas().map_err(Failure::from)?;
-        let Target { reach, shared, besides } =
+        let Target { reach, shared, besides, decided } =
             target(instance, request).map_err(Unfulfilled::of_target)?;
         for verb in [verb].into_iter().chain(besides) {
             self.require_reach(roles, verb, &reach, &cas)?;
@@ -180,13 +193,18 @@ impl Principal {
             self.require_covered(roles, verb, affected, &cas)?;
         }
         self.refuse_powers(roles, request)?;
-        match request {
-            Request::PendingDecide { id, .. } => self.refuse_own(instance, id)?,
-            Request::CertIssue { account, .. } if *account == self.name => {
-                let why = "it is the administrator's own certificate; renew it, or have another one issue it";
-                return Err(self.refused(verb, why).into());
-            }
-            _ => {}
+        if decided.contains(&self.name) {
+            let why = match verb {
+                Verb::CertIssue => {
+                    "it is the administrator's own certificate; renew it, or have another one issue it"
+                }
+                _ => "the request is the administrator's own",
+            };
+            return Err(self.refused(verb, why).into());
+        }
+        if let Request::AdminGrant { name, expected, .. } = request {
+            administrators::require_version(instance, name, expected.as_deref())
+                .map_err(|failure| Unfulfilled { failure, obstacle: Obstacle::Changed })?;
         }
         Ok(())
     }
@@ -299,20 +317,6 @@ impl Principal {
         })
     }
 
-    /// Nobody decides a request of the own account.
-    fn refuse_own(&self, instance: &Instance, id: &str) -> Result<(), Failure> {
-        let waiting = requests::find(instance, id)?;
-        let transaction = &waiting.pending.transaction;
-        let is_own = transaction.account == self.name
-            || transaction.registrar.as_ref().is_some_and(|registrar| *registrar == self.name);
-        match is_own {
-            true => {
-                Err(self.refused(Verb::PendingDecide, "the request is the administrator's own"))
-            }
-            false => Ok(()),
-        }
-    }
-
     /// Takes the rows out of a list that no grant covers. A page of a list may so have fewer rows than others.
     fn withhold(&self, instance: &Instance, verb: Verb, answer: &mut Value) -> Result<(), Failure> {
         let roles = &instance.config.admin.roles;
@@ -374,37 +378,38 @@ fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure>
         }
         Request::PeerEdit { name, edit } => {
             let account = instance.store.account(name)?.ok_or_else(|| no_account(name))?;
-            let mut standing = standing(instance, Some(&account.profile), name)?;
-            if let Some(profile) = &edit.profile {
-                standing = standing.max(self::standing(instance, Some(profile), name)?);
-            }
+            let besides = escaped_approval(instance, &account.profile, edit.profile.as_ref());
+            let mut present = affected_by(instance, name.clone(), Some(account))?;
             let mut shared = Vec::new();
-            standing = standing.max(identities(instance, &edit.add_ids, &mut shared)?);
-            let present = affected_by(instance, name.clone(), Some(account.clone()))?;
-            let mut affected = vec![Affected { standing, ..present }];
+            let named = identities(instance, &servers(instance), &edit.add_ids, &mut shared)?;
+            let next = match &edit.profile {
+                Some(profile) => standing(instance, Some(profile), name)?,
+                None => present.standing,
+            };
+            present.standing = present.standing.max(named).max(next);
+            let standing = present.standing;
+            let mut affected = vec![present];
             // An account that is given to another CA is one of both.
             if let Some(ca) = &edit.ca {
                 // An empty text stands for the default CA.
                 let ca = if ca.is_empty() { Some(default_ca(instance)?) } else { ca.parse().ok() };
                 affected.extend(ca.map(|ca| Affected { account: name.clone(), ca, standing }));
             }
-            let besides = escaped_approval(instance, &account.profile, edit.profile.as_ref());
-            Ok(Target { reach: Reach::Accounts(affected), shared, besides })
+            Ok(Target { reach: Reach::Accounts(affected), shared, besides, ..Target::default() })
         }
         Request::CertIssue { account: name, ca, .. } => {
             let account = instance.store.account(name)?.ok_or_else(|| no_account(name))?;
-            let profiles = instance.profiles();
-            let profile = profiles.named(&account.profile);
-            let present = affected_by(instance, name.clone(), Some(account.clone()))?;
+            let besides = needed_approval(instance, &account.profile);
+            let present = affected_by(instance, name.clone(), Some(account))?;
+            let standing = present.standing;
             let mut affected = vec![present];
-            if let Some(ca) = ca {
-                let standing = standing(instance, Some(&account.profile), name)?;
-                affected.push(Affected { account: name.clone(), ca: ca.clone(), standing });
-            }
-            // Who has a certificate issued approves it.
-            let approves = profile.is_some_and(|profile| profile.needs_approval());
-            let besides = if approves { vec![Verb::PendingDecide] } else { Vec::new() };
-            Ok(Target { reach: Reach::Accounts(affected), besides, ..Target::default() })
+            affected.extend(ca.clone().map(|ca| Affected { account: name.clone(), ca, standing }));
+            Ok(Target {
+                reach: Reach::Accounts(affected),
+                besides,
+                decided: vec![name.clone()],
+                ..Target::default()
+            })
         }
         Request::PeerAddByCsr { peer, csr } => {
             // What is judged is what is carried out.
@@ -412,21 +417,14 @@ fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure>
                 peer.ids = issuing::names_in_request(csr)?;
             }
             let mut target = of_peers(instance, std::slice::from_ref(&**peer), Existing::Refuse)?;
-            let profiles = instance.profiles();
-            if profiles.named(&peer.profile).is_some_and(|profile| profile.needs_approval()) {
-                target.besides.push(Verb::PendingDecide);
-            }
+            target.besides.extend(needed_approval(instance, &peer.profile));
             target.besides.push(Verb::CertIssue);
             Ok(target)
         }
         Request::CertRevokeAll { account: name, remove, .. } => {
-            let account = instance.store.account(name)?;
-            let mut affected = vec![affected_by(instance, name.clone(), account)?];
-            for record in instance.accounts().valid_certificates(name)? {
-                affected.push(of_certificate(instance, record)?);
-            }
             let besides = if *remove { vec![Verb::PeerRemove] } else { Vec::new() };
-            Ok(Target { reach: Reach::Accounts(affected), besides, ..Target::default() })
+            let reach = Reach::Accounts(with_certificates(instance, name)?);
+            Ok(Target { reach, besides, ..Target::default() })
         }
         Request::CertRevokeMany { certificates, .. } => {
             let mut affected = Vec::with_capacity(certificates.len().min(1024));
@@ -444,17 +442,13 @@ fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure>
             *limit = (*limit).clamp(1, MAX_PAGE);
             about(Reach::Listed)
         }
-        Request::PeerRemove { name, revoke } => {
+        Request::PeerRemove { name, revoke: Some(_) } => {
+            about(Reach::Accounts(with_certificates(instance, name)?))
+        }
+        Request::PeerRemove { name, revoke: None } => {
             // An account that is gone, or was never there, is judged by its name alone.
             let account = instance.store.account(name)?;
-            let mut affected = vec![affected_by(instance, name.clone(), account)?];
-            if revoke.is_some() {
-                // Certificates of earlier accounts of that name are revoked, too.
-                for record in instance.accounts().valid_certificates(name)? {
-                    affected.push(of_certificate(instance, record)?);
-                }
-            }
-            about(Reach::Accounts(affected))
+            about(Reach::Accounts(vec![affected_by(instance, name.clone(), account)?]))
         }
         Request::PeerShow { name }
         | Request::PeerDisable { name, .. }
@@ -471,16 +465,10 @@ fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure>
             *ca = Some(record.ca.clone());
             about(Reach::Accounts(vec![of_certificate(instance, record)?]))
         }
-        Request::PendingShow { id } | Request::PendingDecide { id, .. } => {
-            let waiting = requests::find(instance, id)?;
-            *id = waiting.id.to_string();
-            let (account, request) =
-                (&waiting.pending.transaction.account, &waiting.pending.request);
-            about(Reach::Accounts(vec![Affected {
-                account: account.clone(),
-                ca: request.ca.clone(),
-                standing: standing(instance, Some(&request.profile), account)?,
-            }]))
+        Request::PendingShow { id } => Ok(of_waiting(instance, id)?.0),
+        Request::PendingDecide { id, .. } => {
+            let (target, decided) = of_waiting(instance, id)?;
+            Ok(Target { decided, ..target })
         }
         Request::CrlPublish { ca: Some(ca) } => about(Reach::Ca(ca.clone())),
         Request::AdminShow { name } => {
@@ -516,6 +504,29 @@ fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure>
     }
 }
 
+/// A request that needs an approval, as a request is about it, and the accounts that made it: its own, and the registration authority's. `id`
+/// becomes the whole identifier.
+fn of_waiting(instance: &Instance, id: &mut String) -> Result<(Target, Vec<Label>), Failure> {
+    let waiting = requests::find(instance, id)?;
+    *id = waiting.id.to_string();
+    let (transaction, request) = (waiting.pending.transaction, waiting.pending.request);
+    let standing = standing(instance, Some(&request.profile), &transaction.account)?;
+    let account = transaction.account.clone();
+    let affected = Affected { account, ca: request.ca, standing };
+    let made_by = std::iter::once(transaction.account).chain(transaction.registrar).collect();
+    Ok((Target { reach: Reach::Accounts(vec![affected]), ..Target::default() }, made_by))
+}
+
+/// An account, perhaps one that is gone, and the valid certificates of every account that has or had its name.
+fn with_certificates(instance: &Instance, name: &Label) -> Result<Vec<Affected>, Failure> {
+    let account = instance.store.account(name)?;
+    let mut affected = vec![affected_by(instance, name.clone(), account)?];
+    for record in instance.accounts().valid_certificates(name)? {
+        affected.push(of_certificate(instance, record)?);
+    }
+    Ok(affected)
+}
+
 /// New accounts, and with [`Existing::Update`] those that exist, as a request is about them.
 fn of_peers(
     instance: &Instance,
@@ -524,10 +535,11 @@ fn of_peers(
 ) -> Result<Target, Failure> {
     let mut target = Target::default();
     let mut affected = Vec::with_capacity(peers.len());
+    let servers = servers(instance);
     for peer in peers {
         let ca = peer.ca.clone().map_or_else(|| default_ca(instance), Ok)?;
         let own = standing(instance, Some(&peer.profile), &peer.name)?;
-        let named = identities(instance, &peer.ids, &mut target.shared)?;
+        let named = identities(instance, &servers, &peer.ids, &mut target.shared)?;
         if !peer.permissions.is_empty() {
             target.besides.push(Verb::PeerPermit);
         }
@@ -546,22 +558,35 @@ fn of_peers(
     Ok(Target { reach: Reach::Accounts(affected), ..target })
 }
 
+/// The verb that an administrator's word needs besides where requests of a profile need approval, as it counts as one.
+fn needed_approval(instance: &Instance, profile: &Label) -> Vec<Verb> {
+    match wanted_approvals(instance, profile) {
+        0 => Vec::new(),
+        _ => vec![Verb::PendingDecide],
+    }
+}
+
 /// The verb that a change of profile needs besides, if requests need less approval under the next profile: nobody goes around an approval.
 fn escaped_approval(instance: &Instance, present: &Label, next: Option<&Label>) -> Vec<Verb> {
-    let profiles = instance.profiles();
-    let wanted = |name: &Label| {
-        let profile = profiles.named(name).filter(|profile| profile.needs_approval());
-        profile.map_or(0, |profile| profile.approvals())
-    };
+    let wanted = |profile| wanted_approvals(instance, profile);
     match next.is_some_and(|next| wanted(next) < wanted(present)) {
         true => vec![Verb::PendingDecide],
         false => Vec::new(),
     }
 }
 
-/// What an account with these identities stands for. The accounts that hold one of them already are added to `shared`.
+/// How many people must approve a request under a profile; 0 if nobody must.
+fn wanted_approvals(instance: &Instance, profile: &Label) -> u8 {
+    let profiles = instance.profiles();
+    let profile = profiles.named(profile).filter(|profile| profile.needs_approval());
+    profile.map_or(0, |profile| profile.approvals())
+}
+
+/// What an account with these identities stands for. The accounts that hold one of them already are added to `shared`; `servers` are the
+/// names of [`servers`].
 fn identities(
     instance: &Instance,
+    servers: &[Identity],
     ids: &[String],
     shared: &mut Vec<Affected>,
 ) -> Result<Standing, Failure> {
@@ -569,7 +594,7 @@ fn identities(
     for id in ids {
         // A text that is no identity is refused by the handler.
         let Ok(identity) = id.parse::<Identity>() else { continue };
-        if is_servers(instance, &identity) {
+        if is_servers(servers, &identity) {
             standing = Standing::Administrator;
         }
         for holder in instance.store.holders(&identity)? {
@@ -630,34 +655,31 @@ fn standing(
     })
 }
 
-/// Whether an identity is a name of one of the instance's own TLS servers, or ends in one as a common name. With a certificate for it, a peer
-/// could pass for the server, and read tokens or secrets. Names in an operator's own certificate are not known here, but the host of
+/// The names of the instance's own TLS servers. Names in an operator's own certificate are not known here, but the host of
 /// `http.public_url` is.
-fn is_servers(instance: &Instance, identity: &Identity) -> bool {
+fn servers(instance: &Instance) -> Vec<Identity> {
     let config = &instance.config;
-    let listeners = [&config.est.listener, &config.admin.listener];
-    let issued =
-        listeners.into_iter().flatten().filter_map(|listener| match &listener.certificate {
-            ServerCertificate::Issued(names) => Some(names.clone()),
-            ServerCertificate::Files { .. } => None,
-        });
+    let listeners = [&config.est.listener, &config.admin.listener].into_iter().flatten();
+    let issued = listeners.filter_map(|listener| match &listener.certificate {
+        ServerCertificate::Issued(names) => Some(names),
+        ServerCertificate::Files { .. } => None,
+    });
     let host = config.file.http.public_url.as_deref().and_then(host_of);
-    let mut names = issued.flatten().chain(host);
-    match identity {
-        // Some clients take a common name for a server's name.
-        Identity::Dn(subject) => {
-            let text = subject.to_string();
-            names.any(|name| {
-                let bare = name.to_string();
-                let bare = bare.split_once(':').map_or("", |(_, bare)| bare);
-                !bare.is_empty()
-                    && text
-                        .to_ascii_lowercase()
-                        .contains(&format!("cn={}", bare.to_ascii_lowercase()))
-            })
-        }
-        _ => names.any(|name| name.is_same(identity)),
-    }
+    issued.flatten().cloned().chain(host).collect()
+}
+
+/// Whether an identity is one of these names of servers, or has one as a common name. With a certificate for it, a peer could pass for the
+/// server, and read tokens or secrets.
+fn is_servers(servers: &[Identity], identity: &Identity) -> bool {
+    let Identity::Dn(subject) = identity else {
+        return servers.iter().any(|name| name.is_same(identity));
+    };
+    // Some clients take a common name for a server's name.
+    let subject = subject.to_string().to_ascii_lowercase();
+    servers.iter().any(|name| {
+        let name = name.to_string().to_ascii_lowercase();
+        name.split_once(':').is_some_and(|(_, bare)| subject.contains(&format!("cn={bare}")))
+    })
 }
 
 /// The host of a URL, as an identity.

@@ -6,6 +6,7 @@ use countersign_ca::record::{CertificateRecord, Label, Reason, Revocation, no_ac
 use countersign_ca::x509::Facts;
 use countersign_ca::{Denial, Error, Store};
 
+use super::accounts::refuse_administrators;
 use super::answer::{CaCrl, RevokedLine, RevokedMany, to_value};
 use super::certificates;
 use super::crls;
@@ -45,10 +46,8 @@ pub fn all_of(
         return Err(no_account(name).into());
     }
     let mut removed = None;
-    if remove && instance.store.administrator(name)?.is_some() {
-        return Err(Failure::missing(format!(
-            "`{name}` is an administrator; `countersign admin remove {name}` removes the account, too"
-        )));
+    if remove {
+        refuse_administrators(instance, name)?;
     }
     if remove && exists && effect == Effect::Apply {
         accounts.remove(name)?;

@@ -30,8 +30,8 @@ use repeats::{Kept, Repeats};
 use routes::{Action, Caller, Route};
 use sender::Presented;
 
-use crate::admin::answer::GrantLine;
-use crate::admin::{Principal, Request, Unfulfilled, administrators};
+use crate::admin::answer::{GrantLine, to_value};
+use crate::admin::{Obstacle, Principal, Request, Unfulfilled, administrators};
 use crate::exit::Failure;
 use crate::instance::Instance;
 use crate::roles::Verb;
@@ -68,7 +68,7 @@ pub struct Api {
     gate: Arc<Semaphore>,
     large: Arc<Semaphore>,
     repeats: Arc<Repeats>,
-    routes: Arc<BTreeMap<&'static str, Vec<Route>>>,
+    routes: Arc<BTreeMap<&'static str, Vec<Arc<Route>>>>,
     document: Arc<String>,
 }
 
@@ -82,9 +82,9 @@ impl Api {
         let document = document::describe(&all)
             .to_pretty_json()
             .map_err(|e| Failure { code: 1, message: e.to_string() })?;
-        let mut routes: BTreeMap<&'static str, Vec<Route>> = BTreeMap::new();
+        let mut routes: BTreeMap<&'static str, Vec<Arc<Route>>> = BTreeMap::new();
         for route in all {
-            routes.entry(route.path).or_default().push(route);
+            routes.entry(route.path).or_default().push(Arc::new(route));
         }
         Ok(Self {
             authority: Arc::clone(authority),
@@ -113,7 +113,7 @@ impl Api {
     ///
     /// # Errors
     /// 404 for a path that is none.
-    fn path(&self, request: &HttpRequest) -> Result<&[Route], Problem> {
+    fn path(&self, request: &HttpRequest) -> Result<&[Arc<Route>], Problem> {
         let pattern = request.match_pattern();
         let of_path = pattern.and_then(|pattern| self.routes.get(pattern.as_str()));
         of_path.map(Vec::as_slice).ok_or_else(|| Problem::no_path(request.path()))
@@ -123,10 +123,10 @@ impl Api {
     ///
     /// # Errors
     /// 404 for a path that is none, 405 for a method that the path has not.
-    fn route(&self, request: &HttpRequest) -> Result<&Route, Problem> {
+    fn route(&self, request: &HttpRequest) -> Result<Arc<Route>, Problem> {
         let of_path = self.path(request)?;
         let found = of_path.iter().find(|route| route.method == *request.method());
-        found.ok_or_else(|| Problem::no_method(methods(of_path)))
+        found.cloned().ok_or_else(|| Problem::no_method(methods(of_path)))
     }
 
     /// Carries out a request. Everything that may block, or take long, is done on another thread. The administrator is authenticated once
@@ -138,23 +138,16 @@ impl Api {
         input: &Input,
     ) -> Result<Done, Problem> {
         let principal = presented.authenticate(&self.authority, &self.instance)?;
-        let roles = &self.instance.config.admin.roles;
         if route.query.is_empty() {
             input.no_query()?;
         }
         let mut request = match route.action {
             Action::Caller => return self.caller(&principal),
-            Action::Ask(verb, request) => {
-                principal
-                    .require(roles, verb)
-                    .map_err(|failure| Problem::of_failure(failure, route.conflict))?;
-                request(input)?
-            }
+            Action::Ask(_, request) => request(input)?,
             Action::Command => input.json::<Request>()?,
         };
         let verb = request.verb();
-        let is_conditional = matches!(&request, Request::AdminGrant { expected: Some(_), .. });
-        let refused = |unfulfilled| refusal(unfulfilled, route, is_conditional);
+        let refused = |unfulfilled| refusal(unfulfilled, route);
         let key = input.key.as_deref().filter(|_| route.success == StatusCode::CREATED);
         let turn = match key {
             Some(key) => {
@@ -169,14 +162,12 @@ impl Api {
         };
         let answer = principal.carry_out(&self.instance, request).map_err(refused)?;
         let answer = Wiped::from(answer);
-        let octets = WipedOctets::json(&answer)
-            .map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
-        let kept = Kept { status: route.success, body: Arc::new(octets) };
-        if let Some(turn) = turn {
-            turn.keep(&kept);
-        }
         let (tag, location) = (version(verb, &answer), location(verb, &answer));
-        Ok(Done { kept, tag, location, is_repeated: false })
+        let done = Done { tag, location, ..Done::new(route.success, &answer)? };
+        if let Some(turn) = turn {
+            turn.keep(&done.kept);
+        }
+        Ok(done)
     }
 
     /// Describes the caller.
@@ -194,12 +185,9 @@ impl Api {
             grants: grants.collect(),
             verbs: verbs.map(|verb| verb.name().to_owned()).collect(),
         };
-        let value = serde_json::to_value(caller)
-            .map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
-        let octets = WipedOctets::json(&value)
-            .map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
-        let kept = Kept { status: StatusCode::OK, body: Arc::new(octets) };
-        Ok(Done { kept, tag: None, location: None, is_repeated: false })
+        let caller = to_value(caller)
+            .map_err(|failure| Problem::of_failure(failure, StatusCode::CONFLICT))?;
+        Done::new(StatusCode::OK, &caller)
     }
 
     /// Forgets answers that are kept for repetitions and are too old. The server calls this every second or so.
@@ -217,6 +205,14 @@ struct Done {
 }
 
 impl Done {
+    /// An answer with this status and body.
+    fn new(status: StatusCode, answer: &Value) -> Result<Self, Problem> {
+        let octets = WipedOctets::json(answer)
+            .map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
+        let kept = Kept { status, body: Arc::new(octets) };
+        Ok(Self { kept, tag: None, location: None, is_repeated: false })
+    }
+
     /// The answer that a request got before.
     const fn repeated(kept: Kept) -> Self {
         Self { kept, tag: None, location: None, is_repeated: true }
@@ -265,7 +261,7 @@ async fn answer(api: Data<Api>, request: HttpRequest, payload: web::Payload) -> 
     }
     let routed = refuse_foreign_site(&request).and_then(|()| {
         let route = api.route(&request)?;
-        let most = api.largest_body(&principal, route)?;
+        let most = api.largest_body(&principal, &route)?;
         Ok((route, most))
     });
     let (route, most) = match routed {
@@ -279,13 +275,9 @@ async fn answer(api: Data<Api>, request: HttpRequest, payload: web::Payload) -> 
     };
     let input = Input::new(&request, body);
     let Ok(slot) = Arc::clone(&api.slots).try_acquire_owned() else { return busy() };
-    let (path, method) = (route.path, route.method.clone());
     let work = web::block(move || {
         let _held = (slot, room);
-        let routes = api.routes.get(path).into_iter().flatten();
-        let route = routes.into_iter().find(|route| route.method == method);
-        let route = route.ok_or_else(|| Problem::no_path(path))?;
-        api.carry_out(&presented, route, &input)
+        api.carry_out(&presented, &route, &input)
     });
     match work.await {
         Ok(Ok(done)) => done.response(),
@@ -348,22 +340,16 @@ impl Api {
             },
         };
         let body = tokio::time::timeout(BODY_TIMEOUT, payload.to_bytes_limited(most)).await;
-        match body {
-            Ok(Ok(Ok(body))) => Ok((body, room)),
-            Ok(Ok(Err(e))) => {
-                let why = format!("the body cannot be read: {e}");
-                Err(Box::new(closing_with(Problem::malformed(why).response(), ())))
-            }
+        let problem = match body {
+            Ok(Ok(Ok(body))) => return Ok((body, room)),
+            Ok(Ok(Err(e))) => Problem::malformed(format!("the body cannot be read: {e}")),
             Ok(Err(_)) => {
                 let why = format!("expected a body of at most {most} octets");
-                let problem = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, why);
-                Err(Box::new(closing_with(problem.response(), ())))
+                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, why)
             }
-            Err(_) => {
-                let problem = Problem::new(StatusCode::REQUEST_TIMEOUT, "the body took too long");
-                Err(Box::new(closing_with(problem.response(), ())))
-            }
-        }
+            Err(_) => Problem::new(StatusCode::REQUEST_TIMEOUT, "the body took too long"),
+        };
+        Err(Box::new(closing_with(problem.response(), ())))
     }
 }
 
@@ -379,7 +365,7 @@ fn failed() -> Problem {
 }
 
 /// The methods of a path, for `Allow`.
-fn methods(routes: &[Route]) -> String {
+fn methods(routes: &[Arc<Route>]) -> String {
     let mut names: Vec<&str> = routes.iter().map(|route| route.method.as_str()).collect();
     if names.contains(&"GET") {
         names.push("HEAD");
@@ -390,14 +376,12 @@ fn methods(routes: &[Route]) -> String {
 }
 
 /// The problem of a request that was not carried out.
-fn refusal(unfulfilled: Unfulfilled, route: &Route, is_conditional: bool) -> Problem {
-    let Unfulfilled { failure, is_missing } = unfulfilled;
-    let conflict = match (is_missing, is_conditional) {
-        (true, _) => StatusCode::NOT_FOUND,
-        (false, true) if failure.message.contains("changed meanwhile") => {
-            StatusCode::PRECONDITION_FAILED
-        }
-        _ => route.conflict,
+fn refusal(unfulfilled: Unfulfilled, route: &Route) -> Problem {
+    let Unfulfilled { failure, obstacle } = unfulfilled;
+    let conflict = match obstacle {
+        Obstacle::Missing => StatusCode::NOT_FOUND,
+        Obstacle::Changed => StatusCode::PRECONDITION_FAILED,
+        Obstacle::Other => route.conflict,
     };
     Problem::of_failure(failure, conflict)
 }

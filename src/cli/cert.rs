@@ -528,16 +528,7 @@ impl List {
         let filter = self.filter()?;
         if let Some(limit) = self.page {
             let request = Request::CertList { filter, after: self.after.clone(), limit };
-            let page: CertificatePage = context.ask_for(request)?;
-            if context.format == Format::Json {
-                output::print(context.format, &to_value(page)?);
-                return Ok(());
-            }
-            output::print(context.format, &to_value(&page.items)?);
-            if let Some(next) = page.next {
-                eprintln!("more follow: --page {limit} --after {next}");
-            }
-            return Ok(());
+            return context.show_page(request, limit);
         }
         let most = self.limit.unwrap_or(usize::MAX);
         let (mut found, mut after) = (Vec::new(), None);

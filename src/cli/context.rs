@@ -125,6 +125,20 @@ impl Context {
         })
     }
 
+    /// Asks for one page of a list, at most `limit` rows, and prints it: whole as JSON, and otherwise its rows and how to go on.
+    pub fn show_page(&self, request: Request, limit: usize) -> Result<(), Failure> {
+        let page = self.ask(request)?;
+        if self.format == Format::Json {
+            output::print(self.format, &page);
+            return Ok(());
+        }
+        output::print(self.format, page.get("items").unwrap_or(&Value::Null));
+        if let Some(next) = page.get("next").and_then(Value::as_str) {
+            eprintln!("more follow: --page {limit} --after {next}");
+        }
+        Ok(())
+    }
+
     /// As [`Self::ask`], and prints the answer.
     pub fn show(&self, request: Request) -> Result<(), Failure> {
         let answer = self.ask(request)?;

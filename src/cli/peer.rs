@@ -277,18 +277,9 @@ impl List {
             expires_within: within.transpose()?.map(|within| within.as_secs()),
         };
         if let Some(limit) = self.page {
-            let request =
-                Request::PeerList { filter, after: self.after.clone(), limit: limit.into() };
-            let page: AccountPage = context.ask_for(request)?;
-            if context.format == Format::Json {
-                output::print(context.format, &to_value(page)?);
-                return Ok(());
-            }
-            output::print(context.format, &to_value(&page.items)?);
-            if let Some(next) = page.next {
-                eprintln!("more follow: --page {limit} --after {next}");
-            }
-            return Ok(());
+            let limit = limit.into();
+            let request = Request::PeerList { filter, after: self.after.clone(), limit };
+            return context.show_page(request, limit);
         }
         let (mut found, mut after) = (Vec::new(), None);
         loop {

@@ -18,7 +18,7 @@ use crate::name::{Identity, Name};
 use crate::oid;
 use crate::profile::subject;
 use crate::record::{
-    ADMINISTRATOR_PROFILE, Account, CertificateRecord, Label, OWN_ACCOUNT_PREFIX, Permission,
+    Account, CertificateRecord, Label, OWN_ACCOUNT_PREFIX, Permission, is_administrators_profile,
 };
 use crate::x509::Facts;
 
@@ -91,7 +91,7 @@ impl Authority {
             )));
         }
         // With a certificate of such an account, the registration authority could administer the instance.
-        if account.profile.as_str() == ADMINISTRATOR_PROFILE {
+        if is_administrators_profile(&account.profile) {
             return Err(Error::not_authorized(format!(
                 "the account `{}` is an administrator's, who asks alone; nobody vouches for it",
                 account.name
@@ -130,7 +130,7 @@ impl Authority {
         let issued_by = self.cas.get(&record.ca).map(|ca| &self.latest(ca).info().name);
         let is_peers = !record.account.as_str().starts_with(OWN_ACCOUNT_PREFIX)
             && !self.is_for_registrars(&record.profile)
-            && record.profile.as_str() != ADMINISTRATOR_PROFILE
+            && !is_administrators_profile(&record.profile)
             && !is_registrars(record)
             && !is_cas(record);
         let may = issued_by == Some(&own) && is_peers;

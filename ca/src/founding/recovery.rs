@@ -18,8 +18,8 @@ use crate::name::{Identity, Name};
 use crate::oid;
 use crate::profile::filled_url;
 use crate::record::{
-    ADMINISTRATOR_PROFILE, Account, CaRecord, CrlRecord, CrlScope, Issued, Label,
-    OWN_ACCOUNT_PREFIX, Permission, Reason, Revocation, RevokedEntry, Serial, no_account,
+    Account, CaRecord, CrlRecord, CrlScope, Issued, Label, OWN_ACCOUNT_PREFIX, Permission, Reason,
+    Revocation, RevokedEntry, Serial, is_administrators_profile, no_account,
 };
 use crate::store::Store;
 use crate::x509::Facts;
@@ -114,8 +114,7 @@ impl Recovery<'_> {
             _ => {
                 let account = self.account(&facts, account)?;
                 // Otherwise the names alone would make a peer's certificate prove an administrator.
-                if account.profile.as_str() == ADMINISTRATOR_PROFILE && !is_administrators(&parsed)
-                {
+                if is_administrators_profile(&account.profile) && !is_administrators(&parsed) {
                     return Err(Error::not_authorized(format!(
                         "the certificate has names of the administrator `{}`, and a key usage that is not an administrator's",
                         account.name

@@ -9,6 +9,11 @@ use crate::error::{Denial, Error};
 /// The profile of the accounts whose certificates prove that somebody is an administrator. It is built in.
 pub const ADMINISTRATOR_PROFILE: &str = "administrator";
 
+/// Whether a profile is that of administrators.
+pub fn is_administrators_profile(profile: &Label) -> bool {
+    profile.as_str() == ADMINISTRATOR_PROFILE
+}
+
 /// Somebody who may administer the instance from another machine.
 ///
 /// The administrator's certificates are those of the account of the same name, which has the profile

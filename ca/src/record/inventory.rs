@@ -92,7 +92,7 @@ impl FromStr for ListPlace {
     }
 }
 
-/// The first digits of serial numbers: at least [`Self::DIGITS`] hexadecimal digits. Leading zeros of a serial number may be left out.
+/// The first digits of serial numbers: at least four hexadecimal digits. Leading zeros of a serial number may be left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SerialPrefix(String);
 

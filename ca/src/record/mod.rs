@@ -25,7 +25,9 @@ pub use account::{
     Account, AccountSecret, Incarnation, MAX_GIVEN_BACK, OWN_ACCOUNT_PREFIX, Permission, no_account,
 };
 pub use administration::{AdminAction, Restoration};
-pub use administrator::{ADMINISTRATOR_PROFILE, Administrator, Grant, Token, no_administrator};
+pub use administrator::{
+    ADMINISTRATOR_PROFILE, Administrator, Grant, Token, is_administrators_profile, no_administrator,
+};
 pub use ca::{CaRecord, Duty, Links, Succession};
 pub use certificate::{CertificateRecord, Issued};
 pub use certificate_id::CertificateId;

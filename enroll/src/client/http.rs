@@ -232,7 +232,8 @@ pub fn busy(url: &str, answer: &Answer, wait: Duration) -> ClientError {
     )))
 }
 
-fn config(timeout: Duration) -> Config {
+/// The settings of an agent: one HTTP exchange takes at most `timeout`, and no redirection is followed.
+pub fn config(timeout: Duration) -> Config {
     ureq::Agent::config_builder()
         .timeout_global(Some(timeout))
         .max_redirects(0)

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::client::ClientError;
+use crate::client::http::config;
 use crate::client::wait::Pauses;
 use crate::cmp::wire::refusal::legible;
 
@@ -47,15 +48,7 @@ impl Http {
     /// # Errors
     /// [`ClientError::Input`] if it is no `http:` URL.
     pub fn new(server: &str, timeout: Duration) -> Result<Self, ClientError> {
-        let config = ureq::Agent::config_builder()
-            .timeout_global(Some(timeout))
-            .max_redirects(0)
-            .http_status_as_error(false)
-            .max_idle_connections(0)
-            .proxy(None)
-            .user_agent("countersign")
-            .build();
-        Ok(Self { agent: config.into(), url: url(server)? })
+        Ok(Self { agent: config(timeout).into(), url: url(server)? })
     }
 
     /// The URL in use.
