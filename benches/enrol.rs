@@ -27,6 +27,8 @@ mod cli;
 mod client;
 #[path = "enrol/est.rs"]
 mod est;
+#[path = "enrol/floor.rs"]
+mod floor;
 #[path = "enrol/goals.rs"]
 mod goals;
 #[path = "enrol/hostile.rs"]
@@ -76,6 +78,9 @@ fn main() {
         Some(cli::Mode::Load(load)) => load.run(),
         Some(cli::Mode::Soak(soak)) => soak.run(),
         Some(cli::Mode::ServePlain { folder, durable }) => plain::serve(&folder, durable),
+        Some(cli::Mode::ServeFloor { folder, transport, pairs }) => {
+            floor::serve(&folder, transport, pairs);
+        }
         Some(cli::Mode::Count { folder }) => plain::counted(&folder),
         None => bench(),
     }

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use der::pem;
 
 use crate::client::Target;
+use crate::floor::Transport;
 use crate::load::{Load, Manner, Peer};
 use crate::wire::{Ask, Key, Protector};
 use crate::{siege, soak};
@@ -36,6 +37,9 @@ pub enum Mode {
         #[arg(long)]
         durable: bool,
     },
+    /// A server that does the least that any durable one can, for this bench
+    #[command(hide = true)]
+    ServeFloor { folder: PathBuf, transport: Transport, pairs: u32 },
     /// The process in which callgrind counts, for this bench
     #[command(hide = true)]
     Count { folder: PathBuf },

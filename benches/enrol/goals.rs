@@ -1,11 +1,13 @@
 //! The server compared with its bounds, `openssl cmp`'s mock server and `cfssl serve`.
 
+use crate::floor::{Floor, Transport};
 use crate::load::{Check, Manner, Peer, Run, prepare, run};
 use crate::measure::{Goal, median};
 use crate::meter::{Bench, Bounds, Cpu};
 use crate::other;
 use crate::peers::{self as rivals, Rival};
 use crate::plain::{self, Plain};
+use crate::protocols;
 use crate::site::Site;
 use crate::wire::Ask;
 
@@ -68,6 +70,8 @@ pub fn enrolments(goals: &mut Vec<Goal>) {
     rivals::prepare(site.folder());
     let (mock, client) = rivals::mock(site.folder());
     let (cfssl, csr) = rivals::cfssl(site.folder());
+    let floor = Floor::start("floor-cmp", Transport::Clear, 2, 1400);
+    let mut floors: [protocols::Row; 3] = Default::default();
     let mut all_bounds = Vec::new();
     let (mut latency, mut under_load) = (Vec::new(), Vec::new());
     let mut beside = Beside::default();
@@ -75,10 +79,14 @@ pub fn enrolments(goals: &mut Vec<Goal>) {
         for kind in &mut kinds {
             let bounds = bench.time();
             let bound = (kind.bound)(&bounds);
-            for (row, connections) in kind.rows.iter_mut().zip(CONNECTIONS) {
+            let rows = kind.rows.iter_mut().zip(&mut floors).zip(CONNECTIONS);
+            for ((row, floor_row), connections) in rows {
                 let count = if connections == 1 { 200 } else { 1200 };
                 let (run, cpu) = measured(&site, kind.peers, kind.manner, connections, count);
                 row.push(&run, cpu, bound);
+                if kind.manner == SIGNED_IR {
+                    floor_row.push(&floor.volley(connections, count), bound);
+                }
                 if let Some(other) = &other {
                     let (_, theirs) = measured(other, kind.others, kind.manner, connections, count);
                     row.to_other.push(cpu / theirs);
@@ -99,6 +107,9 @@ pub fn enrolments(goals: &mut Vec<Goal>) {
     }
     print_bounds(&all_bounds);
     print_kinds(&kinds);
+    for (row, connections) in floors.iter().zip(CONNECTIONS) {
+        row.print("the floor: 2V+2S, a shared `fdatasync`, nothing decoded", connections);
+    }
     beside.print();
     let ratio = |kind: usize, row: usize| median(kinds[kind].rows[row].ratio.clone());
     let ir = ratio(0, 1);

@@ -7,6 +7,7 @@ use std::time::Instant;
 use crate::cli::read_pem;
 use crate::client::{Connection, Target};
 use crate::est;
+use crate::floor::{Floor, Transport};
 use crate::goals::ALTERNATIONS;
 use crate::load::Peer;
 use crate::measure::{Goal, median};
@@ -21,25 +22,25 @@ use crate::wire::{Key, Protector, random, verify_certificate};
 const SAMPLE: usize = 16;
 
 /// A connection, with what it asks in turn.
-struct Lane {
-    target: Target,
-    requests: Vec<Vec<u8>>,
+pub struct Lane {
+    pub target: Target,
+    pub requests: Vec<Vec<u8>>,
 }
 
 /// The result of sending what all lanes have.
-struct Volley {
+pub struct Volley {
     /// A second.
-    rate: f64,
+    pub rate: f64,
     /// Microseconds.
-    p50: f64,
+    pub p50: f64,
     /// Microseconds of the server for each.
-    cpu: f64,
+    pub cpu: f64,
     /// The answers of each lane, in the order of its requests.
     answers: Vec<Vec<Vec<u8>>>,
 }
 
 /// Sends everything, each lane on a connection of its own. It panics if a status is not 200.
-fn volley(pid: u32, lanes: &[Lane]) -> Volley {
+pub fn volley(pid: u32, lanes: &[Lane]) -> Volley {
     let one = |lane: &Lane| {
         let mut connection = Connection::new(&lane.target);
         let ask = |request: &Vec<u8>| {
@@ -71,7 +72,7 @@ fn volley(pid: u32, lanes: &[Lane]) -> Volley {
 
 /// The measurements of one kind of request at one number of connections, with a value for each alternation.
 #[derive(Default)]
-struct Row {
+pub struct Row {
     rate: Vec<f64>,
     p50: Vec<f64>,
     cpu: Vec<f64>,
@@ -79,14 +80,14 @@ struct Row {
 }
 
 impl Row {
-    fn push(&mut self, volley: &Volley, bound: f64) {
+    pub fn push(&mut self, volley: &Volley, bound: f64) {
         self.rate.push(volley.rate);
         self.p50.push(volley.p50);
         self.cpu.push(volley.cpu);
         self.ratio.push(volley.cpu / bound);
     }
 
-    fn print(&self, name: &str, connections: usize) {
+    pub fn print(&self, name: &str, connections: usize) {
         let of = |values: &[f64]| median(values.to_vec());
         println!(
             "| {name} | {connections} | {:.0} | {:.0} | {:.0} | {:.2} |",
@@ -137,11 +138,17 @@ pub fn est(goals: &mut Vec<Goal>) {
         ("EST simpleenroll by secret, a handshake each", false, false),
         ("EST simplereenroll by certificate, a handshake each", true, false),
     ];
+    let floor = Floor::start("floor-est", Transport::Tls, 1, 500);
+    let mut floors: [Row; 3] = Default::default();
     let mut rows: [[Row; 3]; 4] = Default::default();
     let mut bounds = Vec::new();
     for _ in 0..ALTERNATIONS {
         let (own, [server, with_client]) = (elliptic.time(), handshakes.time());
         bounds.push([own.verify, own.sign, server, with_client]);
+        for (row, connections) in floors.iter_mut().zip(CONNECTIONS) {
+            let count = if connections == 1 { 200 } else { 1200 };
+            row.push(&floor.volley(connections, count), own.verify + own.sign);
+        }
         for (rows, (_, by_certificate, kept)) in rows.iter_mut().zip(kinds) {
             let bound = own.verify
                 + own.sign
@@ -182,6 +189,9 @@ pub fn est(goals: &mut Vec<Goal>) {
         for (row, connections) in rows.iter().zip(CONNECTIONS) {
             row.print(name, connections);
         }
+    }
+    for (row, connections) in floors.iter().zip(CONNECTIONS) {
+        row.print("the floor over TLS: V+S, a shared `fdatasync`, kept connection", connections);
     }
     for (kind, what) in [(0, "secret"), (1, "certificate")] {
         let what = format!("CPU per EST enrolment by {what}, kept ÷ (V+S), 16 connections");
