@@ -10,7 +10,8 @@ use std::str::FromStr;
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair,
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256,
+    RsaKeyPair,
 };
 use der::asn1::Null;
 use der::{Any, SecretDocument};
@@ -88,9 +89,15 @@ impl FromStr for KeyAlgorithm {
 /// A private key with its public half.
 pub struct FileKey {
     pair: KeyPair,
-    /// An ECDSA key once more, as AWS-LC's: it signs faster than rcgen's. `None` for any other key.
-    ecdsa: Option<EcdsaKeyPair>,
+    /// The key once more, as AWS-LC's, which signs faster than rcgen's. `None` for Ed25519 and P-521.
+    fast: Option<FastPair>,
     public: SubjectPublicKey,
+}
+
+/// A key of AWS-LC.
+enum FastPair {
+    Ecdsa(EcdsaKeyPair),
+    Rsa(RsaKeyPair),
 }
 
 impl FileKey {
@@ -162,16 +169,18 @@ impl FileKey {
 
     fn from_pair(pair: KeyPair) -> Result<Self> {
         let public = SubjectPublicKey::from_der(&pair.subject_public_key_info())?;
-        let algorithm = match public.kind() {
-            KeyKind::P256 => Some(&ECDSA_P256_SHA256_ASN1_SIGNING),
-            KeyKind::P384 => Some(&ECDSA_P384_SHA384_ASN1_SIGNING),
-            _ => None,
+        let pkcs8 = pair.serialized_der();
+        let ecdsa =
+            |algorithm| EcdsaKeyPair::from_pkcs8(algorithm, pkcs8).map(FastPair::Ecdsa).map(Some);
+        let fast = match public.kind() {
+            KeyKind::P256 => ecdsa(&ECDSA_P256_SHA256_ASN1_SIGNING),
+            KeyKind::P384 => ecdsa(&ECDSA_P384_SHA384_ASN1_SIGNING),
+            KeyKind::Rsa(_) => RsaKeyPair::from_pkcs8(pkcs8).map(FastPair::Rsa).map(Some),
+            KeyKind::P521 | KeyKind::Ed25519 => Ok(None),
         };
-        let ecdsa = algorithm
-            .map(|algorithm| EcdsaKeyPair::from_pkcs8(algorithm, pair.serialized_der()))
-            .transpose()
-            .map_err(|e| Error::malformed(format!("the private key cannot be used: {e}")))?;
-        Ok(Self { pair, ecdsa, public })
+        let fast =
+            fast.map_err(|e| Error::malformed(format!("the private key cannot be used: {e}")))?;
+        Ok(Self { pair, fast, public })
     }
 }
 
@@ -193,9 +202,18 @@ impl PublicKeyData for FileKey {
 
 impl SigningKey for FileKey {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        let Some(ecdsa) = &self.ecdsa else { return self.pair.sign(message) };
-        let signature = ecdsa.sign(&SystemRandom::new(), message);
-        signature.map(|made| made.as_ref().to_vec()).map_err(|_| rcgen::Error::RemoteKeyError)
+        let random = SystemRandom::new();
+        let signature = match &self.fast {
+            None => return self.pair.sign(message),
+            Some(FastPair::Ecdsa(pair)) => {
+                pair.sign(&random, message).map(|made| made.as_ref().to_vec())
+            }
+            Some(FastPair::Rsa(pair)) => {
+                let mut made = vec![0; pair.public_modulus_len()];
+                pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut made).map(|()| made)
+            }
+        };
+        signature.map_err(|_| rcgen::Error::RemoteKeyError)
     }
 }
 
