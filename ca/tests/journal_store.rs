@@ -75,6 +75,7 @@ fn a_certificate_lives_through_a_restart() {
         scope: CrlScope::Full,
         is_base: false,
         reached: None,
+        brought: None,
     };
     store.record_crl(at(9), &crl).unwrap();
     let done = AdminAction { actor: "root".into(), action: "a b".into(), detail: String::new() };
@@ -223,6 +224,7 @@ fn crl_numbers_only_rise() {
         scope: CrlScope::Full,
         is_base: false,
         reached: None,
+        brought: None,
     };
     store.record_crl(at(0), &crl("a", 5)).unwrap();
     denied(store.record_crl(at(0), &crl("a", 5)), Denial::Conflict);
@@ -411,6 +413,7 @@ fn what_changed_is_told_in_order_and_once_also_after_a_restart() {
         scope: CrlScope::Delta,
         is_base: false,
         reached: None,
+        brought: None,
     };
     store.record_crl(at(22), &crl).unwrap();
     drop(store);

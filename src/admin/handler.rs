@@ -116,6 +116,9 @@ pub fn handle(
         }
         Request::CrlShow => to_value(crls::list(instance)?),
         Request::CrlPublish { ca } => to_value(crls::publish(instance, actor, ca)?),
+        Request::CrlImport { crl, ca } => {
+            to_value(crls::import(instance, actor, &crl, ca.as_ref())?)
+        }
         Request::PublishStatus => to_value(directories::list(instance)),
         Request::PublishRun { directory, dry_run } => {
             let effect = if dry_run { Effect::DryRun } else { Effect::Apply };

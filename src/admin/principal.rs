@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::handler::handle;
 use super::request::{Existing, Request, RequestedPeer};
-use super::{administrators, certificates, issuing, requests};
+use super::{administrators, certificates, crls, issuing, requests};
 use crate::config::ServerCertificate;
 use crate::exit::Failure;
 use crate::instance::Instance;
@@ -471,6 +471,13 @@ fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure>
             Ok(Target { decided, ..target })
         }
         Request::CrlPublish { ca: Some(ca) } => about(Reach::Ca(ca.clone())),
+        Request::CrlImport { crl, ca } => {
+            let ca = match ca {
+                Some(ca) => ca,
+                None => ca.insert(crls::signer_of(instance, crl)?),
+            };
+            about(Reach::Ca(ca.clone()))
+        }
         Request::AdminShow { name } => {
             require_administrator(instance, name)?;
             about(Reach::Listed)

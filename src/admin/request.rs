@@ -132,6 +132,8 @@ pub enum Request {
     CrlShow,
     /// Signs a new CRL of this CA, or of every CA whose key is here.
     CrlPublish { ca: Option<Label> },
+    /// Takes the CRL (DER, base64) of a CA whose private key is elsewhere. Without `ca`, it is the CA that signed it.
+    CrlImport { crl: String, ca: Option<Label> },
     /// Lists the directories, and whether they have the entries that they should have.
     PublishStatus,
     /// Compares one directory, or all for `None`, with the entries that it should have. Unless it is a dry run, the operations that are
@@ -216,6 +218,7 @@ impl Request {
             Self::CaAssign { .. } => Verb::CaAssign,
             Self::CrlShow => Verb::CrlShow,
             Self::CrlPublish { .. } => Verb::CrlPublish,
+            Self::CrlImport { .. } => Verb::CrlImport,
             Self::PublishStatus => Verb::PublishStatus,
             Self::PublishRun { .. } => Verb::PublishRun,
             Self::Status => Verb::Status,

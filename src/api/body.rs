@@ -156,6 +156,14 @@ pub struct NewAdministrator {
     pub secret: RequestedSecret,
 }
 
+/// The CRL of a CA whose private key is elsewhere.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BroughtCrl {
+    /// The CRL, DER in base64.
+    pub crl: String,
+}
+
 /// The grants of an administrator.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -8,9 +8,9 @@ use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
 use super::body::{
-    AccountDevice, AccountQuery, CertificateQuery, Disabling, NewAccounts, NewAdministrator,
-    NewCertificate, NewCrl, NewDecision, NewDuty, NewGrants, NewRevocation, NewToken, Permissions,
-    Reconciliation, RemovalQuery, RevocationOfAll, RevocationOfMany,
+    AccountDevice, AccountQuery, BroughtCrl, CertificateQuery, Disabling, NewAccounts,
+    NewAdministrator, NewCertificate, NewCrl, NewDecision, NewDuty, NewGrants, NewRevocation,
+    NewToken, Permissions, Reconciliation, RemovalQuery, RevocationOfAll, RevocationOfMany,
 };
 use super::input::Input;
 use super::problem::Problem;
@@ -415,6 +415,17 @@ fn instance() -> Vec<Route> {
             list::<answer::CrlLine>,
         )
         .with(Method::POST, shape::<NewCrl>)
+        .conflicting(),
+        Route::get(
+            "/api/v1/cas/{name}/crl",
+            "Takes the CRL of a CA whose private key is elsewhere, such as an offline root, and publishes it",
+            ask(Verb::CrlImport, |input| {
+                let BroughtCrl { crl } = input.json()?;
+                Ok(Request::CrlImport { crl, ca: Some(input.label("name")?) })
+            }),
+            shape::<answer::CrlLine>,
+        )
+        .with(Method::POST, shape::<BroughtCrl>)
         .conflicting(),
         Route::get(
             "/api/v1/vendors",

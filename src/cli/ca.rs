@@ -14,8 +14,10 @@ use countersign_ca::{KeyAlgorithm, RollOptions};
 use countersign_ike_plugin::gateway::Daemon;
 use serde_json::json;
 
+use super::ceremony::{Sign, SignCrl};
 use super::context::Context;
 use super::files::{read, write};
+use super::gateway::crl_der;
 use super::init::{Issuing, LONGEST, requested, tag};
 use crate::admin::Request;
 use crate::config::{Config, duration};
@@ -78,6 +80,8 @@ countersign ca activate issuing.2")]
         /// The name of the CA with the next key, such as `issuing.2`
         name: Label,
     },
+    /// Sign the certificate of a subordinate CA by its request, with the key of a CA here: the step of an offline root; no server may run
+    Sign(Box<Sign>),
     /// Choose the issuing CA of accounts that name none; without a choice, it is the one that was founded first
     SetDefault {
         /// Its name
@@ -142,6 +146,7 @@ impl Ca {
             Self::Activate { name } => {
                 context.show(Request::CaAssign { name: name.clone(), duty: Duty::Issue.into() })
             }
+            Self::Sign(sign) => sign.run(context),
             Self::SetDefault { name } => {
                 context.show(Request::CaAssign { name: name.clone(), duty: Duty::Default.into() })
             }
@@ -250,7 +255,7 @@ fn next_steps(ca: &CaRecord) -> String {
 
 /// Opens the store of the instance for a command that makes CA keys. No server may be running; `what` says in the message what to do once
 /// it is stopped.
-fn open_foundation(context: &Context, what: &str) -> Result<Foundation, Failure> {
+pub fn open_foundation(context: &Context, what: &str) -> Result<Foundation, Failure> {
     let location = &context.location;
     if location.server()?.is_some() {
         return Err(Failure::unavailable(format!(
@@ -280,6 +285,16 @@ pub enum Crl {
         #[arg(long, value_name = "NAME")]
         ca: Option<Label>,
     },
+    /// Sign a CRL to a file, with the key of a CA here: the step of an offline root; no server may run
+    Sign(SignCrl),
+    /// Take the CRL of a CA whose key is elsewhere, such as an offline root, and publish it from now on
+    Import {
+        /// The CRL, DER or PEM
+        file: PathBuf,
+        /// The CA that it must be of
+        #[arg(long, value_name = "NAME")]
+        ca: Option<Label>,
+    },
 }
 
 impl Crl {
@@ -288,6 +303,16 @@ impl Crl {
         match self {
             Self::Show => context.show(Request::CrlShow),
             Self::Publish { ca } => context.show(Request::CrlPublish { ca: ca.clone() }),
+            Self::Sign(sign) => {
+                let _private = Private::begin();
+                sign.run(context)
+            }
+            Self::Import { file, ca } => {
+                let at = |e: String| Failure::input(format!("`{}`: {e}", file.display()));
+                let der = crl_der(read(file)?).map_err(at)?;
+                let crl = data_encoding::BASE64.encode(&der);
+                context.show(Request::CrlImport { crl, ca: ca.clone() })
+            }
         }
     }
 }

@@ -324,7 +324,7 @@ fn trusted(entry: &str, known: &[NamedCa]) -> Result<Vec<NamedCa>, Failure> {
 }
 
 /// The DER of a CRL in PEM or DER.
-fn crl_der(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
+pub fn crl_der(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
     if !bytes.starts_with(b"-----BEGIN") {
         return Ok(bytes);
     }

@@ -5,6 +5,7 @@ mod audit;
 mod authorizer;
 mod backup;
 mod ca;
+mod ceremony;
 mod cert;
 mod context;
 mod decision;

@@ -45,6 +45,7 @@ const KEEPING: &[Verb] = &[
     Verb::CertRevokeMany,
     Verb::CertRelease,
     Verb::CrlPublish,
+    Verb::CrlImport,
     Verb::PublishRun,
 ];
 
@@ -192,6 +193,7 @@ mod tests {
                 "cert-revoke-many",
                 "cert-release",
                 "crl-publish",
+                "crl-import",
                 "publish-run",
             ]
         );

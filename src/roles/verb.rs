@@ -70,6 +70,7 @@ verbs! {
     CaAssign "ca-assign" Changes,
     CrlShow "crl-show" Reads,
     CrlPublish "crl-publish" Changes,
+    CrlImport "crl-import" Changes,
     PublishStatus "publish-status" Reads,
     PublishRun "publish-run" Changes,
     Status "status" Reads,

@@ -182,6 +182,7 @@ fn crl(crl: &CrlRecord) -> Value {
         "tbs_sha256": HEXLOWER.encode(&crl.tbs_sha256),
         "is_base": crl.is_base,
         "reached": crl.reached,
+        "brought": crl.brought.as_ref().map(|der| BASE64.encode(der)),
     })
 }
 

@@ -31,7 +31,7 @@ pub use administrator::{
 pub use ca::{CaRecord, Duty, Links, Succession};
 pub use certificate::{CertificateRecord, Issued};
 pub use certificate_id::CertificateId;
-pub use crl::{CrlRecord, CrlScope};
+pub use crl::{CrlRecord, CrlScope, MAX_BROUGHT_CRL};
 pub use equipment::{Device, DeviceDraft, Mapping, Vendor, no_vendor};
 pub use label::Label;
 pub use remarks::{AccountLabel, Remarks};
