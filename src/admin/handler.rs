@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::answer::to_value;
 use super::request::Request;
 use super::{
-    accounts, administrators, cas, certificates, crls, directories, issuing, recovery, requests,
-    revoking, status, store, vendors,
+    accounts, administrators, cas, certificates, crls, directories, issuing, plan, recovery,
+    requests, revoking, status, store, vendors,
 };
 use crate::bridge::Effect;
 use crate::exit::Failure;
@@ -111,6 +111,12 @@ pub fn handle(
             to_value(requests::decide(instance, actor, &id, verdict, reason.as_deref())?)
         }
         Request::CaShow => to_value(cas::list(instance)?),
+        Request::CaPlan { name, after, limit } => {
+            to_value(plan::look(instance, &name, after.as_ref(), limit)?)
+        }
+        Request::CaMark { name, account, by } => {
+            to_value(plan::mark(instance, actor, &name, &account, by)?)
+        }
         Request::CaAssign { name, duty } => {
             to_value(cas::assign(instance, actor, &name, duty.into())?)
         }

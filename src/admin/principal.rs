@@ -15,7 +15,7 @@ use countersign_ca::{Identity, Store};
 use serde_json::Value;
 
 use super::handler::handle;
-use super::request::{Existing, Request, RequestedPeer};
+use super::request::{Existing, Request, RequestedPeer, ShownBy};
 use super::{administrators, certificates, crls, issuing, requests};
 use crate::config::ServerCertificate;
 use crate::exit::Failure;
@@ -251,6 +251,7 @@ impl Principal {
                 Err(self.refused(verb, why))
             }
             Request::Backup { .. } => Err(here("backup")),
+            Request::CaMark { by: ShownBy::Export, .. } => Err(here("export")),
             Request::TrustAdd { vendor } if !vendor.crls.is_empty() => Err(here("trust add --crl")),
             _ => Ok(()),
         }
@@ -450,7 +451,12 @@ fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure>
             let account = instance.store.account(name)?;
             about(Reach::Accounts(vec![affected_by(instance, name.clone(), account)?]))
         }
-        Request::PeerShow { name }
+        Request::CaPlan { limit, .. } => {
+            *limit = (*limit).min(MAX_PAGE);
+            about(Reach::Instance)
+        }
+        Request::CaMark { account: name, .. }
+        | Request::PeerShow { name }
         | Request::PeerDisable { name, .. }
         | Request::PeerResetSecret { name, .. }
         | Request::PeerSetEquipment { name, .. }

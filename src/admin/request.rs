@@ -126,6 +126,11 @@ pub enum Request {
     },
     /// Lists the CAs.
     CaShow,
+    /// Shows which peers have shown that they have the certificate of a CA's newest key, and when it is safe to go on. At most `limit` accounts
+    /// are listed, behind `after`.
+    CaPlan { name: Label, after: Option<Label>, limit: usize },
+    /// Records that a peer has the certificate of a CA's next key.
+    CaMark { name: Label, account: Label, by: ShownBy },
     /// Gives an issuing CA a duty.
     CaAssign { name: Label, duty: CaDuty },
     /// Lists the last CRL of each CA and scope (full, delta, or a partition).
@@ -215,6 +220,8 @@ impl Request {
             Self::PendingShow { .. } => Verb::PendingShow,
             Self::PendingDecide { .. } => Verb::PendingDecide,
             Self::CaShow => Verb::CaShow,
+            Self::CaPlan { .. } => Verb::CaPlan,
+            Self::CaMark { .. } => Verb::CaMark,
             Self::CaAssign { .. } => Verb::CaAssign,
             Self::CrlShow => Verb::CrlShow,
             Self::CrlPublish { .. } => Verb::CrlPublish,
@@ -294,6 +301,16 @@ pub enum SortKey {
     Issued,
     /// The one that ends first
     Expires,
+}
+
+/// Who says that a peer has the certificate of a CA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ShownBy {
+    /// An export wrote it into the files of the peer's daemon.
+    Export,
+    /// An administrator.
+    Marked,
 }
 
 /// A serial number, hexadecimal.

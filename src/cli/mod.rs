@@ -17,6 +17,7 @@ mod gateway;
 mod init;
 mod passphrase;
 mod peer;
+mod plan;
 mod policy;
 mod publish;
 mod remote;

@@ -28,6 +28,7 @@ const STATE: &[Verb] = &[
     Verb::Status,
     Verb::StoreStatus,
     Verb::AdminRoles,
+    Verb::CaPlan,
 ];
 
 /// The verbs by which accounts and certificates are kept.
@@ -44,6 +45,7 @@ const KEEPING: &[Verb] = &[
     Verb::CertRevokeAll,
     Verb::CertRevokeMany,
     Verb::CertRelease,
+    Verb::CaMark,
     Verb::CrlPublish,
     Verb::CrlImport,
     Verb::PublishRun,
@@ -192,6 +194,7 @@ mod tests {
                 "cert-revoke-all",
                 "cert-revoke-many",
                 "cert-release",
+                "ca-mark",
                 "crl-publish",
                 "crl-import",
                 "publish-run",

@@ -67,6 +67,8 @@ verbs! {
     PendingShow "pending-show" Reads,
     PendingDecide "pending-decide" Changes,
     CaShow "ca-show" Reads,
+    CaPlan "ca-plan" Reads,
+    CaMark "ca-mark" Changes,
     CaAssign "ca-assign" Changes,
     CrlShow "crl-show" Reads,
     CrlPublish "crl-publish" Changes,

@@ -7,9 +7,9 @@ use crate::record::approval::{
     Decision, PartialApproval, PendingRequest, RecordedRequest, RequestId, Verdict,
 };
 use crate::record::{
-    Account, AccountSecret, AdminAction, Administrator, CaRecord, CrlRecord, CrlScope, Duty,
-    Incarnation, Issued, Label, Links, Permission, Reason, Remarks, Restoration, Revocation,
-    RevokedEntry, Serial, Succession, Transaction,
+    Account, AccountSecret, AdminAction, Administrator, AnchorEvidence, AnchorShown, CaRecord,
+    CrlRecord, CrlScope, Duty, Incarnation, Issued, Label, Links, Permission, Reason, Remarks,
+    Restoration, Revocation, RevokedEntry, Serial, Succession, Transaction,
 };
 use crate::record::{CertificateId, Device, Grant, Mapping, Token, Vendor};
 
@@ -205,6 +205,13 @@ pub fn samples() -> Vec<Entry> {
             created: Timestamp::from_millis(3),
         }),
         Entry::VendorRemoved(label("maker")),
+        Entry::AnchorShown(AnchorShown {
+            account: label("gw1"),
+            incarnation: None,
+            ca: label("issuing.2"),
+            evidence: AnchorEvidence::Marked,
+            actor: Some("uid 0".into()),
+        }),
         Entry::AdministratorChanged(Administrator {
             name: label("alice"),
             grants: vec![
