@@ -165,7 +165,13 @@ fn an_offline_root_certifies_revokes_and_is_heard_through_the_server() {
     let out = at.path("exported");
     at.online.ok(&["export", "gw1", "--for", "strongswan", "--out", &out, "--force"]);
     let crls = fs::read_dir(at.file("exported/x509crl")).unwrap();
-    let crls: Vec<Vec<u8>> = crls.map(|file| fs::read(file.unwrap().path()).unwrap()).collect();
+    let crls: Vec<Vec<u8>> = crls
+        .map(|file| {
+            let file = file.unwrap().path().to_str().unwrap().to_owned();
+            at.openssl(&format!("crl -in {file} -outform DER -out exported.der"));
+            fs::read(at.file("exported.der")).unwrap()
+        })
+        .collect();
     assert!(crls.contains(&at.published("root").unwrap()), "{out}");
 
     // 5. The root revokes the issuing CA, without a server.
