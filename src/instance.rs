@@ -171,7 +171,11 @@ impl Instance {
         let is_of_accounts = verb.effect() == Effect::Changes
             && !matches!(
                 verb,
-                Verb::PublishRun | Verb::Backup | Verb::CrlPublish | Verb::CertImport
+                Verb::PublishRun
+                    | Verb::Backup
+                    | Verb::CrlPublish
+                    | Verb::CrlImport
+                    | Verb::CertImport
             );
         is_of_accounts.then(|| self.changing.lock().unwrap_or_else(PoisonError::into_inner))
     }

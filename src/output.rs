@@ -47,7 +47,8 @@ pub fn deliver(text: &str) -> std::io::Result<()> {
     writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush())
 }
 
-fn rendered(format: Format, value: &Value) -> String {
+/// A result in a format, as [`print`] writes it.
+pub fn rendered(format: Format, value: &Value) -> String {
     match format {
         Format::Json => serde_json::to_string_pretty(value).unwrap_or_default(),
         Format::Text => text(value),

@@ -12,6 +12,7 @@ use actix_web::App;
 use actix_web::web::{self, Data};
 use countersign_ca::Authority;
 use countersign_ca::authority::TlsServer;
+use countersign_ca::founding;
 use countersign_ca::write_atomically;
 use countersign_enroll::cmp::CmpService;
 use countersign_enroll::cmp::Endpoint as CmpEndpoint;
@@ -78,6 +79,8 @@ pub fn run(
     let authority = Arc::clone(instance.authority()?);
     let instance = Arc::new(instance);
     warn_of_settings(&instance.config);
+    // A restored instance has the CRLs that were brought to it in its journal only.
+    founding::restore_files(instance.store.as_ref(), &instance.location.folder.crls())?;
     // Before the server listens: a peer that reaches it finds its CRLs.
     for ca in &signing_cas(&authority) {
         sign_if_due(&authority, ca);

@@ -471,6 +471,8 @@ fn each_verb_is_allowed_to_its_roles_and_refused_to_others() {
             ("post", ["accounts", _, "certificates"]) => {
                 vec!["requester", "operator", "administrator"]
             }
+            ("get", ["cas", _, "plan"]) => state,
+            (_, ["cas", _, "plan" | "crl"]) => keeping,
             ("get", ["accounts" | "requests" | "cas" | "crls", ..]) => inventory,
             ("get", ["vendors" | "directories" | "store" | "status" | "roles", ..]) => state,
             ("get", ["administrators", ..]) => vec!["auditor", "administrator"],

@@ -618,6 +618,27 @@ fn within_the_server_a_root_that_is_kept_elsewhere_speaks_by_its_crl() {
         assert!(!why.contains("no certificate on the path is revoked"), "{why}");
         ca.serve();
     }
+
+    ca.stop();
+    within_server(&ca, "");
+    ca.serve();
+    // The root's CRL is brought to the server, which uses it from then on, without a restart.
+    root.crl("");
+    let file = ca.file("root.crl").to_str().unwrap().to_owned();
+    ca.ok(&["crl", "import", &file]);
+    let answer = ask(&ca);
+    assert_eq!(answer["reason"], "path, status, identity and policy agree", "{answer}");
+    root.crl(&format!(
+        "R\t401231000000Z\t261101000000Z,keyCompromise\t{ISSUING}\tunknown\t/CN=Countersign issuing CA\n"
+    ));
+    ca.ok(&["crl", "import", &file]);
+    let answer = ask(&ca);
+    assert_eq!((&answer["decision"], &answer["step"]), (&json!("deny"), &json!("status")));
+    assert!(answer["reason"].as_str().unwrap().contains("was revoked"), "{answer}");
+    ca.stop();
+    fs::remove_dir_all(ca.data().join("crl")).unwrap();
+    ca.serve();
+    assert!(ask(&ca)["reason"].as_str().unwrap().contains("was revoked"), "after a restart");
 }
 
 /// A hostile directory of CRLs harms nobody: decisions depend on the other sources, and the operator is warned.

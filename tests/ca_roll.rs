@@ -446,7 +446,6 @@ fn nss_and_gnutls_keep_the_revocations_of_both_keys() {
         words.iter().for_each(|word| assert!(text.contains(word), "{arguments:?}: {text}"));
     };
     refused(&["ca", "roll", "issuing"], &["`gw` (libreswan)", "--staged", "--at-once"]);
-    refused(&["ca", "roll", "root", "--staged"], &["a root issues nothing"]);
     let said = instance.json(&["ca", "roll", "issuing", "--staged"]);
     assert!(said["next"].as_str().unwrap().contains("ca activate issuing.2"), "{said}");
     refused(&["ca", "activate", "issuing.2"], &["has no CRL yet"]);

@@ -662,7 +662,8 @@ fn nothing_is_issued_that_no_verifier_accepts_below_the_path() {
         ground.request_issuing(&label(name), &plain, KeyAlgorithm::P256).unwrap();
         let own = ground.keys.load(name, &ground.passphrase).unwrap();
         let serial = Serial::new([7; 16]).unwrap();
-        let below = founding::issuing(&plain, &own, root.1, root.0, serial, SystemClock.now());
+        let below =
+            founding::issuing(&plain, own.public(), root.1, root.0, serial, SystemClock.now());
         ground.install_issuing(&label(name), &[below.unwrap(), root.1.to_vec()])
     };
     install("first", Some(0), (&key, &certificate)).unwrap();

@@ -65,6 +65,7 @@ impl Model {
                     scope: CrlScope::Full,
                     is_base: false,
                     reached: None,
+                    brought: None,
                 };
                 let refused = number <= self.crl;
                 if !refused {

@@ -44,6 +44,7 @@ fn crl(scope: CrlScope, number: u64) -> CrlRecord {
         tbs_sha256: [number as u8; 32],
         is_base: scope == CrlScope::Full,
         reached: Some(4096),
+        brought: None,
     }
 }
 

@@ -12,11 +12,11 @@ mod journal_common;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use countersign_ca::record::{
-    Account, AdminAction, CaRecord, CrlRecord, CrlScope, Incarnation, Issued, Label, Permission,
-    Reason, Serial, Succession,
+    Account, AdminAction, AnchorEvidence, AnchorShown, CaRecord, CrlRecord, CrlScope, Incarnation,
+    Issued, Label, MAX_BROUGHT_CRL, Permission, Reason, Serial, Succession,
 };
 use countersign_ca::store::{Change, EmbeddedStore, History, Mark, Page};
-use countersign_ca::{Denial, Error, Result, Store};
+use countersign_ca::{Denial, Error, Result, Store, Timestamp};
 use journal_common::*;
 
 fn denied<T: std::fmt::Debug>(result: Result<T>, kind: Denial) {
@@ -75,6 +75,7 @@ fn a_certificate_lives_through_a_restart() {
         scope: CrlScope::Full,
         is_base: false,
         reached: None,
+        brought: None,
     };
     store.record_crl(at(9), &crl).unwrap();
     let done = AdminAction { actor: "root".into(), action: "a b".into(), detail: String::new() };
@@ -223,6 +224,7 @@ fn crl_numbers_only_rise() {
         scope: CrlScope::Full,
         is_base: false,
         reached: None,
+        brought: None,
     };
     store.record_crl(at(0), &crl("a", 5)).unwrap();
     denied(store.record_crl(at(0), &crl("a", 5)), Denial::Conflict);
@@ -411,6 +413,7 @@ fn what_changed_is_told_in_order_and_once_also_after_a_restart() {
         scope: CrlScope::Delta,
         is_base: false,
         reached: None,
+        brought: None,
     };
     store.record_crl(at(22), &crl).unwrap();
     drop(store);
@@ -538,4 +541,82 @@ fn a_use_comes_back_only_to_the_secret_that_was_used_and_only_for_what_was_not_c
     assert_eq!(left(&store), (7, 0));
     let (own, fresh) = store.compare_index().unwrap();
     assert_eq!(own, fresh);
+}
+
+#[test]
+fn what_a_peer_has_shown_is_recorded_once_and_ends_with_its_account() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let ca = |name: &str, of: Option<&str>| CaRecord {
+        name: label(name),
+        is_root: false,
+        certificate: vec![48, 0],
+        chain: vec![],
+        succeeds: of.map(|of| Succession { predecessor: label(of), links: None, waits: true }),
+    };
+    store.record_ca(at(0), &ca("a", None)).unwrap();
+    store.record_ca(at(0), &ca("a.2", Some("a"))).unwrap();
+    store.record_accounts(at(1), &[account("gw1", 5), account("gw2", 5)]).unwrap();
+    let shown = |name: &str, ca: &str, evidence, incarnation| AnchorShown {
+        account: label(name),
+        incarnation,
+        ca: label(ca),
+        evidence,
+        actor: None,
+    };
+    let record = |moment, shown| store.begin_anchor_shown(at(moment), shown).unwrap().wait();
+    let own = store.incarnation(&label("gw1")).unwrap();
+    record(2, shown("gw1", "a.2", AnchorEvidence::General, own)).unwrap();
+    record(3, shown("gw1", "a.2", AnchorEvidence::Export, None)).unwrap();
+    // The same again, a first key, no CA, no account, and another account of the name.
+    denied(record(4, shown("gw1", "a.2", AnchorEvidence::General, own)), Denial::Conflict);
+    denied(record(4, shown("gw1", "a", AnchorEvidence::General, own)), Denial::Conflict);
+    denied(record(4, shown("gw1", "b.2", AnchorEvidence::General, own)), Denial::Conflict);
+    denied(record(4, shown("gw3", "a.2", AnchorEvidence::General, None)), Denial::NotAuthorized);
+    denied(record(4, shown("gw2", "a.2", AnchorEvidence::General, own)), Denial::NotAuthorized);
+    let known = |store: &EmbeddedStore| -> Vec<(Timestamp, AnchorEvidence)> {
+        let known = store.anchors_shown(&label("gw1")).unwrap();
+        known.into_iter().map(|known| (known.at, known.evidence)).collect()
+    };
+    let both = [(at(2), AnchorEvidence::General), (at(3), AnchorEvidence::Export)];
+    assert_eq!(known(&store), both);
+    // A changed account is the same one.
+    store.record_account_changed(at(5), &account("gw1", 4)).unwrap();
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(known(&store), both);
+    let (kept, fresh) = store.compare_index().unwrap();
+    assert_eq!(kept, fresh);
+    store.record_account_removed(at(6), &label("gw1")).unwrap();
+    store.record_accounts(at(7), &[account("gw1", 5)]).unwrap();
+    assert_eq!(known(&store), []);
+    let (kept, fresh) = store.compare_index().unwrap();
+    assert_eq!(kept, fresh);
+}
+
+#[test]
+fn a_crl_that_was_brought_is_kept_whole_and_is_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let crl = |number, length| CrlRecord {
+        ca: label("root"),
+        number,
+        this_update: at(0),
+        signed: at(0),
+        next_update: at(1),
+        entries: 0,
+        tbs_sha256: [number as u8; 32],
+        scope: CrlScope::Full,
+        is_base: false,
+        reached: None,
+        brought: Some(vec![48; length]),
+    };
+    store.record_crl(at(0), &crl(1, MAX_BROUGHT_CRL)).unwrap();
+    let refused = store.record_crl(at(0), &crl(2, MAX_BROUGHT_CRL + 1));
+    assert!(matches!(refused, Err(Error::Malformed(_))), "{refused:?}");
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(store.last_crl(&label("root"), CrlScope::Full).unwrap().unwrap(), crl(1, 1 << 20));
+    let (kept, fresh) = store.compare_index().unwrap();
+    assert_eq!(kept, fresh);
 }

@@ -594,6 +594,90 @@ pub struct CaLine {
     pub admin_trust_anchor: Option<String>,
 }
 
+/// Which peers have shown that they have the certificate of a CA's next key, and when it is safe to go on.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Plan {
+    /// The CA with the next key.
+    #[schema(value_type = String)]
+    pub ca: Label,
+    /// The CA with the key before.
+    #[schema(value_type = String)]
+    pub succeeds: Label,
+    /// `root` or `issuing`.
+    pub kind: String,
+    /// Whether the next key waits to be activated.
+    pub waits: bool,
+    /// Whether the next step is safe: the activation of a next key that waits, and otherwise the retirement of the key before.
+    pub safe: bool,
+    /// Whether the next key may issue in the place of the key before.
+    pub activate: PlanVerdict,
+    /// Whether nobody needs the key before any more.
+    pub retire: PlanVerdict,
+    /// How many accounts with a valid certificate below the same root have shown that they have it.
+    pub shown: usize,
+    /// How many of them have not.
+    pub missing: usize,
+    /// How many accounts are disabled or have no valid certificate: they get the CA's certificate when they enrol.
+    pub not_enrolled: usize,
+    /// The accounts with a valid certificate below the same root, by name.
+    pub accounts: Vec<PlanAccount>,
+    /// The account behind which the next page begins; `None` on the last one.
+    #[schema(value_type = Option<String>)]
+    pub next: Option<Label>,
+}
+
+/// Whether a step is safe.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct PlanVerdict {
+    /// Whether it is.
+    pub safe: bool,
+    /// Why, or what to do.
+    pub why: String,
+    /// When time alone makes it safe, because the last certificate that stands against it ends then; `None` if it is safe, or time does not
+    /// help.
+    pub from: Option<String>,
+}
+
+impl PlanVerdict {
+    /// A step that is safe.
+    pub const fn safe(why: String) -> Self {
+        Self { safe: true, why, from: None }
+    }
+
+    /// A step that is not safe before `from`.
+    pub const fn unsafe_because(why: String, from: Option<String>) -> Self {
+        Self { safe: false, why, from }
+    }
+}
+
+/// An account in a plan.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct PlanAccount {
+    /// Its name.
+    #[schema(value_type = String)]
+    pub account: Label,
+    /// Whether anything shows that it has the certificate.
+    pub shown: bool,
+    /// What shows it.
+    pub evidence: Vec<PlanEvidence>,
+    /// The CA of its newest valid certificate.
+    #[schema(value_type = String)]
+    pub ca: Label,
+    /// The notAfter of that certificate.
+    pub not_after: String,
+}
+
+/// What shows that an account has the certificate of a CA.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct PlanEvidence {
+    /// `cmp-genm`, `est-cacerts`, `export`, `marked` or `issued`.
+    pub kind: String,
+    /// When.
+    pub at: String,
+    /// The administrator who exported the files or said so.
+    pub by: Option<String>,
+}
+
 /// The last CRL of a CA and scope. A CA without a CRL has one line, of nulls.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct CrlLine {

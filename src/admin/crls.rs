@@ -1,8 +1,9 @@
 //! CRLs, as administrators see and sign them.
 
-use countersign_ca::Store;
+use countersign_ca::founding;
 use countersign_ca::record::{CrlRecord, Label};
-use data_encoding::HEXLOWER;
+use countersign_ca::{Store, SystemClock};
+use data_encoding::{BASE64, HEXLOWER};
 
 use super::answer::{CrlLine, NextCrl};
 use super::recorded::record;
@@ -60,6 +61,45 @@ pub fn publish(
         record(instance, actor, "crl publish", ca)?;
     }
     list(instance)
+}
+
+/// The CA that signed a CRL (DER, base64).
+///
+/// # Errors
+/// It is no CRL, or no CA of this instance signed it.
+pub fn signer_of(instance: &Instance, crl: &str) -> Result<Label, Failure> {
+    Ok(founding::signer_of(instance.store.as_ref(), &decoded(crl)?)?.name)
+}
+
+/// Takes the CRL (DER, base64) of a CA whose private key is elsewhere, and publishes it from now on. `ca` is the CA that it must be of, if
+/// the caller names one.
+pub fn import(
+    instance: &Instance,
+    actor: &str,
+    crl: &str,
+    ca: Option<&Label>,
+) -> Result<CrlLine, Failure> {
+    let der = decoded(crl)?;
+    let signer = founding::signer_of(instance.store.as_ref(), &der)?.name;
+    if let Some(ca) = ca.filter(|ca| **ca != signer) {
+        return Err(Failure {
+            code: 4,
+            message: format!("expected a CRL of the CA `{ca}`, found one of `{signer}`"),
+        });
+    }
+    let folder = &instance.location.folder;
+    let keys = folder.keys();
+    let has_key = |ca: &Label| keys.contains(ca.as_str());
+    let (store, folder) = (instance.store.as_ref(), folder.crls());
+    let taken = founding::take_crl(store, &SystemClock, &folder, &has_key, &der)?;
+    record(instance, actor, "crl import", &format!("{signer}, number {}", taken.number))?;
+    Ok(line(taken))
+}
+
+fn decoded(crl: &str) -> Result<Vec<u8>, Failure> {
+    BASE64
+        .decode(crl.as_bytes())
+        .map_err(|e| Failure::input(format!("expected a CRL in base64: {e}")))
 }
 
 /// Has a CRL signed that shows a changed certificate of this CA: at once if the keys can be opened; by the running server within a second

@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::answer::to_value;
 use super::request::Request;
 use super::{
-    accounts, administrators, cas, certificates, crls, directories, issuing, recovery, requests,
-    revoking, status, store, vendors,
+    accounts, administrators, cas, certificates, crls, directories, issuing, plan, recovery,
+    requests, revoking, status, store, vendors,
 };
 use crate::bridge::Effect;
 use crate::exit::Failure;
@@ -111,11 +111,20 @@ pub fn handle(
             to_value(requests::decide(instance, actor, &id, verdict, reason.as_deref())?)
         }
         Request::CaShow => to_value(cas::list(instance)?),
+        Request::CaPlan { name, after, limit } => {
+            to_value(plan::look(instance, &name, after.as_ref(), limit)?)
+        }
+        Request::CaMark { name, account, by } => {
+            to_value(plan::mark(instance, actor, &name, &account, by)?)
+        }
         Request::CaAssign { name, duty } => {
             to_value(cas::assign(instance, actor, &name, duty.into())?)
         }
         Request::CrlShow => to_value(crls::list(instance)?),
         Request::CrlPublish { ca } => to_value(crls::publish(instance, actor, ca)?),
+        Request::CrlImport { crl, ca } => {
+            to_value(crls::import(instance, actor, &crl, ca.as_ref())?)
+        }
         Request::PublishStatus => to_value(directories::list(instance)),
         Request::PublishRun { directory, dry_run } => {
             let effect = if dry_run { Effect::DryRun } else { Effect::Apply };

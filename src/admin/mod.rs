@@ -14,6 +14,7 @@ mod crls;
 mod directories;
 mod handler;
 mod issuing;
+mod plan;
 mod principal;
 mod recorded;
 mod recovery;
@@ -30,5 +31,5 @@ pub use principal::{Obstacle, Principal, Proof, Unfulfilled};
 pub use request::{
     AccountFilter, AccountState, CaDuty, CertificateFilter, Existing, Request, RequestedDevice,
     RequestedEdit, RequestedGrant, RequestedPeer, RequestedRevocation, RequestedSecret,
-    RequestedVendor, SortKey,
+    RequestedVendor, ShownBy, SortKey,
 };

@@ -15,8 +15,8 @@ use countersign_ca::{Identity, Store};
 use serde_json::Value;
 
 use super::handler::handle;
-use super::request::{Existing, Request, RequestedPeer};
-use super::{administrators, certificates, issuing, requests};
+use super::request::{Existing, Request, RequestedPeer, ShownBy};
+use super::{administrators, certificates, crls, issuing, requests};
 use crate::config::ServerCertificate;
 use crate::exit::Failure;
 use crate::instance::Instance;
@@ -251,6 +251,7 @@ impl Principal {
                 Err(self.refused(verb, why))
             }
             Request::Backup { .. } => Err(here("backup")),
+            Request::CaMark { by: ShownBy::Export, .. } => Err(here("export")),
             Request::TrustAdd { vendor } if !vendor.crls.is_empty() => Err(here("trust add --crl")),
             _ => Ok(()),
         }
@@ -450,7 +451,12 @@ fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure>
             let account = instance.store.account(name)?;
             about(Reach::Accounts(vec![affected_by(instance, name.clone(), account)?]))
         }
-        Request::PeerShow { name }
+        Request::CaPlan { limit, .. } => {
+            *limit = (*limit).min(MAX_PAGE);
+            about(Reach::Instance)
+        }
+        Request::CaMark { account: name, .. }
+        | Request::PeerShow { name }
         | Request::PeerDisable { name, .. }
         | Request::PeerResetSecret { name, .. }
         | Request::PeerSetEquipment { name, .. }
@@ -471,6 +477,13 @@ fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure>
             Ok(Target { decided, ..target })
         }
         Request::CrlPublish { ca: Some(ca) } => about(Reach::Ca(ca.clone())),
+        Request::CrlImport { crl, ca } => {
+            let ca = match ca {
+                Some(ca) => ca,
+                None => ca.insert(crls::signer_of(instance, crl)?),
+            };
+            about(Reach::Ca(ca.clone()))
+        }
         Request::AdminShow { name } => {
             require_administrator(instance, name)?;
             about(Reach::Listed)

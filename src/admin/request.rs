@@ -126,12 +126,19 @@ pub enum Request {
     },
     /// Lists the CAs.
     CaShow,
+    /// Shows which peers have shown that they have the certificate of a CA's newest key, and when it is safe to go on. At most `limit` accounts
+    /// are listed, behind `after`.
+    CaPlan { name: Label, after: Option<Label>, limit: usize },
+    /// Records that a peer has the certificate of a CA's next key.
+    CaMark { name: Label, account: Label, by: ShownBy },
     /// Gives an issuing CA a duty.
     CaAssign { name: Label, duty: CaDuty },
     /// Lists the last CRL of each CA and scope (full, delta, or a partition).
     CrlShow,
     /// Signs a new CRL of this CA, or of every CA whose key is here.
     CrlPublish { ca: Option<Label> },
+    /// Takes the CRL (DER, base64) of a CA whose private key is elsewhere. Without `ca`, it is the CA that signed it.
+    CrlImport { crl: String, ca: Option<Label> },
     /// Lists the directories, and whether they have the entries that they should have.
     PublishStatus,
     /// Compares one directory, or all for `None`, with the entries that it should have. Unless it is a dry run, the operations that are
@@ -213,9 +220,12 @@ impl Request {
             Self::PendingShow { .. } => Verb::PendingShow,
             Self::PendingDecide { .. } => Verb::PendingDecide,
             Self::CaShow => Verb::CaShow,
+            Self::CaPlan { .. } => Verb::CaPlan,
+            Self::CaMark { .. } => Verb::CaMark,
             Self::CaAssign { .. } => Verb::CaAssign,
             Self::CrlShow => Verb::CrlShow,
             Self::CrlPublish { .. } => Verb::CrlPublish,
+            Self::CrlImport { .. } => Verb::CrlImport,
             Self::PublishStatus => Verb::PublishStatus,
             Self::PublishRun { .. } => Verb::PublishRun,
             Self::Status => Verb::Status,
@@ -291,6 +301,16 @@ pub enum SortKey {
     Issued,
     /// The one that ends first
     Expires,
+}
+
+/// Who says that a peer has the certificate of a CA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ShownBy {
+    /// An export wrote it into the files of the peer's daemon.
+    Export,
+    /// An administrator.
+    Marked,
 }
 
 /// A serial number, hexadecimal.

@@ -156,6 +156,33 @@ pub struct NewAdministrator {
     pub secret: RequestedSecret,
 }
 
+/// An account that has the certificate of a CA.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mark {
+    /// The account.
+    #[schema(value_type = String)]
+    pub account: Label,
+}
+
+/// The query of a plan.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanQuery {
+    /// The account behind which the page begins.
+    pub after: Option<Label>,
+    /// The most accounts of the page.
+    pub limit: Option<usize>,
+}
+
+/// The CRL of a CA whose private key is elsewhere.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BroughtCrl {
+    /// The CRL, DER in base64.
+    pub crl: String,
+}
+
 /// The grants of an administrator.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

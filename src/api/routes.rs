@@ -8,14 +8,15 @@ use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
 use super::body::{
-    AccountDevice, AccountQuery, CertificateQuery, Disabling, NewAccounts, NewAdministrator,
-    NewCertificate, NewCrl, NewDecision, NewDuty, NewGrants, NewRevocation, NewToken, Permissions,
-    Reconciliation, RemovalQuery, RevocationOfAll, RevocationOfMany,
+    AccountDevice, AccountQuery, BroughtCrl, CertificateQuery, Disabling, Mark, NewAccounts,
+    NewAdministrator, NewCertificate, NewCrl, NewDecision, NewDuty, NewGrants, NewRevocation,
+    NewToken, Permissions, PlanQuery, Reconciliation, RemovalQuery, RevocationOfAll,
+    RevocationOfMany,
 };
 use super::input::Input;
 use super::problem::Problem;
 use crate::admin::answer;
-use crate::admin::{Request, RequestedEdit, RequestedSecret, RequestedVendor};
+use crate::admin::{Request, RequestedEdit, RequestedSecret, RequestedVendor, ShownBy};
 use crate::roles::Verb;
 
 /// What a path and a method stand for.
@@ -389,6 +390,30 @@ fn instance() -> Vec<Route> {
             list::<answer::CaLine>,
         ),
         Route::get(
+            "/api/v1/cas/{name}/plan",
+            "Shows which peers have shown that they have the certificate of a CA's newest key, and when it is safe to go on",
+            ask(Verb::CaPlan, |input| {
+                let PlanQuery { after, limit } = input.query()?;
+                let limit = limit.unwrap_or(100);
+                Ok(Request::CaPlan { name: input.label("name")?, after, limit })
+            }),
+            shape::<answer::Plan>,
+        )
+        .asking(vec![
+            text("after", "The `next` of the page before"),
+            number("limit", "The most accounts of the page, up to 1,000; 100 without it"),
+        ]),
+        Route::get(
+            "/api/v1/cas/{name}/plan",
+            "Records that a peer has the certificate of the CA's newest key, by the word of the caller",
+            ask(Verb::CaMark, |input| {
+                let Mark { account } = input.json()?;
+                Ok(Request::CaMark { name: input.label("name")?, account, by: ShownBy::Marked })
+            }),
+            shape::<answer::Plan>,
+        )
+        .with(Method::POST, shape::<Mark>),
+        Route::get(
             "/api/v1/cas/{name}/duty",
             "Gives an issuing CA a duty",
             ask(Verb::CaAssign, |input| {
@@ -415,6 +440,17 @@ fn instance() -> Vec<Route> {
             list::<answer::CrlLine>,
         )
         .with(Method::POST, shape::<NewCrl>)
+        .conflicting(),
+        Route::get(
+            "/api/v1/cas/{name}/crl",
+            "Takes the CRL of a CA whose private key is elsewhere, such as an offline root, and publishes it",
+            ask(Verb::CrlImport, |input| {
+                let BroughtCrl { crl } = input.json()?;
+                Ok(Request::CrlImport { crl, ca: Some(input.label("name")?) })
+            }),
+            shape::<answer::CrlLine>,
+        )
+        .with(Method::POST, shape::<BroughtCrl>)
         .conflicting(),
         Route::get(
             "/api/v1/vendors",

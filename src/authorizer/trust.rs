@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_ca::path::{Anchors, Certificate, PathSettings};
+use countersign_ca::record::CrlScope;
 use countersign_ca::x509::read_all;
 use countersign_ca::{Authority, SystemClock};
 use countersign_ike_plugin::status::crl_cache::CrlCache;
@@ -101,6 +102,10 @@ fn unknown_statuses(
     let unusable = |e: countersign_ca::path::PathError| Failure::input(format!("a CA: {e}"));
     let mut found = Vec::new();
     for root in authority.cas().filter(|ca| ca.is_root && !ca.can_sign) {
+        // Its CRL was brought (`countersign crl import`).
+        if authority.crl(&root.name, CrlScope::Full)?.is_some() {
+            continue;
+        }
         let above = Certificate::from_der(root.certificate.clone()).map_err(unusable)?;
         for ca in authority.cas().filter(|ca| !ca.is_root) {
             let below = Certificate::from_der(ca.certificate.clone()).map_err(unusable)?;
@@ -114,7 +119,7 @@ fn unknown_statuses(
             };
             found.push(format!(
                 "the root `{}` is kept elsewhere, and whether it has revoked the CA `{}` is not known: everybody is refused (`status = \
-                 \"strict\"`) until authorizer.crls names the root's CRL; {named}",
+                 \"strict\"`) until authorizer.crls names the root's CRL, or `countersign crl import` brings it; {named}",
                 root.name, ca.name
             ));
         }

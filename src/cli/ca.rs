@@ -14,9 +14,12 @@ use countersign_ca::{KeyAlgorithm, RollOptions};
 use countersign_ike_plugin::gateway::Daemon;
 use serde_json::json;
 
+use super::ceremony::{Sign, SignCrl};
 use super::context::Context;
 use super::files::{read, write};
+use super::gateway::crl_der;
 use super::init::{Issuing, LONGEST, requested, tag};
+use super::plan::Plan;
 use crate::admin::Request;
 use crate::config::{Config, duration};
 use crate::exit::Failure;
@@ -57,7 +60,7 @@ countersign ca activate issuing.2")]
         subject: Option<String>,
         /// Go on issuing with the present key until `ca activate`, so that the next key's CRL can reach every gateway before its first
         /// certificate
-        #[arg(long, conflicts_with_all = ["root_csr", "at_once"])]
+        #[arg(long, visible_alias = "stage", conflicts_with_all = ["root_csr", "at_once"])]
         staged: bool,
         /// Issue with the next key from the next start of the server, although gateways that read CRLs from files lack its CRL until it is
         /// brought there
@@ -78,6 +81,10 @@ countersign ca activate issuing.2")]
         /// The name of the CA with the next key, such as `issuing.2`
         name: Label,
     },
+    /// Sign the certificate of a subordinate CA by its request, with the key of a CA here: the step of an offline root; no server may run
+    Sign(Box<Sign>),
+    /// Show which peers have shown that they have the certificate of a CA's next key, and when it is safe to go on; exit code 1 if it is not yet
+    Plan(Plan),
     /// Choose the issuing CA of accounts that name none; without a choice, it is the one that was founded first
     SetDefault {
         /// Its name
@@ -142,6 +149,8 @@ impl Ca {
             Self::Activate { name } => {
                 context.show(Request::CaAssign { name: name.clone(), duty: Duty::Issue.into() })
             }
+            Self::Sign(sign) => sign.run(context),
+            Self::Plan(plan) => plan.run(context),
             Self::SetDefault { name } => {
                 context.show(Request::CaAssign { name: name.clone(), duty: Duty::Default.into() })
             }
@@ -198,15 +207,10 @@ impl Roll<'_> {
 
     /// Refuses to roll an issuing CA without `--staged` and `--at-once` if the configuration has a gateway with another daemon than
     /// strongSwan. Such a daemon reads CRLs from files or a database; it refuses a peer whose CA it does not know, or whose CA's CRL it
-    /// lacks. Also refuses `--staged` for a root. `old` is the record of the CA; `None` if there is no such CA, which is reported later.
+    /// lacks. A root issues nothing to peers. `old` is the record of the CA; `None` if there is no such CA, which is reported later.
     fn refuse_surprise(&self, config: &Config, old: Option<&CaRecord>) -> Result<(), Failure> {
         if old.is_none_or(|old| old.is_root) {
-            return match self.staged {
-                true => Err(Failure::input(
-                    "`--staged` is for issuing CAs: a root issues nothing to peers",
-                )),
-                false => Ok(()),
-            };
+            return Ok(());
         }
         let by_file = |daemon: &Daemon| *daemon != Daemon::Strongswan;
         let gateways = config.file.gateways.iter();
@@ -235,7 +239,13 @@ fn next_steps(ca: &CaRecord) -> String {
     let policies =
         "policies and connections that name the CA before by its subject need this one, too";
     match (ca.is_root, waits) {
-        (true, _) => "bring both certificates to whoever trusts the root before, then roll the issuing CAs below it".to_owned(),
+        (true, true) => format!(
+            "start the server, which signs the first CRL; bring the certificate to whoever trusts the root before (`enroll --info rootCaUpdate` \
+             fetches it); when `countersign ca plan {0}` says that all have it, `countersign ca activate {0}`, then roll the issuing CAs \
+             below it",
+            ca.name
+        ),
+        (true, false) => "bring both certificates to whoever trusts the root before, then roll the issuing CAs below it".to_owned(),
         (false, true) => format!(
             "start the server, which signs the first CRL; bring certificate and CRL to every gateway (`countersign export` again); \
              {policies}; then `countersign ca activate {}`",
@@ -250,7 +260,7 @@ fn next_steps(ca: &CaRecord) -> String {
 
 /// Opens the store of the instance for a command that makes CA keys. No server may be running; `what` says in the message what to do once
 /// it is stopped.
-fn open_foundation(context: &Context, what: &str) -> Result<Foundation, Failure> {
+pub fn open_foundation(context: &Context, what: &str) -> Result<Foundation, Failure> {
     let location = &context.location;
     if location.server()?.is_some() {
         return Err(Failure::unavailable(format!(
@@ -280,6 +290,16 @@ pub enum Crl {
         #[arg(long, value_name = "NAME")]
         ca: Option<Label>,
     },
+    /// Sign a CRL to a file, with the key of a CA here: the step of an offline root; no server may run
+    Sign(SignCrl),
+    /// Take the CRL of a CA whose key is elsewhere, such as an offline root, and publish it from now on
+    Import {
+        /// The CRL, DER or PEM
+        file: PathBuf,
+        /// The CA that it must be of
+        #[arg(long, value_name = "NAME")]
+        ca: Option<Label>,
+    },
 }
 
 impl Crl {
@@ -288,6 +308,16 @@ impl Crl {
         match self {
             Self::Show => context.show(Request::CrlShow),
             Self::Publish { ca } => context.show(Request::CrlPublish { ca: ca.clone() }),
+            Self::Sign(sign) => {
+                let _private = Private::begin();
+                sign.run(context)
+            }
+            Self::Import { file, ca } => {
+                let at = |e: String| Failure::input(format!("`{}`: {e}", file.display()));
+                let der = crl_der(read(file)?).map_err(at)?;
+                let crl = data_encoding::BASE64.encode(&der);
+                context.show(Request::CrlImport { crl, ca: ca.clone() })
+            }
         }
     }
 }

@@ -4,16 +4,19 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use countersign_ca::key::read_private;
+use countersign_ca::record::Label;
 use countersign_ca::{Clock, SystemClock};
 use countersign_ike_plugin::gateway::{
     Authentication, Certified, Daemon, Export as Exported, Facts, Files, Gateway, GatewayError,
-    Obstacle, PrivateKey, Severity, Side, alone, between, system_addresses, together,
+    Material, Obstacle, PrivateKey, Severity, Side, alone, between, system_addresses, together,
 };
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::context::Context;
 use super::gateway::{Described, ForDaemon, describe};
+use crate::admin::answer::CaLine;
+use crate::admin::{Request, ShownBy};
 use crate::exit::Failure;
 use crate::output;
 
@@ -115,6 +118,9 @@ impl Export {
         let warnings: Vec<String> =
             found.iter().map(ToString::to_string).chain(export.warnings()).collect();
         let out = self.write(&own.gateway, &files)?;
+        if let Some(material) = &material {
+            note_next_keys(context, own.account.as_ref(), material);
+        }
         let list: Vec<&String> = files.entries().keys().collect();
         output::print(
             context.format,
@@ -189,7 +195,7 @@ impl Check {
         let now = SystemClock.now();
         let mut found = Vec::new();
         let [one, other] = [&self.one, &self.other].map(|name| {
-            let Described { gateway, material } = describe(context, name, ForDaemon::ItsOwn)?;
+            let Described { gateway, material, .. } = describe(context, name, ForDaemon::ItsOwn)?;
             Ok::<_, Failure>((gateway, material?))
         });
         let (mut one, mut other) = (one?, other?);
@@ -235,6 +241,24 @@ impl Check {
             0 => Ok(()),
             1 => Err(Failure::found("1 obstacle: they would not come up")),
             errors => Err(Failure::found(format!("{errors} obstacles: they would not come up"))),
+        }
+    }
+}
+
+/// Records that the files of a gateway have the certificates of next keys of CAs, for `countersign ca plan`. The files are written, whether
+/// it can be recorded or not.
+fn note_next_keys(context: &Context, account: Option<&Label>, material: &Material) {
+    let Some(account) = account else { return };
+    let Ok(cas) = context.ask_for::<Vec<CaLine>>(Request::CaShow) else { return };
+    for ca in cas.into_iter().filter(|ca| ca.succeeds.is_some()) {
+        if !material.cas().any(|known| known.name == ca.name.as_str()) {
+            continue;
+        }
+        let (name, account, by) = (ca.name, account.clone(), ShownBy::Export);
+        if let Err(failure) = context.ask(Request::CaMark { name, account, by }) {
+            output::warning(&format!(
+                "`countersign ca plan` will not know of this export: {failure}"
+            ));
         }
     }
 }

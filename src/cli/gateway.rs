@@ -33,6 +33,8 @@ pub struct Described {
     pub gateway: Gateway,
     /// Its certificate, the CAs above it, and the roots that it trusts; or why it has no certificate.
     pub material: Result<Material, Failure>,
+    /// Its account; `None` if another PKI certifies it.
+    pub account: Option<Label>,
 }
 
 /// The daemon for which a gateway is described.
@@ -105,7 +107,8 @@ pub fn describe(context: &Context, name: &str, daemon: ForDaemon) -> Result<Desc
         revocation: file.revocation,
         authorizer: file.authorizer,
     };
-    Ok(Described { gateway, material })
+    let account = account.map(|account| account.name);
+    Ok(Described { gateway, material, account })
 }
 
 /// The account of a gateway: the `account` of its section, or else the one with the gateway's name. `None` if the section has a
@@ -324,7 +327,7 @@ fn trusted(entry: &str, known: &[NamedCa]) -> Result<Vec<NamedCa>, Failure> {
 }
 
 /// The DER of a CRL in PEM or DER.
-fn crl_der(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
+pub fn crl_der(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
     if !bytes.starts_with(b"-----BEGIN") {
         return Ok(bytes);
     }

@@ -70,7 +70,8 @@ Examples:\n  \
 countersign init\n  \
 countersign init --algorithm p384 --root-algorithm p384 --permit dns:example.net\n  \
 countersign init --name branch --root-csr branch.csr      then, with the root's answer and the same name:\n  \
-countersign init --name branch --root-cert chain.pem")]
+countersign init --name branch --root-cert chain.pem\n  \
+countersign init --root-only --root-validity 20y           on the machine of an offline root")]
 pub struct Init {
     /// The name of the issuing CA in commands and URLs
     #[arg(long, value_name = "NAME", default_value = "issuing")]
@@ -86,6 +87,9 @@ pub struct Init {
     /// How long the root is valid; 10y without it
     #[arg(long, value_name = "TIME")]
     root_validity: Option<String>,
+    /// Make a root and no issuing CA: on the machine of an offline root, which certifies issuing CAs of other instances by `ca sign`
+    #[arg(long, conflicts_with_all = ["root_csr", "root_cert", "subject", "permit", "exclude", "policy", "name", "algorithm", "validity", "path_length"])]
+    root_only: bool,
 }
 
 impl Init {
@@ -151,7 +155,10 @@ impl Init {
             let algorithm = self.root_algorithm.unwrap_or_default();
             foundation.create_root(&self.root_options(&tag)?, algorithm)?;
         }
-        let mut answer = self.issuing.make(&foundation, &self.name, &options)?;
+        let mut answer = match self.root_only {
+            true => root_answer(&foundation)?,
+            false => self.issuing.make(&foundation, &self.name, &options)?,
+        };
         if let Some(fields) = answer.as_object_mut() {
             fields.insert("data".into(), json!(location.folder.path().display().to_string()));
             fields.insert("config".into(), json!(config.display().to_string()));
@@ -274,6 +281,16 @@ impl Issuing {
     }
 }
 
+/// The answer of `init --root-only`.
+fn root_answer(foundation: &Foundation) -> Result<Value, Failure> {
+    let root = foundation.signing_root()?;
+    Ok(json!({
+        "root": foundation.keys.file(&format!("{}.crt", root.name)).display().to_string(),
+        "subject": Facts::of(&root.certificate)?.subject.to_string(),
+        "next": "sign the request of each issuing CA with `countersign ca sign`, and CRLs with `countersign crl sign`",
+    }))
+}
+
 /// The subject of a CA: the option's, or one that no other instance has.
 fn subject(option: Option<&str>, name: &str, tag: &str) -> Result<Name, Failure> {
     match option {
@@ -299,7 +316,8 @@ pub fn requested(file: &Path) -> Value {
     })
 }
 
-fn policy(text: &str) -> Result<Policy, Failure> {
+/// A certificate policy, as `OID` or `OID=CPS-URI`.
+pub fn policy(text: &str) -> Result<Policy, Failure> {
     let (oid, cps) = match text.split_once('=') {
         Some((oid, cps)) => (oid, Some(cps.to_owned())),
         None => (text, None),

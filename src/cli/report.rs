@@ -228,7 +228,7 @@ fn line_of(entry: &Entry, owners: &Owners) -> Option<Line> {
             own("certificate released", format!("{serial} of {ca}")).about(holder)
         }
         Entry::Crl(crl) => own(
-            "crl signed",
+            if crl.brought.is_some() { "crl brought" } else { "crl signed" },
             format!("{} {} {}, {} entries", crl.ca, crl.scope, crl.number, crl.entries),
         ),
         Entry::Accounts(accounts) => {
@@ -251,6 +251,15 @@ fn line_of(entry: &Entry, owners: &Owners) -> Option<Line> {
             )
         }
         Entry::AdministratorRemoved(name) => own("administrator removed", name.to_string()),
+        Entry::AnchorShown(shown) => {
+            let detail =
+                format!("it has the certificate of {} ({})", shown.ca, shown.evidence.name());
+            let line = own("anchor shown", detail).about([shown.account.clone()]);
+            match &shown.actor {
+                Some(actor) => Line { actor: actor.clone(), ..line },
+                None => line,
+            }
+        }
         Entry::VendorTrusted(vendor) => own("vendor trusted", vendor.name.to_string()),
         Entry::VendorRemoved(name) => own("vendor removed", name.to_string()),
         Entry::Requested(pending) => {

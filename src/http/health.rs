@@ -5,11 +5,15 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use countersign_ca::authority::CaInfo;
+use countersign_ca::record::{CrlRecord, CrlScope};
 use countersign_ca::{Authority, Store, Timestamp};
 
 use super::response::plain;
 use super::state::ServerState;
 use crate::folder::{LITTLE_ROOM, NO_ROOM};
+
+/// The CRL of a CA whose key is elsewhere is warned of when it ends within this time, as `countersign status` does.
+const CRL_ENDS_SOON: Duration = Duration::from_secs(14 * 86_400);
 
 /// `/healthz`: always 200, which says that the process answers.
 pub async fn healthz() -> HttpResponse {
@@ -84,6 +88,9 @@ fn look_at_ca(authority: &Authority, ca: &CaInfo, now: Timestamp, found: &mut Fi
         ));
     }
     if !ca.can_sign {
+        if let Ok(Some(crl)) = authority.crl(&ca.name, CrlScope::Full) {
+            found.warnings.extend(ending_crl(ca, &crl.record, now));
+        }
         return;
     }
     if let Err(e) = authority.responder(&ca.name) {
@@ -104,6 +111,19 @@ pub fn cut_profile(authority: &Authority, ca: &CaInfo, now: Timestamp) -> Option
     let cut =
         |profile: &&countersign_ca::profile::Profile| now.plus(profile.validity()) > ca.not_after;
     authority.profiles().iter().find(cut).map(|profile| profile.name().to_string())
+}
+
+/// A warning of the CRL of a CA whose key is elsewhere, if it has ended or ends soon.
+fn ending_crl(ca: &CaInfo, crl: &CrlRecord, now: Timestamp) -> Option<String> {
+    let (name, until) = (&ca.name, crl.next_update);
+    let how = match until {
+        _ if until <= now => "ended",
+        _ if until < now.plus(CRL_ENDS_SOON) => "ends",
+        _ => return None,
+    };
+    Some(format!(
+        "the CRL of `{name}` {how} on {until}: bring the next one with `countersign crl import`"
+    ))
 }
 
 /// A reason for each CRL of a CA that is missing, or older than half its validity.

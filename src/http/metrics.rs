@@ -215,7 +215,11 @@ impl CrlMetrics {
         for ca in instance.store.cas()? {
             for last in instance.store.crls(&ca.name)? {
                 let labels = CrlLabels { ca: ca.name.to_string(), scope: last.scope.to_string() };
-                let is_stale = last.is_past_half(instance.now());
+                let is_stale = match &last.brought {
+                    None => last.is_past_half(instance.now()),
+                    // Nothing here signs the next one before it ends.
+                    Some(_) => last.next_update <= instance.now(),
+                };
                 self.number.get_or_create(&labels).set(signed(last.number));
                 self.next_update.get_or_create(&labels).set(last.next_update.seconds());
                 self.entries.get_or_create(&labels).set(signed(last.entries));

@@ -28,6 +28,7 @@ const STATE: &[Verb] = &[
     Verb::Status,
     Verb::StoreStatus,
     Verb::AdminRoles,
+    Verb::CaPlan,
 ];
 
 /// The verbs by which accounts and certificates are kept.
@@ -44,7 +45,9 @@ const KEEPING: &[Verb] = &[
     Verb::CertRevokeAll,
     Verb::CertRevokeMany,
     Verb::CertRelease,
+    Verb::CaMark,
     Verb::CrlPublish,
+    Verb::CrlImport,
     Verb::PublishRun,
 ];
 
@@ -191,7 +194,9 @@ mod tests {
                 "cert-revoke-all",
                 "cert-revoke-many",
                 "cert-release",
+                "ca-mark",
                 "crl-publish",
+                "crl-import",
                 "publish-run",
             ]
         );

@@ -239,7 +239,8 @@ impl Instance {
                 ["--subject=CN=Countersign issuing CA", "--root-subject=CN=Countersign root CA"]
             {
                 let flag = named.split('=').next().unwrap_or_default();
-                if !arguments.contains(&flag) {
+                let is_without = flag == "--subject" && arguments.contains(&"--root-only");
+                if !arguments.contains(&flag) && !is_without {
                     command.arg(named);
                 }
             }

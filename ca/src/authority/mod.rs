@@ -6,6 +6,7 @@
 
 pub mod accounts;
 pub mod administrators;
+mod anchors;
 mod appointments;
 mod approval;
 mod attended;

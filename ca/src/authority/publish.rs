@@ -60,6 +60,14 @@ impl Authority {
     /// private key is elsewhere, the CA has ended, or a CRL cannot be recorded or written. CRLs are replaced in the order full, delta,
     /// partitions: after an error, that one and those behind it stay as they were.
     pub fn publish_crl(&self, ca: &Label) -> Result<CrlRecord> {
+        self.publish_crl_for(ca, None)
+    }
+
+    /// As [`Self::publish_crl`], with a nextUpdate that is this long from now, but not behind the CA's end; `None` for the settings'.
+    ///
+    /// # Errors
+    /// As [`Self::publish_crl`].
+    pub fn publish_crl_for(&self, ca: &Label, validity: Option<Duration>) -> Result<CrlRecord> {
         let ca = self.ca(ca)?;
         let name = &ca.info().name;
         // 1. Sign one edition at a time, so that numbers rise in the order in which files are replaced. If another
@@ -88,7 +96,8 @@ impl Authority {
             }
             Err(e) => return Err(e),
         };
-        let edition = self.edition(ca, key, (now, earliest), reached)?;
+        let validity = validity.unwrap_or_else(|| self.crl_validity(ca));
+        let edition = self.edition(ca, key, (now, earliest), (reached, validity))?;
         // 3. Sign the full CRL. Certificates that expired since the last one are listed once more (RFC 5280 §3.3).
         let settings = &self.settings.crl;
         let base = self
@@ -130,8 +139,8 @@ impl Authority {
         Ok(record)
     }
 
-    /// The newest CRL of a CA and scope. `None` if there is none yet, if the scope is not in force ([`Self::crl_scopes`]), or if the CRL's
-    /// file is missing or damaged and must be made again.
+    /// The newest CRL of a CA and scope. `None` if there is none yet, if the scope is not in force ([`Self::crl_scopes`]), or if the file of
+    /// a CRL of this instance is missing or damaged and must be made again.
     ///
     /// # Errors
     /// `Denied` with [`Denial::Conflict`](crate::Denial::Conflict) if there is no such CA.
@@ -147,6 +156,12 @@ impl Authority {
             return Ok(Some(Arc::clone(known)));
         }
         current.remove(&scope);
+        // Nobody here can sign this one again, so that the journal has it, too.
+        if let Some(der) = record.brought.clone() {
+            let read = Arc::new(CurrentCrl { record, der: der.into() });
+            current.insert(scope, Arc::clone(&read));
+            return Ok(Some(read));
+        }
         let Ok(der) = fs::read(self.crl_path(name, scope)) else { return Ok(None) };
         if tbs_sha256(&der) != Some(record.tbs_sha256) {
             return Ok(None);
@@ -278,16 +293,17 @@ impl Authority {
         }
     }
 
-    /// The values that the CRLs signed now share. `earliest` is the earliest thisUpdate, and `reached` is as in [`Edition`].
+    /// The values that the CRLs signed now share. `earliest` is the earliest thisUpdate, `reached` is as in [`Edition`], and `validity` is the
+    /// time until nextUpdate.
     fn edition<'a>(
         &self,
         ca: &'a Ca,
         key: &'a FileKey,
         (now, earliest): (Timestamp, Timestamp),
-        reached: u64,
+        (reached, validity): (u64, Duration),
     ) -> Result<Edition<'a>> {
         let name = &ca.info().name;
-        let next_update = now.plus(self.crl_validity(ca)).min(ca.facts().not_after).whole_seconds();
+        let next_update = now.plus(validity).min(ca.facts().not_after).whole_seconds();
         let backdated = now.minus(BACKDATING).max(ca.facts().not_before.min(now)).whole_seconds();
         let this_update = backdated.max(earliest);
         let crls = self.store().crls(name)?;
@@ -334,6 +350,7 @@ impl Authority {
             tbs_sha256: signed.tbs_sha256,
             is_base,
             reached: Some(edition.reached),
+            brought: None,
         };
         // The lock keeps readers out between the record and the replacement of the file, whose contents would not
         // match.

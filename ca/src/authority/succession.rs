@@ -37,7 +37,8 @@ impl Authority {
         let next = match known {
             Some(known) => {
                 let known = self.cas.values().find(|ca| ca.info().certificate == known);
-                known.and_then(|known| self.successor(known))
+                // Also one that waits: that peers have it is what it waits for.
+                known.and_then(|known| self.next_key(known))
             }
             None => self.last_root(ca)?,
         };
@@ -115,7 +116,14 @@ impl Authority {
         let root = self.issuing_ca(ca)?.chain().last();
         let root =
             root.and_then(|root| self.cas.values().find(|ca| ca.info().certificate == *root));
-        Ok(root.map(|root| self.latest(root)))
+        let mut last = root;
+        for _ in 0..self.cas.len() {
+            match last.and_then(|root| self.next_key(root)) {
+                Some(next) => last = Some(next),
+                None => break,
+            }
+        }
+        Ok(last)
     }
 }
 

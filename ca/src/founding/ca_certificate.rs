@@ -9,18 +9,18 @@ use std::time::Duration;
 
 use der::asn1::{Ia5StringRef, PrintableStringRef, Utf8StringRef};
 use der::oid::ObjectIdentifier;
-use der::{Encode, Tag, Tagged};
+use der::{Decode, Encode, Tag, Tagged};
 use rcgen::{
     BasicConstraints, CertificateParams, CidrSubnet, CrlDistributionPoint, CustomExtension,
     DistinguishedName, DnType, DnValue, GeneralSubtree, IsCa, Issuer, KeyIdMethod, KeyUsagePurpose,
-    NameConstraints, SerialNumber,
+    NameConstraints, PublicKeyData, SerialNumber, SignatureAlgorithm,
 };
-use x509_cert::ext::pkix::CertificatePolicies;
+use x509_cert::ext::pkix::{self, CertificatePolicies};
 use x509_cert::name::Name;
 
 use crate::clock::{BACKDATING, Timestamp};
 use crate::error::{Denial, Error, Result};
-use crate::key::FileKey;
+use crate::key::{FileKey, KeyKind, SubjectPublicKey};
 use crate::lint::Purpose;
 use crate::oid;
 use crate::record::Serial;
@@ -107,7 +107,7 @@ pub fn root(options: &CaOptions, key: &FileKey, serial: Serial, now: Timestamp) 
     Ok(certificate.der().to_vec())
 }
 
-/// Makes the certificate of an issuing CA with the public half of `key`, DER. `issuer` is the certificate of the CA above it, DER, and
+/// Makes the certificate of an issuing CA for this public key, DER. `issuer` is the certificate of the CA above it, DER, and
 /// `issuer_key` the key that signs. The certificate does not outlive the issuer's.
 ///
 /// # Errors
@@ -115,7 +115,7 @@ pub fn root(options: &CaOptions, key: &FileKey, serial: Serial, now: Timestamp) 
 /// expired; [`Error::Malformed`] if rcgen cannot encode the subject.
 pub fn issuing(
     options: &CaOptions,
-    key: &FileKey,
+    key: &SubjectPublicKey,
     issuer: &[u8],
     issuer_key: &FileKey,
     serial: Serial,
@@ -128,7 +128,7 @@ pub fn issuing(
             format!("the issuer expired on {}", above.not_after),
         ));
     }
-    let mut params = params(options, key.public().key_identifier().to_vec(), serial)?;
+    let mut params = params(options, key.key_identifier().to_vec(), serial)?;
     let not_before = now.minus(BACKDATING).max(above.not_before);
     set_validity(&mut params, not_before, now.plus(options.validity).min(above.not_after))?;
     params.use_authority_key_identifier_extension = true;
@@ -136,8 +136,9 @@ pub fn issuing(
     issuer_params.distinguished_name = distinguished_name(&above.subject)?;
     issuer_params.key_identifier_method = KeyIdMethod::PreSpecified(above.key_identifier);
     let gate = Gate::new(issuer_key, Object::Certificate(Purpose::IssuingCa));
+    let key = CertifiedKey::new(key)?;
     let certificate =
-        params.signed_by(key, &Issuer::new(issuer_params, &gate)).map_err(|e| gate.explain(&e))?;
+        params.signed_by(&key, &Issuer::new(issuer_params, &gate)).map_err(|e| gate.explain(&e))?;
     Ok(certificate.der().to_vec())
 }
 
@@ -209,6 +210,41 @@ pub fn check_chain(chain: &[Vec<u8>], key: &FileKey, now: Timestamp) -> Result<(
     Ok(())
 }
 
+/// A public key, as rcgen writes it into a certificate.
+struct CertifiedKey<'a> {
+    key: &'a SubjectPublicKey,
+    algorithm: &'static SignatureAlgorithm,
+}
+
+impl<'a> CertifiedKey<'a> {
+    /// `Denied` with [`Denial::Algorithm`] for P-521, which rcgen does not write without another library of cryptography.
+    fn new(key: &'a SubjectPublicKey) -> Result<Self> {
+        let algorithm = match key.kind() {
+            KeyKind::P256 => &rcgen::PKCS_ECDSA_P256_SHA256,
+            KeyKind::P384 => &rcgen::PKCS_ECDSA_P384_SHA384,
+            KeyKind::Ed25519 => &rcgen::PKCS_ED25519,
+            KeyKind::Rsa(_) => &rcgen::PKCS_RSA_SHA256,
+            KeyKind::P521 => {
+                return Err(Error::denied(
+                    Denial::Algorithm,
+                    "expected the key of a CA to be P-256, P-384, Ed25519 or RSA, found P-521",
+                ));
+            }
+        };
+        Ok(Self { key, algorithm })
+    }
+}
+
+impl PublicKeyData for CertifiedKey<'_> {
+    fn der_bytes(&self) -> &[u8] {
+        self.key.bits()
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        self.algorithm
+    }
+}
+
 /// The parts of a CA certificate that do not depend on its issuer.
 fn params(
     options: &CaOptions,
@@ -263,6 +299,13 @@ fn subtree(constraint: &Constraint) -> GeneralSubtree {
             GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(*address, *prefix))
         }
     }
+}
+
+/// The pathLenConstraint of a CA's certificate (DER); `None` if any number of CAs may be below it.
+pub(super) fn path_length(certificate: &[u8]) -> Result<Option<u8>> {
+    let read = x509_cert::Certificate::from_der(certificate).map_err(Error::internal)?;
+    let basic = read.tbs_certificate.get::<pkix::BasicConstraints>().map_err(Error::internal)?;
+    Ok(basic.and_then(|(_, basic)| basic.path_len_constraint))
 }
 
 fn set_validity(params: &mut CertificateParams, from: Timestamp, until: Timestamp) -> Result<()> {

@@ -98,7 +98,7 @@ impl Foundation {
         let serial = self.reserve(&root.name)?;
         let certificate = ca_certificate::issuing(
             options,
-            &key,
+            key.public(),
             &root.certificate,
             &root_key,
             serial,

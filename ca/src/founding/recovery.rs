@@ -268,6 +268,7 @@ impl Recovery<'_> {
             tbs_sha256: [0; 32],
             is_base: false,
             reached: None,
+            brought: None,
         };
         self.store.record_crl(self.clock.now(), &record)
     }

@@ -25,6 +25,7 @@ use crate::lint::Purpose;
 use crate::name::Name;
 use crate::oid;
 use crate::profile::{DefaultUrls, filled_url};
+use crate::record::line;
 use crate::record::{CaRecord, Label, Links, Serial, Succession};
 use crate::signed::{Gate, Object};
 use crate::x509::Criticality::NonCritical;
@@ -41,7 +42,7 @@ pub struct RollOptions {
     /// The subject; `None` for the previous subject with a number.
     pub subject: Option<Name>,
     /// Whether the CA with the previous key continues to issue until an administrator activates this key. That leaves time
-    /// to distribute the new certificate and CRL. A root's next key never waits.
+    /// to distribute the new certificate and CRL. Until then, a root with the previous key certifies the next keys of issuing CAs.
     pub waits: bool,
     /// How long the certificate is valid; `None` for as long as the previous one.
     pub validity: Option<Duration>,
@@ -116,16 +117,13 @@ impl Foundation {
         let lasts = facts.not_after.since(facts.not_before);
         let until = self.clock.now().plus(options.validity.unwrap_or(lasts));
         let next = NextKey { name: next, subject, key: &key, until, urls: &options.urls };
-        let record = match root {
+        let mut record = match root {
             None => self.next_root(old, &facts, next)?,
-            Some(root) => {
-                let mut record = self.next_issuing(root, old, next)?;
-                if let Some(succession) = &mut record.succeeds {
-                    succession.waits = options.waits;
-                }
-                record
-            }
+            Some(root) => self.next_issuing(root, old, next)?,
         };
+        if let Some(succession) = &mut record.succeeds {
+            succession.waits = options.waits;
+        }
         // 4. Record all of them in one entry, and write their files.
         let record = self.record(record)?;
         self.publish_links(&record)?;
@@ -177,7 +175,7 @@ impl Foundation {
         self.install(&next, chain, Some(succeeds))
     }
 
-    /// The root that signs the certificates of new issuing CAs: the one whose private key is here and that has no next key.
+    /// The root that signs the certificates of new issuing CAs: the one whose private key is here and that has no active next key.
     ///
     /// # Errors
     /// `Denied` with [`Denial::Conflict`] if there is none.
@@ -185,8 +183,9 @@ impl Foundation {
         let cas = self.store.cas()?;
         let is_last = |ca: &&CaRecord| {
             ca.is_root
+                && !ca.succeeds.as_ref().is_some_and(|succession| succession.waits)
                 && self.keys.contains(ca.name.as_str())
-                && successor(&cas, &ca.name).is_none()
+                && line::successor(cas.iter(), *ca).is_none()
         };
         cas.iter().find(is_last).cloned().ok_or_else(|| {
             Error::denied(

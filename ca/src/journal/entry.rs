@@ -8,8 +8,8 @@ use crate::clock::Timestamp;
 use crate::record::Vendor;
 use crate::record::approval::{Decision, PartialApproval, PendingRequest, RequestId};
 use crate::record::{
-    Account, AdminAction, Administrator, CaRecord, CrlRecord, Duty, Issued, Label, Restoration,
-    Revocation, RevokedEntry, Serial, Transaction,
+    Account, AdminAction, Administrator, AnchorShown, CaRecord, CrlRecord, Duty, Issued, Label,
+    Restoration, Revocation, RevokedEntry, Serial, Transaction,
 };
 
 /// The most serials that one entry reserves.
@@ -80,6 +80,8 @@ pub enum Entry {
         /// The duty that the CA has from now on.
         duty: Duty,
     },
+    /// A peer has shown that it has the certificate of a CA's next key, or an administrator said so.
+    AnchorShown(AnchorShown),
     /// An administrator was recorded, or this record replaced the one of the same name.
     AdministratorChanged(Administrator),
     /// An administrator was removed.
@@ -156,6 +158,7 @@ impl Entry {
             Self::ClockAccepted { .. } => Kind::ClockAccepted,
             Self::Listed { .. } => Kind::Listed,
             Self::Assigned { .. } => Kind::Assigned,
+            Self::AnchorShown(_) => Kind::AnchorShown,
             Self::AdministratorChanged(_) => Kind::AdministratorChanged,
             Self::AdministratorRemoved(_) => Kind::AdministratorRemoved,
         }

@@ -100,6 +100,12 @@ fn fields(entry: &Entry) -> Value {
         Entry::AdminAction(done) => json!({
             "actor": done.actor, "action": done.action, "detail": done.detail,
         }),
+        Entry::AnchorShown(shown) => json!({
+            "account": shown.account,
+            "ca": shown.ca,
+            "evidence": shown.evidence.name(),
+            "actor": shown.actor,
+        }),
         Entry::AdministratorChanged(record) => administrator(record),
         Entry::AdministratorRemoved(name) => json!({ "administrator": name }),
         Entry::VendorTrusted(record) => vendor(record),
@@ -182,6 +188,7 @@ fn crl(crl: &CrlRecord) -> Value {
         "tbs_sha256": HEXLOWER.encode(&crl.tbs_sha256),
         "is_base": crl.is_base,
         "reached": crl.reached,
+        "brought": crl.brought.as_ref().map(|der| BASE64.encode(der)),
     })
 }
 

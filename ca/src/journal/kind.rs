@@ -55,6 +55,8 @@ pub enum Kind {
     Listed = 42,
     /// A CA's duty.
     Assigned = 50,
+    /// Evidence that a peer has the certificate of a CA's next key.
+    AnchorShown = 54,
     /// A new or changed administrator.
     AdministratorChanged = 60,
     /// The removal of an administrator.
@@ -63,7 +65,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind with its name in an export. Users' scripts match the names.
-    pub const ALL: [(Self, &'static str); 24] = [
+    pub const ALL: [(Self, &'static str); 25] = [
         (Self::Ca, "ca"),
         (Self::Reserved, "reserved"),
         (Self::Issued, "issued"),
@@ -86,6 +88,7 @@ impl Kind {
         (Self::ClockAccepted, "clock-accepted"),
         (Self::Listed, "listed"),
         (Self::Assigned, "ca-assigned"),
+        (Self::AnchorShown, "anchor-shown"),
         (Self::AdministratorChanged, "administrator-changed"),
         (Self::AdministratorRemoved, "administrator-removed"),
     ];

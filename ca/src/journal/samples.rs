@@ -7,9 +7,9 @@ use crate::record::approval::{
     Decision, PartialApproval, PendingRequest, RecordedRequest, RequestId, Verdict,
 };
 use crate::record::{
-    Account, AccountSecret, AdminAction, Administrator, CaRecord, CrlRecord, CrlScope, Duty,
-    Incarnation, Issued, Label, Links, Permission, Reason, Remarks, Restoration, Revocation,
-    RevokedEntry, Serial, Succession, Transaction,
+    Account, AccountSecret, AdminAction, Administrator, AnchorEvidence, AnchorShown, CaRecord,
+    CrlRecord, CrlScope, Duty, Incarnation, Issued, Label, Links, Permission, Reason, Remarks,
+    Restoration, Revocation, RevokedEntry, Serial, Succession, Transaction,
 };
 use crate::record::{CertificateId, Device, Grant, Mapping, Token, Vendor};
 
@@ -166,6 +166,20 @@ pub fn samples() -> Vec<Entry> {
             scope: CrlScope::Partition(7),
             is_base: true,
             reached: Some(4096),
+            brought: None,
+        }),
+        Entry::Crl(CrlRecord {
+            ca: label("root"),
+            number: 4,
+            this_update: Timestamp::from_millis(1),
+            signed: Timestamp::from_millis(1),
+            next_update: Timestamp::from_millis(2),
+            entries: 1,
+            tbs_sha256: [7; 32],
+            scope: CrlScope::Full,
+            is_base: false,
+            reached: None,
+            brought: Some(vec![48, 3]),
         }),
         Entry::Accounts(vec![account("gw1"), account("gw2")]),
         Entry::AccountChanged(Account {
@@ -191,6 +205,13 @@ pub fn samples() -> Vec<Entry> {
             created: Timestamp::from_millis(3),
         }),
         Entry::VendorRemoved(label("maker")),
+        Entry::AnchorShown(AnchorShown {
+            account: label("gw1"),
+            incarnation: None,
+            ca: label("issuing.2"),
+            evidence: AnchorEvidence::Marked,
+            actor: Some("uid 0".into()),
+        }),
         Entry::AdministratorChanged(Administrator {
             name: label("alice"),
             grants: vec![

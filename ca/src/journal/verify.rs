@@ -355,6 +355,7 @@ mod tests {
                 tbs_sha256: [0; 32],
                 is_base: false,
                 reached: None,
+                brought: None,
             };
             let before = audit.report.findings.len();
             let (sequence, at) = (audit.highest, Timestamp::default());

@@ -89,6 +89,11 @@ impl SubjectPublicKey {
         Ok(Self { der: spki.to_vec(), kind, bits: bits.to_vec() })
     }
 
+    /// The octets of the subjectPublicKey, a BIT STRING.
+    pub(crate) fn bits(&self) -> &[u8] {
+        &self.bits
+    }
+
     /// The SubjectPublicKeyInfo, DER, as it was read.
     pub fn der(&self) -> &[u8] {
         &self.der

@@ -54,7 +54,13 @@ pub struct CrlRecord {
     /// The journal offset, in octets, up to which all revocations are on the CRL. Later ones may be missing. `None` if
     /// it is unknown, as for a CRL of an instance that was lost.
     pub reached: Option<u64>,
+    /// The CRL itself, DER, if the CA's private key is elsewhere and an administrator brought the CRL. Nobody here can sign it again, so that
+    /// the journal has all of it. `None` for a CRL that this instance signed.
+    pub brought: Option<Vec<u8>>,
 }
+
+/// The most octets of a CRL that an administrator brings: the journal keeps it whole. An entry of a CRL has about 40 octets.
+pub const MAX_BROUGHT_CRL: usize = 1 << 20;
 
 impl CrlRecord {
     /// Whether at `now` more than half of the time from the CRL's signature to nextUpdate has passed.

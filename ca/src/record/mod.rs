@@ -5,6 +5,7 @@
 mod account;
 mod administration;
 mod administrator;
+mod anchor;
 pub mod approval;
 mod ca;
 mod certificate;
@@ -28,10 +29,11 @@ pub use administration::{AdminAction, Restoration};
 pub use administrator::{
     ADMINISTRATOR_PROFILE, Administrator, Grant, Token, is_administrators_profile, no_administrator,
 };
+pub use anchor::{AnchorEvidence, AnchorShown, KnownAnchor};
 pub use ca::{CaRecord, Duty, Links, Succession};
 pub use certificate::{CertificateRecord, Issued};
 pub use certificate_id::CertificateId;
-pub use crl::{CrlRecord, CrlScope};
+pub use crl::{CrlRecord, CrlScope, MAX_BROUGHT_CRL};
 pub use equipment::{Device, DeviceDraft, Mapping, Vendor, no_vendor};
 pub use label::Label;
 pub use remarks::{AccountLabel, Remarks};

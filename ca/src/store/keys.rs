@@ -32,6 +32,7 @@ pub type Key = Vec<u8>;
 /// | `Labelled` | `L` key 0 value 0 account | nothing: the account has this label |
 /// | `Vendor` | `V` name | the vendor, as in its entry |
 /// | `Administrator` | `a` name | the administrator, as in the entry |
+/// | `Shown` | `T` account | the next keys of CAs whose certificates the account has shown to have: `shown` |
 /// | `Ca` | `C` name | the CA, as in its entry |
 /// | `DefaultCa` | `D` | the name of the default CA |
 /// | `LastCrl` | `l` CA scope | the last CRL of this scope, as in its entry; for the scopes see [`scope`] |
@@ -63,6 +64,7 @@ pub enum Space {
     Labelled = b'L',
     Vendor = b'V',
     Administrator = b'a',
+    Shown = b'T',
     Ca = b'C',
     DefaultCa = b'D',
     LastCrl = b'l',
@@ -160,6 +162,11 @@ pub fn vendor(name: &Label) -> Key {
 /// The key of an administrator.
 pub fn administrator(name: &Label) -> Key {
     Space::Administrator.key(name.as_str().as_bytes())
+}
+
+/// The key of the next keys of CAs whose certificates an account has shown to have.
+pub fn shown(account: &Label) -> Key {
+    Space::Shown.key(account.as_str().as_bytes())
 }
 
 /// The key of a CA.

@@ -30,8 +30,9 @@ use crate::record::inventory::{AccountQuery, CertificateQuery, ListPlace};
 use crate::record::revoked::RevokedSet;
 use crate::record::search::SearchKey;
 use crate::record::{
-    Account, AdminAction, Administrator, CaRecord, CertificateId, CertificateRecord, CrlRecord,
-    CrlScope, Duty, Incarnation, Issued, Label, Revocation, RevokedEntry, Serial, Transaction,
+    Account, AdminAction, Administrator, AnchorShown, CaRecord, CertificateId, CertificateRecord,
+    CrlRecord, CrlScope, Duty, Incarnation, Issued, KnownAnchor, Label, Revocation, RevokedEntry,
+    Serial, Transaction,
 };
 
 /// A store of the authority's records. Every verb is atomic and may be called from any thread.
@@ -52,6 +53,17 @@ pub trait Store: Send + Sync {
     /// `Conflict` if there is no such issuing CA; for [`Duty::Issue`] also if the CA does not wait to issue in place of
     /// its predecessor, for [`Duty::Default`] also if it does.
     fn record_assigned(&self, at: Timestamp, ca: &Label, duty: Duty) -> Result<()>;
+
+    /// Records that a peer has the certificate of a CA's next key, without waiting: the receipt resolves when the entry is durable or
+    /// refused.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`] when too many requests wait. With the receipt: `Conflict` if the same evidence is on record, or there is
+    /// no such CA with the next key of another one; `NotAuthorized` if the account was removed, or made anew.
+    fn begin_anchor_shown(&self, at: Timestamp, shown: AnchorShown) -> Result<Receipt>;
+
+    /// What shows that an account has the certificates of next keys of CAs, oldest first.
+    fn anchors_shown(&self, account: &Label) -> Result<Vec<KnownAnchor>>;
 
     /// Reserves serials before a CA signs with them. A power cut between signature and record so leaves a trace of the
     /// certificate.

@@ -11,6 +11,7 @@ use super::ocsp_cache::OcspCache;
 use super::verdict::{Lack, Status};
 use countersign_ca::path::crl::{Crl, CrlStatus, status_by_crls};
 use countersign_ca::path::{Anchors, Certificate, ValidPath};
+use x509_cert::ext::pkix::CrlReason;
 
 /// The longest time for which a decision relies on an OCSP answer before it asks the cache again.
 const RECHECK: std::time::Duration = std::time::Duration::from_secs(600);
@@ -77,6 +78,25 @@ impl StatusChecker {
         at: Timestamp,
         deadline: Instant,
     ) -> Status {
+        self.check_with(&[], path, (certificate, issuer), at, deadline)
+    }
+
+    /// As [`Self::check`] of a certificate and its issuer's, by these CRLs, too. If they tell the status, no other source is asked.
+    pub fn check_with(
+        &self,
+        given: &[Arc<Crl>],
+        path: &ValidPath,
+        (certificate, issuer): (&Arc<Certificate>, &Arc<Certificate>),
+        at: Timestamp,
+        deadline: Instant,
+    ) -> Status {
+        if self.mode != Mode::Off && !given.is_empty() {
+            match self.status(path, certificate, issuer, given, at) {
+                CrlStatus::Good(until) => return Status::Good(until),
+                CrlStatus::Revoked { reason, at } => return revoked(certificate, at, reason),
+                CrlStatus::Unknown(_) | CrlStatus::Unsettled(_) => {}
+            }
+        }
         if self.mode == Mode::Off {
             return Status::Passed(Timestamp::from_millis(i64::MAX), Lack::NotAsked);
         }
@@ -152,10 +172,7 @@ impl StatusChecker {
         let (why, passes) = match self.status(path, certificate, issuer, &crls, at) {
             CrlStatus::Good(until) => return Ok(Status::Good(until)),
             CrlStatus::Revoked { reason, at } => {
-                return Ok(Status::Revoked(format!(
-                    "the certificate `{}` was revoked at {at}: {reason:?}",
-                    certificate.shown()
-                )));
+                return Ok(revoked(certificate, at, reason));
             }
             CrlStatus::Unknown(why) => (why, true),
             CrlStatus::Unsettled(why) => (why, false),
@@ -210,6 +227,13 @@ impl StatusChecker {
     fn others<'a>(&'a self, path: &'a ValidPath) -> impl Iterator<Item = &'a Arc<Certificate>> {
         path.certificates.iter().skip(1).chain([&path.anchor]).chain(&self.others)
     }
+}
+
+fn revoked(certificate: &Certificate, at: Timestamp, reason: CrlReason) -> Status {
+    Status::Revoked(format!(
+        "the certificate `{}` was revoked at {at}: {reason:?}",
+        certificate.shown()
+    ))
 }
 
 fn not_allowed(url: &str) -> String {

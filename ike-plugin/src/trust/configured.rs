@@ -1,12 +1,13 @@
 //! Trust as the operator configured it: by anchors, CRLs and OCSP, and by the records of our own authority.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use countersign_ca::Identity;
 use countersign_ca::authority::CertificateStatus;
 use countersign_ca::record::search::{SearchKey, sha1};
-use countersign_ca::record::{Label, Serial};
+use countersign_ca::record::{CrlScope, Label, Serial};
 use countersign_ca::store::{Change, History, Mark};
 use countersign_ca::x509::Facts;
 use countersign_ca::{Authority, Timestamp};
@@ -16,6 +17,7 @@ use super::certificate_store::CertificateStore;
 use super::known_cas::KnownCas;
 use crate::identity::PeerId;
 use crate::status::{Lack, Mode, Status, StatusChecker};
+use countersign_ca::path::crl::Crl;
 use countersign_ca::path::{Certificate, PathSettings, ValidPath, validate};
 
 /// Validates certification paths and finds the status of their certificates.
@@ -59,6 +61,10 @@ pub struct ConfiguredTrust {
     /// issued and revoked is on record. A root whose key is kept elsewhere may have revoked certificates that the authority does not know
     /// of.
     own: Vec<(Vec<u8>, Label)>,
+    /// The public keys and names of the authority's CAs whose private keys are elsewhere. An administrator may bring their CRLs.
+    elsewhere: Vec<(Vec<u8>, Label)>,
+    /// The CRLs of these CAs that were parsed last.
+    parsed: Mutex<BTreeMap<Label, ([u8; 32], Arc<Crl>)>>,
     /// How far the authority's history was read.
     recorded: Mutex<Recorded>,
     /// The store in which certificates are looked up if there is no authority.
@@ -83,14 +89,26 @@ impl ConfiguredTrust {
         checker: StatusChecker,
         authority: Option<Arc<Authority>>,
     ) -> Result<Self, countersign_ca::Error> {
-        let mut own = Vec::new();
-        for ca in authority.iter().flat_map(|of| of.cas()).filter(|ca| ca.can_sign) {
-            own.push((Facts::of(&ca.certificate)?.key.der().to_vec(), ca.name.clone()));
+        let (mut own, mut elsewhere) = (Vec::new(), Vec::new());
+        for ca in authority.iter().flat_map(|of| of.cas()) {
+            let list = if ca.can_sign { &mut own } else { &mut elsewhere };
+            list.push((Facts::of(&ca.certificate)?.key.der().to_vec(), ca.name.clone()));
         }
         let mark = authority.as_ref().map(|authority| authority.store().mark());
         let recorded = Mutex::new(Recorded { mark, changes: 0 });
         let cas = KnownCas::default();
-        Ok(Self { settings, checker, authority, own, recorded, certificates: None, cas })
+        let (parsed, certificates) = (Mutex::default(), None);
+        Ok(Self {
+            settings,
+            checker,
+            authority,
+            own,
+            elsewhere,
+            parsed,
+            recorded,
+            certificates,
+            cas,
+        })
     }
 
     /// Looks certificates up in this store if there is no authority.
@@ -123,7 +141,11 @@ impl ConfiguredTrust {
         while let Some(mark) = recorded.mark.filter(|mark| *mark < end) {
             match authority.store().changes_since(mark) {
                 Ok(History { changes, next }) => {
-                    let counts = |of: &&Change| matches!(of, Change::Status { .. } | Change::Ca(_));
+                    let counts = |of: &&Change| match of {
+                        Change::Status { .. } | Change::Ca(_) => true,
+                        Change::Crl { ca, .. } => self.elsewhere.iter().any(|(_, name)| name == ca),
+                        _ => false,
+                    };
                     let count = changes.iter().filter(counts).count() as u64;
                     recorded.changes = recorded.changes.wrapping_add(count);
                     recorded.mark = Some(next);
@@ -146,6 +168,36 @@ impl ConfiguredTrust {
     fn own_ca(&self, issuer: &Certificate) -> Option<(&Arc<Authority>, &Label)> {
         let (_, ca) = self.own.iter().find(|(key, _)| key == issuer.spki())?;
         Some((self.authority.as_ref()?, ca))
+    }
+
+    /// The CRL that an administrator brought of the CA with this certificate, if its private key is elsewhere.
+    fn brought(&self, issuer: &Certificate) -> Vec<Arc<Crl>> {
+        let of = self.elsewhere.iter().find(|(key, _)| key == issuer.spki());
+        let (Some((_, ca)), Some(authority)) = (of, &self.authority) else { return Vec::new() };
+        let current = match authority.crl(ca, CrlScope::Full) {
+            Ok(Some(current)) => current,
+            Ok(None) => return Vec::new(),
+            Err(error) => {
+                tracing::error!(%ca, %error, "the CRL cannot be read");
+                return Vec::new();
+            }
+        };
+        let mut parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
+        let hash = current.record.tbs_sha256;
+        if let Some((_, known)) = parsed.get(ca).filter(|(of, _)| *of == hash) {
+            return vec![Arc::clone(known)];
+        }
+        match Crl::from_der(&current.der) {
+            Ok(crl) => {
+                let crl = Arc::new(crl);
+                parsed.insert(ca.clone(), (hash, Arc::clone(&crl)));
+                vec![crl]
+            }
+            Err(error) => {
+                tracing::error!(%ca, %error, "the CRL cannot be parsed");
+                Vec::new()
+            }
+        }
     }
 
     fn recorded(
@@ -204,7 +256,11 @@ impl Trust for ConfiguredTrust {
         for (certificate, issuer) in path.pairs() {
             let status = match self.own_ca(issuer) {
                 Some((authority, ca)) => self.recorded(authority, ca, certificate, at),
-                None => self.checker.check(path, certificate, issuer, at, deadline),
+                None => {
+                    let given = self.brought(issuer);
+                    let pair = (certificate, issuer);
+                    self.checker.check_with(&given, path, pair, at, deadline)
+                }
             };
             match status {
                 Status::Good(good_until) => until = until.min(good_until),

@@ -1,5 +1,6 @@
 //! The body about a signed CRL.
 
+use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
 use super::cbor::{from_slice, to_vec};
@@ -49,6 +50,9 @@ pub struct CrlBody<'a> {
     /// entries that were written before revocations were ordered by the journal.
     #[n(9)]
     reached: Option<u64>,
+    /// The CRL, DER, if the CA's private key is elsewhere. Absent for a CRL that this instance signed.
+    #[n(10)]
+    brought: Option<ByteVec>,
 }
 
 impl<'a> CrlBody<'a> {
@@ -69,6 +73,7 @@ impl<'a> CrlBody<'a> {
             is_base: Some(crl.is_base),
             signed: Some(crl.signed).filter(|at| *at != crl.this_update).map(Timestamp::millis),
             reached: crl.reached,
+            brought: crl.brought.clone().map(ByteVec::from),
         }
     }
 
@@ -91,6 +96,7 @@ impl<'a> CrlBody<'a> {
             },
             is_base: self.is_base.unwrap_or(false),
             reached: self.reached,
+            brought: self.brought.map(Vec::from),
         })
     }
 }

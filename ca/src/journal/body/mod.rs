@@ -7,6 +7,7 @@
 mod account;
 mod admin;
 mod administrator;
+mod anchor;
 mod ca;
 mod cbor;
 mod certificate;
@@ -25,6 +26,7 @@ pub use vendor::{decode_vendor, encode_vendor};
 use account::{AccountBody, AccountRemovedBody, AccountsBody, LockedBody};
 use admin::{AdminActionBody, ClockAcceptedBody, RestoredBody};
 use administrator::{AdministratorBody, AdministratorRemovedBody};
+use anchor::AnchorShownBody;
 use ca::{AssignedBody, CaBody};
 use cbor::{from_slice, to_vec};
 use certificate::{ConfirmedBody, IssuedBody, ReservedBody};
@@ -60,6 +62,7 @@ impl Entry {
             Self::Locked { reference, until } => to_vec(&LockedBody::new(reference, *until)),
             Self::AdminAction(done) => to_vec(&AdminActionBody::new(done)),
             Self::Assigned { ca, duty } => to_vec(&AssignedBody::new(ca, *duty)),
+            Self::AnchorShown(shown) => to_vec(&AnchorShownBody::new(shown)),
             Self::AdministratorChanged(administrator) => {
                 to_vec(&AdministratorBody::new(administrator))
             }
@@ -130,6 +133,7 @@ pub fn decode(kind: u8, body: &[u8]) -> Result<Entry> {
         }
         Kind::Listed => from_slice::<ListedBody<'_>>(body)?.entry(),
         Kind::Assigned => from_slice::<AssignedBody<'_>>(body)?.entry(),
+        Kind::AnchorShown => from_slice::<AnchorShownBody<'_>>(body)?.entry(),
         Kind::AdministratorChanged => {
             from_slice::<AdministratorBody<'_>>(body)?.record().map(Entry::AdministratorChanged)
         }

@@ -246,6 +246,33 @@ impl Crl {
         self.len() == 0
     }
 
+    /// SHA-256 over the TBSCertList.
+    pub fn signed_sha256(&self) -> [u8; 32] {
+        Sha256::digest(&self.signed).into()
+    }
+
+    /// The cRLNumber, without leading zeros; `None` if there is none, or it cannot be read.
+    pub fn number(&self) -> Option<&[u8]> {
+        self.number.as_deref()
+    }
+
+    /// Fails with the reason unless this CRL alone shows the status of every certificate of its issuer at `at`: it is complete, has not
+    /// ended, and every part of it is understood. Only call this after the signature was verified.
+    ///
+    /// # Errors
+    /// A sentence that says why it does not.
+    pub fn tells_of_all(&self, at: Timestamp) -> Result<(), String> {
+        self.is_usable()?;
+        self.has_usable_entries()?;
+        if self.is_delta() {
+            return Err("it is a delta CRL (§5.2.4)".into());
+        }
+        if self.scope != everything() {
+            return Err("it is for a part of the certificates only (§5.2.5)".into());
+        }
+        self.tells_until(at).map(|_| ())
+    }
+
     /// Whether this CRL is older than another one of the same issuer. They are compared by cRLNumber if both have one
     /// and name the same key in authorityKeyIdentifier, and otherwise by thisUpdate.
     pub fn is_older_than(&self, other: &Self) -> bool {

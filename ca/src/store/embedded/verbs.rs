@@ -19,8 +19,9 @@ use crate::record::inventory::{AccountQuery, CertificateQuery, ListPlace};
 use crate::record::revoked::RevokedSet;
 use crate::record::search::SearchKey;
 use crate::record::{
-    Account, AdminAction, Administrator, CaRecord, CertificateId, CertificateRecord, CrlRecord,
-    CrlScope, Duty, Incarnation, Issued, Label, Revocation, RevokedEntry, Serial, Transaction,
+    Account, AdminAction, Administrator, AnchorShown, CaRecord, CertificateId, CertificateRecord,
+    CrlRecord, CrlScope, Duty, Incarnation, Issued, KnownAnchor, Label, Revocation, RevokedEntry,
+    Serial, Transaction,
 };
 use crate::store::announced::Announced;
 use crate::store::answers::{
@@ -55,6 +56,15 @@ impl Store for EmbeddedStore {
 
     fn record_assigned(&self, at: Timestamp, ca: &Label, duty: Duty) -> Result<()> {
         self.record(at, Entry::Assigned { ca: ca.clone(), duty })
+    }
+
+    fn begin_anchor_shown(&self, at: Timestamp, shown: AnchorShown) -> Result<Receipt> {
+        self.begin(at, Entry::AnchorShown(shown))
+    }
+
+    fn anchors_shown(&self, account: &Label) -> Result<Vec<KnownAnchor>> {
+        let value = self.shared.index.value(&keys::shown(account))?;
+        values::shown::read(&value.unwrap_or_default())
     }
 
     fn begin_reserve(&self, at: Timestamp, ca: &Label, serials: &[Serial]) -> Result<Receipt> {

@@ -15,7 +15,9 @@ impl<V: View> Rules<'_, V> {
     }
 
     pub(super) fn check_assigned(&self, name: &Label, duty: Duty) -> Result<()> {
-        let ca = self.ca(name)?.filter(|ca| !ca.is_root).ok_or_else(|| {
+        // A root's next key certifies issuing CAs from its activation on; a root issues to no account.
+        let may_have = |ca: &CaRecord| !ca.is_root || duty == Duty::Issue;
+        let ca = self.ca(name)?.filter(may_have).ok_or_else(|| {
             conflict(format!("there is no issuing CA `{name}`; `countersign ca show` lists them"))
         })?;
         let waits = ca.succeeds.is_some_and(|succession| succession.waits);

@@ -9,6 +9,7 @@
 
 mod account;
 mod administrator;
+mod anchor;
 mod ca;
 mod certificate;
 mod crl;
@@ -125,6 +126,7 @@ impl<V: View> Rules<'_, V> {
             }
             Entry::Decided { request, decision } => self.check_decided(at, request, decision),
             Entry::Assigned { ca, duty } => self.check_assigned(ca, *duty),
+            Entry::AnchorShown(anchor) => self.check_anchor_shown(anchor),
             Entry::Listed { ca, entry } => self.check_listed(ca, &entry.serial),
             Entry::Restored(_) => Err(conflict("a restore writes its entry itself".into())),
             Entry::Locked { .. } => {
@@ -171,8 +173,10 @@ impl<V: View> Rules<'_, V> {
             Entry::AccountChanged(account) => self.apply_account_changed(account)?,
             Entry::AccountRemoved(name) => {
                 self.remove_account(name)?;
+                self.view.remove(keys::shown(name));
                 self.close_requests_of(name)?;
             }
+            Entry::AnchorShown(anchor) => self.apply_anchor_shown(at, anchor)?,
             Entry::AdministratorChanged(administrator) => {
                 self.apply_administrator(administrator)?
             }

@@ -13,6 +13,7 @@ mod read;
 pub mod request;
 pub mod restored;
 pub mod revocation;
+pub mod shown;
 pub mod span;
 mod transaction;
 

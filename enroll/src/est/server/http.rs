@@ -11,7 +11,7 @@ use actix_web::http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, U
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 use countersign_ca::Network;
-use countersign_ca::record::Label;
+use countersign_ca::record::{AnchorEvidence, Label};
 
 use super::exchange::{Pair, Received, Reply, Route};
 use super::outcome::{Outcome, Verdict};
@@ -19,7 +19,7 @@ use super::refusal::{Failure, Refusal, Stop};
 use super::sender::Proofs;
 use super::service::EstService;
 use crate::certs_only::certs_only;
-use crate::est::connection::Connection;
+use crate::est::connection::{ClientCertificate, Connection};
 use crate::est::wire::base64::{Lines, encode};
 use crate::est::wire::basic::{self, Credentials};
 use crate::est::wire::multipart;
@@ -113,13 +113,22 @@ impl Endpoint {
         (self.observer)(Outcome { operation, verdict });
     }
 
-    /// Answers `/cacerts`: the certificates of a CA and of those above it, root last.
-    fn ca_certificates(&self, route: &Route, lines: Lines) -> HttpResponse {
-        let chain = self.service.authority().chain(route.ca.as_ref());
-        let encoded = chain.and_then(|chain| {
-            let chain: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
-            certs_only(&chain, &[]).map_err(countersign_ca::Error::internal)
-        });
+    /// Answers `/cacerts`: the certificates of a CA and of those above it, root last, and of the next keys that are to come (RFC 7030
+    /// §4.1.3).
+    async fn ca_certificates(
+        &self,
+        request: &HttpRequest,
+        route: Route,
+        lines: Lines,
+    ) -> HttpResponse {
+        let authority = self.service.authority();
+        let all = authority.chain_and_next(route.ca.as_ref());
+        let given = all.as_ref().map_or_else(|_| Vec::new(), |all| authority.next_keys_in(all));
+        let encoded =
+            all.and_then(|all| certs_only(&all, &[]).map_err(countersign_ca::Error::internal));
+        if !given.is_empty() && encoded.is_ok() {
+            self.note_shown(request, &route, given).await;
+        }
         match encoded {
             Ok(der) => {
                 self.note(route.operation, Verdict::Granted);
@@ -127,6 +136,32 @@ impl Endpoint {
             }
             Err(error) => self.refuse(route.operation, &error.into()),
         }
+    }
+
+    /// Records that a client which proves who it is by its certificate was given the certificates of these CAs. A client that does not is
+    /// answered all the same.
+    async fn note_shown(&self, request: &HttpRequest, route: &Route, given: Vec<Label>) {
+        let (operation, client, connection) = (route.operation, route.client, connection(request));
+        if !matches!(connection.certificate, Some(ClientCertificate::Proven(_))) {
+            return;
+        }
+        let Some(slot) = self.slots.try_acquire(sender(client)) else { return };
+        let service = Arc::clone(&self.service);
+        let work = move |pool, (given, connection, _): &(Vec<Label>, Connection, _)| {
+            let certificate = connection.certificate.as_ref();
+            let proofs = Proofs { credentials: None, certificate, client, request: &[] };
+            match service.authenticate(operation, &proofs, pool) {
+                Err(Stop::NeedsBlockingThread) => return Ok(Err(NeedsBlockingThread)),
+                Err(_) => {}
+                Ok(authenticated) => {
+                    let account = authenticated.requester.account();
+                    let evidence = AnchorEvidence::EstCaCerts;
+                    service.authority().note_shown(account, given, evidence, None);
+                }
+            }
+            Ok::<_, std::convert::Infallible>(Ok(()))
+        };
+        drop(self.runner.run(Pool::EventLoop, (given, connection, slot), work).await);
     }
 
     /// Answers `/csrattrs`. A client that proves who it is gets the names of its account, too.
@@ -294,7 +329,7 @@ async fn respond(
     let agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
     let lines = Lines::for_client(agent);
     match operation {
-        Operation::CaCerts => endpoint.ca_certificates(&route, lines),
+        Operation::CaCerts => endpoint.ca_certificates(request, route, lines).await,
         Operation::CsrAttrs => endpoint.csr_attributes(request, route, lines).await,
         _ => endpoint.enrol(request, route, payload, lines).await,
     }

@@ -1,5 +1,6 @@
-//! General messages: a peer asks for information (RFC 9810 §5.3.19, RFC 9483 §4.3). Nothing is issued, recorded or changed, so that a
-//! replay only gets the same answer again.
+//! General messages: a peer asks for information (RFC 9810 §5.3.19, RFC 9483 §4.3). Nothing is issued or changed, so that a
+//! replay only gets the same answer again. Only that a peer was given the certificate of a CA's next key is recorded, once, by a message that
+//! is younger than the certificate.
 //!
 //! If the operator allows it, public information such as CA certificates and CRLs is given to an unprotected question, too; the answer is
 //! then signed. What depends on an account is given to no unprotected question.
@@ -10,7 +11,10 @@ mod question;
 mod roots;
 mod template;
 
+use std::cell::RefCell;
+
 use countersign_ca::Credential;
+use countersign_ca::record::AnchorEvidence;
 use der::Encode;
 use der::asn1::Any;
 use der::oid::ObjectIdentifier;
@@ -22,6 +26,7 @@ use crate::cmp::server::service::CmpService;
 use crate::cmp::server::service::route::Route;
 use crate::cmp::wire::message::{InfoTypeAndValue, Message};
 use crate::cmp::wire::refusal::{Failure, Refusal, encoding_failed, malformed};
+use crate::cmp::wire::time::timestamp;
 use crate::cmp::wire::{kind, oid};
 
 /// The most elements that are accepted in one general message. By RFC 9483 §4.3 it has one.
@@ -55,8 +60,17 @@ impl Exchange<'_> {
             service: self.service,
             ca: self.route.ca.clone().or(Some(own)),
             peer: Some(Peer { requester: self.requester, profile }),
+            given: RefCell::default(),
         };
-        question.answer(&self.message.body)
+        let answer = question.answer(&self.message.body)?;
+        let given = question.given.into_inner();
+        // A message without a time may be older than the CA's next key.
+        if let Some(made) = self.message.header.message_time {
+            let made = timestamp(made.to_unix_duration());
+            let (authority, account) = (self.service.authority(), self.requester.account());
+            authority.note_shown(account, &given, AnchorEvidence::General, Some(made));
+        }
+        Ok(answer)
     }
 }
 
@@ -76,7 +90,8 @@ impl CmpService {
         if message.kind != kind::GENM || !is_unprotected || !self.config().unprotected_genm {
             return Ok(None);
         }
-        let question = Question { service: self, ca: route.ca.clone(), peer: None };
+        let question =
+            Question { service: self, ca: route.ca.clone(), peer: None, given: RefCell::default() };
         question.answer(&message.body).map(Some)
     }
 }

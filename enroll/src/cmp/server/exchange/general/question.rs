@@ -1,5 +1,7 @@
 //! One general message, and functions that make the elements of its answer.
 
+use std::cell::RefCell;
+
 use countersign_ca::Requester;
 use countersign_ca::record::Label;
 use der::asn1::Any;
@@ -20,6 +22,8 @@ pub struct Question<'a> {
     pub ca: Option<Label>,
     /// The authenticated sender; `None` if the message is not protected.
     pub peer: Option<Peer<'a>>,
+    /// The CAs with the next key of another one whose certificates are in the answer.
+    pub given: RefCell<Vec<Label>>,
 }
 
 /// The authenticated sender of a general message.

@@ -14,7 +14,10 @@ impl Question<'_> {
     /// caCerts: the certificates of the CAs below a root, and the link certificates between root keys. A root itself is left out: a peer
     /// must not trust it because it came in this answer.
     pub(super) fn ca_certificates(&self) -> Result<InfoTypeAndValue, Refusal> {
-        with_sequence(oid::CA_CERTS, &self.service.authority().ca_certificates())
+        let authority = self.service.authority();
+        let certificates = authority.ca_certificates();
+        self.given.borrow_mut().extend(authority.next_keys_in(&certificates));
+        with_sequence(oid::CA_CERTS, &certificates)
     }
 
     /// rootCaKeyUpdate: the next key after the root `known`, which the peer has. If the peer names none, the latest key of the root above
@@ -33,6 +36,7 @@ impl Question<'_> {
         let Some(update) = authority.root_update(known.as_deref(), self.ca.as_ref())? else {
             return Ok(without_value(oid::ROOT_CA_KEY_UPDATE));
         };
+        self.given.borrow_mut().extend(authority.next_keys_in(&[update.new_with_new]));
         let any = |der: &[u8]| Any::from_der(der).map_err(encoding_failed);
         let content = RootCaKeyUpdate {
             new_with_new: any(update.new_with_new)?,
