@@ -8,7 +8,7 @@ use super::cbor;
 use super::transaction::TransactionBody;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::record::Transaction;
+use crate::record::{Serial, Transaction};
 use crate::record::approval::{
     Decision, PartialApproval, PendingRequest, RecordedRequest, RequestId, Verdict,
 };
@@ -63,7 +63,7 @@ impl<'a> RequestedBody<'a> {
             not_after: request.not_after.map(Timestamp::millis),
             profile: request.profile.as_str(),
             ca: request.ca.as_str(),
-            updates: request.updates.as_ref().map(|serial| serial.octets().as_slice()),
+            updates: request.updates.as_ref().map(Serial::octets),
             published: request.published,
         })
     }
