@@ -245,10 +245,8 @@ impl Model {
             .collect();
         assert_eq!(self.accounts, uses);
         let all = store.certificates(None, 0, 1000).unwrap().records;
-        let listed: Vec<_> = all
-            .iter()
-            .map(|c| (c.serial.parts().1, c.account.to_string()))
-            .collect();
+        let listed: Vec<_> =
+            all.iter().map(|c| (c.serial.parts().1, c.account.to_string())).collect();
         assert_eq!(self.issued, listed);
         for record in &all {
             let number = record.serial.parts().1;
@@ -276,8 +274,7 @@ impl Model {
             assert_eq!(exact.as_ref(), Some(expected));
         }
         let expiring = store.expiring(at(0), at(i64::MAX / 2), 1000).unwrap();
-        let expiring: Vec<_> =
-            expiring.iter().map(|c| c.serial.parts().1).collect();
+        let expiring: Vec<_> = expiring.iter().map(|c| c.serial.parts().1).collect();
         let mut expected: Vec<_> = self.issued.iter().map(|(n, _)| *n).collect();
         expected.retain(|n| !self.revoked.contains_key(n) && !self.replaced.contains(n));
         // A certificate that was revoked for good and replaced stays away; one on hold comes back.
@@ -285,8 +282,7 @@ impl Model {
         assert_eq!(expiring, expected);
         for id in 0..8u8 {
             let found = store.transaction(at(now), &[id; 16]).unwrap();
-            let found = found
-                .map(|t| (t.expires, t.awaits.map(|id| id.serial.parts().1)));
+            let found = found.map(|t| (t.expires, t.awaits.map(|id| id.serial.parts().1)));
             let known = self.transactions.get(&vec![id; 16]).filter(|(end, _)| *end > now);
             assert_eq!(found, known.map(|(end, awaits)| (at(*end), *awaits)));
         }

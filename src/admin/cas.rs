@@ -27,9 +27,11 @@ pub fn list(instance: &Instance) -> Result<Vec<CaLine>, Failure> {
     let (est, admin) = (presents_own_certificate(est), presents_own_certificate(admin));
     let issuer = default.as_ref().filter(|_| est || admin);
     // A CA that was taken over may be its own root.
-    let above = |ca: &countersign_ca::record::CaRecord| ca.chain.last().unwrap_or(&ca.certificate).clone();
+    let above =
+        |ca: &countersign_ca::record::CaRecord| ca.chain.last().unwrap_or(&ca.certificate).clone();
     let root = all.iter().find(|ca| Some(&ca.name) == issuer).map(above);
-    let root = all.iter().find(|ca| Some(&ca.certificate) == root.as_ref()).map(|root| root.name.clone());
+    let root =
+        all.iter().find(|ca| Some(&ca.certificate) == root.as_ref()).map(|root| root.name.clone());
     let lines = all.iter().map(|ca| {
         let facts = Facts::of(&ca.certificate)?;
         let succession = ca.succeeds.as_ref();

@@ -43,12 +43,15 @@ impl Authority {
 pub fn refuse_overruled(configured: Option<&Label>, name: &Label, duty: Duty) -> Result<()> {
     match configured {
         Some(configured)
-            if duty == Duty::Default || (duty == Duty::Retire && configured == name) => Err(Error::denied(
-            Denial::Conflict,
-            format!(
-                "the configuration names the default CA: `authority.default_ca` is `{configured}`; change that line, or take it out"
-            ),
-        )),
+            if duty == Duty::Default || (duty == Duty::Retire && configured == name) =>
+        {
+            Err(Error::denied(
+                Denial::Conflict,
+                format!(
+                    "the configuration names the default CA: `authority.default_ca` is `{configured}`; change that line, or take it out"
+                ),
+            ))
+        }
         _ => Ok(()),
     }
 }

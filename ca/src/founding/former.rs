@@ -169,7 +169,8 @@ impl FormerCa {
             }
             Err(other) => return Err(other),
         };
-        let named = facts.alt_names.iter().filter_map(|name| Identity::from_general_name(name).ok());
+        let named =
+            facts.alt_names.iter().filter_map(|name| Identity::from_general_name(name).ok());
         let mut identities: Vec<Identity> = named.collect();
         if identities.is_empty() && !facts.subject.is_empty() {
             identities.push(Identity::Dn(facts.subject.clone()));
@@ -197,7 +198,10 @@ impl FormerCa {
         if list.issuer != self.facts.subject {
             return Err(Error::denied(
                 Denial::SignerNotTrusted,
-                format!("expected a CRL of `{}`, found one of `{}`", self.facts.subject, list.issuer),
+                format!(
+                    "expected a CRL of `{}`, found one of `{}`",
+                    self.facts.subject, list.issuer
+                ),
             ));
         }
         let octets = list.to_der().map_err(not_read)?;

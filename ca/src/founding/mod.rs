@@ -10,7 +10,10 @@ mod rollover;
 mod takeover;
 
 pub use ca_certificate::{CaOptions, Constraint, check_chain, issuing, request, root};
-pub use former::{Former, FormerAccount, FormerCa, FormerCertificate, FormerCrl, FormerRecords, NO_ACCOUNT, Revoked};
+pub use former::{
+    Former, FormerAccount, FormerCa, FormerCertificate, FormerCrl, FormerRecords, NO_ACCOUNT,
+    Revoked,
+};
 pub use foundation::{AUDIT_KEY, Foundation, SEAL_KEY, root_label};
 pub use recovery::{ImportedCertificate, ImportedCrl, Recovery};
 pub use rollover::RollOptions;

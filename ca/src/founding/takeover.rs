@@ -85,10 +85,9 @@ impl Examined {
             let shown = Facts::of(der)?.subject;
             let findings = lint::certificate(der, Some(purpose)).into_iter();
             let findings = findings.filter(|finding| finding.severity != Severity::Notice);
-            faults.extend(
-                findings
-                    .map(|found| format!("the certificate of `{shown}`: {}: {}", found.code, found.message)),
-            );
+            faults.extend(findings.map(|found| {
+                format!("the certificate of `{shown}`: {}: {}", found.code, found.message)
+            }));
         }
         Ok(Self { faults, is_known })
     }

@@ -207,11 +207,17 @@ mod tests {
             (&["genrsa -out k 2048"], "RSA-2048"),
             (&["genrsa -traditional -out k 2048"], "RSA-2048"),
             (&["ecparam -name secp384r1 -genkey -out k"], "P-384"),
-            (&["genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -outform DER -out k"], "P-256"),
+            (
+                &["genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -outform DER -out k"],
+                "P-256",
+            ),
             (&["genpkey -algorithm ed25519 -aes256 -pass pass:secret -out k"], "Ed25519"),
             (&["genpkey -algorithm ed25519 -des3 -pass pass:secret -out k"], "Ed25519"),
             (
-                &["genrsa -out p 2048", "pkcs8 -topk8 -scrypt -in p -passout pass:secret -outform DER -out k"],
+                &[
+                    "genrsa -out p 2048",
+                    "pkcs8 -topk8 -scrypt -in p -passout pass:secret -outform DER -out k",
+                ],
                 "RSA-2048",
             ),
         ] {
@@ -232,9 +238,15 @@ mod tests {
     #[test]
     fn a_key_that_cannot_be_used_says_how_it_is_converted() {
         for (lines, expected) in [
-            (&["genrsa -traditional -aes256 -passout pass:secret -out k 2048"][..], "openssl pkcs8 -topk8"),
             (
-                &["genrsa -out p 2048", "pkcs8 -topk8 -v1 PBE-SHA1-3DES -in p -passout pass:secret -out k"],
+                &["genrsa -traditional -aes256 -passout pass:secret -out k 2048"][..],
+                "openssl pkcs8 -topk8",
+            ),
+            (
+                &[
+                    "genrsa -out p 2048",
+                    "pkcs8 -topk8 -v1 PBE-SHA1-3DES -in p -passout pass:secret -out k",
+                ],
                 "-v2 aes-256-cbc",
             ),
             (&["ecparam -name secp256k1 -genkey -out k"], "P-256, P-384"),

@@ -8,10 +8,10 @@ use super::cbor;
 use super::transaction::TransactionBody;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::record::{Serial, Transaction};
 use crate::record::approval::{
     Decision, PartialApproval, PendingRequest, RecordedRequest, RequestId, Verdict,
 };
+use crate::record::{Serial, Transaction};
 
 /// A request for a certificate.
 #[derive(Encode, Decode)]

@@ -31,9 +31,7 @@ impl<V: View> Rules<'_, V> {
                 "the CA `{name}` issues for accounts that name no CA: choose another one with `--default NAME`, or with \
                  `countersign ca set-default NAME`; `countersign ca add` makes one"
             ))),
-            Duty::Return if !is_retired => {
-                Err(conflict(format!("the CA `{name}` is not retired")))
-            }
+            Duty::Return if !is_retired => Err(conflict(format!("the CA `{name}` is not retired"))),
             Duty::Default | Duty::Issue if is_retired => Err(conflict(format!(
                 "the CA `{name}` is retired: `countersign ca retire {name} --undo` first"
             ))),
