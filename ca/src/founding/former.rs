@@ -78,8 +78,10 @@ pub struct FormerCertificate {
 /// A CRL that a CA signed before it was taken over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FormerCrl {
-    /// Its number and times; `None` if it has no number.
+    /// Its number and times; `None` if it has no number, or one of more than 64 bits.
     pub record: Option<CrlRecord>,
+    /// The end of the CRL, if its number has more than 64 bits, so that no CRL of this instance can have a larger one.
+    pub outnumbers_until: Option<Timestamp>,
     /// The serial numbers that it lists, with their revocations.
     pub revoked: Vec<(Serial, Revocation)>,
 }
@@ -189,8 +191,7 @@ impl FormerCa {
     /// Reads a CRL, DER. `now` is the latest date of a revocation.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if it cannot be read, lists certificates of other CAs, or its number has more than 64 bits; `Denied` if another
-    /// CA signed it.
+    /// [`Error::Malformed`] if it cannot be read, or lists certificates of other CAs; `Denied` if another CA signed it.
     pub fn crl(&self, der: &[u8], now: Timestamp) -> Result<FormerCrl> {
         let parsed = CertificateList::from_der(der)
             .map_err(|e| Error::malformed(format!("expected a CRL in PEM or DER: {e}")))?;
@@ -207,13 +208,12 @@ impl FormerCa {
         let octets = list.to_der().map_err(not_read)?;
         self.verify(&parsed.signature_algorithm, &octets, &parsed.signature)?;
         refuse_indirect(&parsed)?;
-        let record = match numbered(&self.name, &parsed)? {
-            Numbered::By(record) => Some(record),
-            Numbered::Not => None,
+        let (record, outnumbers_until) = match numbered(&self.name, &parsed)? {
+            Numbered::By(record) => (Some(record), None),
+            Numbered::Not => (None, None),
             Numbered::TooLarge => {
-                return Err(Error::malformed(
-                    "its number has more than 64 bits: the next CRL could not have a larger one, so that peers would not take it",
-                ));
+                let end = list.next_update.unwrap_or(list.this_update);
+                (None, Some(seconds(end.to_unix_duration())))
             }
         };
         let mut revoked = Vec::new();
@@ -221,7 +221,7 @@ impl FormerCa {
             let serial = serial_of(entry.serial_number.as_bytes())?;
             revoked.extend(stated_revocation(entry, now)?.map(|revocation| (serial, revocation)));
         }
-        Ok(FormerCrl { record, revoked })
+        Ok(FormerCrl { record, outnumbers_until, revoked })
     }
 
     fn verify(

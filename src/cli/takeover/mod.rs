@@ -95,6 +95,8 @@ struct Source {
     chain: Vec<Vec<u8>>,
     /// The key; `None` to import more of a CA that is recorded.
     key: Option<FileKey>,
+    /// Whether the CA is recorded already.
+    is_known: bool,
     /// Faults of the certificates.
     faults: Vec<String>,
 }
@@ -134,7 +136,14 @@ impl Import {
             &source.name,
             self.accounts,
         );
-        let mut plan = Plan::new(&former, above, store.as_deref(), holders, SystemClock.now());
+        let mut plan = Plan::new(
+            &former,
+            above,
+            store.as_deref(),
+            source.is_known,
+            holders,
+            SystemClock.now(),
+        );
         plan.read(&self.issued, &self.crl)?;
         if self.dry_run {
             let summary = plan.summary()?;
@@ -245,8 +254,8 @@ impl Import {
                     None => own_name(first)?,
                 };
                 let now = SystemClock.now();
-                let Examined { faults, .. } = Examined::of(&name, &chain, &key, cas, now)?;
-                Ok(Source { name, chain, key: Some(key), faults })
+                let Examined { faults, is_known } = Examined::of(&name, &chain, &key, cas, now)?;
+                Ok(Source { name, chain, key: Some(key), is_known, faults })
             }
             (None, Some(name)) => {
                 let ca = cas.iter().find(|ca| ca.name == *name && !ca.is_root).ok_or_else(|| {
@@ -255,7 +264,8 @@ impl Import {
                     ))
                 })?;
                 let chain = std::iter::once(&ca.certificate).chain(&ca.chain).cloned().collect();
-                Ok(Source { name: name.clone(), chain, key: None, faults: Vec::new() })
+                let (name, faults) = (name.clone(), Vec::new());
+                Ok(Source { name, chain, key: None, is_known: true, faults })
             }
             (None, None) => Err(Failure::input(
                 "expected a CA: `--certificate FILE --key FILE`, `--p12 FILE`, or the `--name` of one that is here",

@@ -45,6 +45,8 @@ struct Found {
     sha256: [u8; 32],
     not_after: Timestamp,
     is_new: bool,
+    /// Whether it was recorded already when the files were read.
+    was_known: bool,
     /// The account of a valid one; the others' accounts are looked up when they are recorded.
     holder: Option<Holder>,
 }
@@ -55,6 +57,8 @@ pub struct Plan<'a> {
     /// The certificates above the CA, DER, which may lie among those that it issued.
     above: &'a [Vec<u8>],
     store: Option<&'a EmbeddedStore>,
+    /// Whether the CA is recorded: an import of it was finished.
+    is_finished: bool,
     holders: Holders<'a>,
     now: Timestamp,
     named: BTreeMap<Serial, Named>,
@@ -90,6 +94,7 @@ impl<'a> Plan<'a> {
         ca: &'a FormerCa,
         above: &'a [Vec<u8>],
         store: Option<&'a EmbeddedStore>,
+        is_finished: bool,
         holders: Holders<'a>,
         now: Timestamp,
     ) -> Self {
@@ -97,6 +102,7 @@ impl<'a> Plan<'a> {
             ca,
             above,
             store,
+            is_finished,
             holders,
             now,
             named: BTreeMap::new(),
@@ -171,6 +177,13 @@ impl<'a> Plan<'a> {
                     continue;
                 }
             };
+            if let Some(end) = crl.outnumbers_until {
+                self.warnings.push(format!(
+                    "{}: its number has more than 64 bits, and those of this instance are smaller: a peer that keeps the CRL with the larger \
+                     number, as strongSwan does, takes ours only after {end}, or when its cache was flushed",
+                    file.display()
+                ));
+            }
             for (serial, revocation) in crl.revoked {
                 self.named.entry(serial).or_default().revoke(revocation);
             }
@@ -270,7 +283,8 @@ impl<'a> Plan<'a> {
         };
         let is_new = known.is_none();
         let not_after = certificate.not_after;
-        self.found.insert(serial, Found { sha256, not_after, is_new, holder });
+        let was_known = !is_new;
+        self.found.insert(serial, Found { sha256, not_after, is_new, was_known, holder });
         Ok(Ok(()))
     }
 
@@ -294,6 +308,9 @@ impl<'a> Plan<'a> {
         }
         for (serial, named) in &self.named {
             let Some(revocation) = &named.revocation else { continue };
+            if self.was_perhaps_released(serial, revocation) {
+                continue;
+            }
             let before = match self.store {
                 Some(store) => store.revocation(self.ca.name(), serial)?,
                 None => None,
@@ -403,6 +420,10 @@ impl<'a> Plan<'a> {
             .iter()
             .filter_map(|(serial, named)| {
                 let found = self.found.get(serial).map(|found| found.not_after);
+                let states = named.revocation.as_ref();
+                if states.is_some_and(|revocation| self.was_perhaps_released(serial, revocation)) {
+                    return None;
+                }
                 Some(RevokedEntry {
                     serial: *serial,
                     not_after: found.or(named.not_after).unwrap_or(end),
@@ -419,6 +440,13 @@ impl<'a> Plan<'a> {
         }
         bar.done();
         Ok(())
+    }
+
+    /// Whether a hold in the files may have been released here since: the certificate was known when the import of its CA was finished.
+    fn was_perhaps_released(&self, serial: &Serial, revocation: &Revocation) -> bool {
+        self.is_finished
+            && revocation.reason == Reason::CertificateHold
+            && self.found.get(serial).is_none_or(|found| found.was_known)
     }
 
     /// What the operator should know, each as a sentence.
