@@ -28,6 +28,8 @@ pub const ECDSA_SHA384: ObjectIdentifier = oid("1.2.840.10045.4.3.3");
 pub const ECDSA_SHA512: ObjectIdentifier = oid("1.2.840.10045.4.3.4");
 /// sha256WithRSAEncryption, RFC 8017 §A.2.4.
 pub const RSA_SHA256: ObjectIdentifier = oid("1.2.840.113549.1.1.11");
+/// sha1WithRSAEncryption (RFC 3279 §2.2.1), for what a CA signed before it was taken over.
+pub const RSA_SHA1: ObjectIdentifier = oid("1.2.840.113549.1.1.5");
 /// sha384WithRSAEncryption, RFC 8017 §A.2.4.
 pub const RSA_SHA384: ObjectIdentifier = oid("1.2.840.113549.1.1.12");
 /// sha512WithRSAEncryption, RFC 8017 §A.2.4.

@@ -280,7 +280,7 @@ fn certificates_come_in_pages_and_by_expiry() {
         while let Some(at) = cursor {
             let Page { records: page, next } = store.certificates(name.as_ref(), at, 7).unwrap();
             assert!(page.len() <= 7);
-            all.extend(page.into_iter().map(|c| u128::from_be_bytes(*c.serial.octets())));
+            all.extend(page.into_iter().map(|c| c.serial.parts().1));
             cursor = next;
         }
         let expected: Vec<u128> = match name.as_ref().map(|n| n.as_str()) {
@@ -298,7 +298,7 @@ fn certificates_come_in_pages_and_by_expiry() {
         .unwrap();
     let expiring = |limit| {
         let records = store.expiring(issued(3, "x").not_after, issued(9, "x").not_after, limit);
-        let numbers = records.unwrap().into_iter().map(|c| u128::from_be_bytes(*c.serial.octets()));
+        let numbers = records.unwrap().into_iter().map(|c| c.serial.parts().1);
         numbers.collect::<Vec<_>>()
     };
     assert_eq!(expiring(10), [3, 4, 8]);

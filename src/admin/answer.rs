@@ -583,6 +583,9 @@ pub struct CaLine {
     pub default: bool,
     /// Whether it begins to issue only when an administrator activates it.
     pub waits: bool,
+    /// Whether it issues no more: an administrator retired it.
+    #[serde(default)]
+    pub retired: bool,
     /// The file of its certificate. The path is absolute: a client may have another working directory than the server.
     pub certificate: String,
     /// For the CA that issues the EST server's certificate: the file of the root by which a client trusts that server. `None` for every

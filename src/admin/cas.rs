@@ -16,7 +16,7 @@ use crate::instance::Instance;
 pub fn list(instance: &Instance) -> Result<Vec<CaLine>, Failure> {
     let keys = instance.location.folder.keys();
     let all = instance.store.cas()?;
-    let default = instance.default_ca()?;
+    let (default, retired) = (instance.default_ca()?, instance.store.retired_cas()?);
     let default = default.and_then(|name| issuing_now(all.iter(), &name)).map(|ca| ca.name.clone());
     let file = |name: &Label| -> Result<String, Failure> {
         let path = std::path::absolute(keys.file(&format!("{name}.crt")))?;
@@ -26,8 +26,12 @@ pub fn list(instance: &Instance) -> Result<Vec<CaLine>, Failure> {
     let admin = instance.config.admin.listener.as_ref();
     let (est, admin) = (presents_own_certificate(est), presents_own_certificate(admin));
     let issuer = default.as_ref().filter(|_| est || admin);
-    let root = all.iter().find(|ca| Some(&ca.name) == issuer).and_then(|ca| ca.chain.last());
-    let root = all.iter().find(|ca| Some(&ca.certificate) == root).map(|root| root.name.clone());
+    // A CA that was taken over may be its own root.
+    let above =
+        |ca: &countersign_ca::record::CaRecord| ca.chain.last().unwrap_or(&ca.certificate).clone();
+    let root = all.iter().find(|ca| Some(&ca.name) == issuer).map(above);
+    let root =
+        all.iter().find(|ca| Some(&ca.certificate) == root.as_ref()).map(|root| root.name.clone());
     let lines = all.iter().map(|ca| {
         let facts = Facts::of(&ca.certificate)?;
         let succession = ca.succeeds.as_ref();
@@ -40,6 +44,7 @@ pub fn list(instance: &Instance) -> Result<Vec<CaLine>, Failure> {
             succeeds: succession.map(|succession| succession.predecessor.clone()),
             default: Some(&ca.name) == default.as_ref(),
             waits: succession.is_some_and(|succession| succession.waits),
+            retired: retired.contains(&ca.name),
             certificate: file(&ca.name)?,
             est_trust_anchor: match est && Some(&ca.name) == issuer {
                 true => root.as_ref().map(file).transpose()?,
@@ -60,7 +65,7 @@ fn presents_own_certificate(listener: Option<&TlsListener>) -> bool {
     listener.is_some_and(|listener| matches!(listener.certificate, ServerCertificate::Issued(_)))
 }
 
-/// Gives a CA a duty: to issue for accounts that name no CA, or in place of the CA that it succeeds. A CA can issue in place of another
+/// Gives a CA a duty: to issue for accounts that name no CA, in place of the CA that it succeeds, or no more. A CA can issue in place of another
 /// only once it has a CRL: peers refuse a certificate whose CA has none.
 pub fn assign(
     instance: &Instance,
@@ -76,13 +81,15 @@ pub fn assign(
     match instance.opened() {
         Some(authority) => authority.assign(name, duty)?,
         None => {
-            refuse_overruled(instance.config.authority.default_ca.as_ref(), duty)?;
+            refuse_overruled(instance.config.authority.default_ca.as_ref(), name, duty)?;
             instance.store.record_assigned(instance.now(), name, duty)?;
         }
     }
     let action = match duty {
         Duty::Default => "ca set-default",
         Duty::Issue => "ca activate",
+        Duty::Retire => "ca retire",
+        Duty::Return => "ca retire --undo",
     };
     record(instance, actor, action, name)?;
     list(instance)

@@ -28,6 +28,7 @@ mod vendors;
 
 pub use handler::handle_alone;
 pub use principal::{Obstacle, Principal, Proof, Unfulfilled};
+pub use recorded::record_here;
 pub use request::{
     AccountFilter, AccountState, CaDuty, CertificateFilter, Existing, Request, RequestedDevice,
     RequestedEdit, RequestedGrant, RequestedPeer, RequestedRevocation, RequestedSecret,

@@ -2,11 +2,30 @@
 
 use std::fmt::Display;
 
-use countersign_ca::Store;
 use countersign_ca::record::AdminAction;
+use countersign_ca::{Clock, Store, SystemClock};
 
+use super::actor;
 use crate::exit::Failure;
 use crate::instance::Instance;
+
+/// Records in the journal that the user of this process did `action`, for a command that works on the files of the instance. The action is
+/// done.
+///
+/// # Errors
+/// The store cannot record it. The message says that the action is done all the same.
+pub fn record_here(store: &dyn Store, action: &str, detail: &str) -> Result<(), Failure> {
+    let (actor, detail) = (actor::own(), detail.to_owned());
+    let done = AdminAction { actor, action: action.to_owned(), detail };
+    store.record_admin_action(SystemClock.now(), &done).map_err(|error| {
+        let failure = Failure::from(error);
+        let message = format!(
+            "`{action}` is done, but the journal does not say who did it: {}",
+            failure.message
+        );
+        Failure { message, ..failure }
+    })
+}
 
 /// Records in the journal, and logs, that `actor`, such as `uid 0`, did `action`, a noun and a verb such as `peer remove`. `detail` names
 /// the objects of the action. The caller has carried out the action.

@@ -324,6 +324,10 @@ pub enum CaDuty {
     Default,
     /// It issues in place of the CA that it succeeds.
     Issue,
+    /// It issues no more, and signs its CRLs and OCSP answers until it ends.
+    Retired,
+    /// It issues again after it was retired.
+    Active,
 }
 
 impl From<Duty> for CaDuty {
@@ -331,6 +335,8 @@ impl From<Duty> for CaDuty {
         match duty {
             Duty::Default => Self::Default,
             Duty::Issue => Self::Issue,
+            Duty::Retire => Self::Retired,
+            Duty::Return => Self::Active,
         }
     }
 }
@@ -340,6 +346,8 @@ impl From<CaDuty> for Duty {
         match duty {
             CaDuty::Default => Self::Default,
             CaDuty::Issue => Self::Issue,
+            CaDuty::Retired => Self::Retire,
+            CaDuty::Active => Self::Return,
         }
     }
 }

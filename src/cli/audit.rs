@@ -13,6 +13,7 @@ use super::report;
 use crate::admin::Request;
 use crate::admin::actor;
 use crate::admin::answer::StoreState;
+use crate::admin::record_here;
 use crate::exit::Failure;
 use crate::folder::Private;
 use crate::instance::audit_verifier;
@@ -226,6 +227,7 @@ impl StoreCommand {
                     &mut |progress: Progress| bar.show(progress.done, progress.total),
                 )?;
                 bar.done();
+                record_here(&store, "store rebuild", "the index, from the journal")?;
                 drop(store);
                 context.show(Request::StoreStatus)
             }

@@ -20,7 +20,8 @@ use super::files::{read, write};
 use super::gateway::crl_der;
 use super::init::{Issuing, LONGEST, requested, tag};
 use super::plan::Plan;
-use crate::admin::Request;
+use super::takeover::Import;
+use crate::admin::{Request, record_here};
 use crate::config::{Config, duration};
 use crate::exit::Failure;
 use crate::folder::Private;
@@ -39,6 +40,8 @@ pub enum Ca {
         #[command(flatten)]
         issuing: Box<Issuing>,
     },
+    /// Take over a CA of another program: its certificate and key, and what it issued and revoked; the server must be stopped
+    Import(Box<Import>),
     /// Make the next key of a CA, and for a root also the certificates that connect its old and new key; the server must be stopped
     #[command(after_help = "\
 Example, a new root and then a new issuing CA below it:\n  \
@@ -90,6 +93,17 @@ countersign ca activate issuing.2")]
         /// Its name
         name: Label,
     },
+    /// Let a CA issue no more; it signs its CRLs and OCSP answers until it ends
+    Retire {
+        /// Its name
+        name: Label,
+        /// The CA that issues from now on for accounts that name none, if this one did
+        #[arg(long, value_name = "NAME", conflicts_with = "undo")]
+        default: Option<Label>,
+        /// Let the CA issue again
+        #[arg(long)]
+        undo: bool,
+    },
 }
 
 /// The options of `ca roll`, parsed.
@@ -119,9 +133,12 @@ impl Ca {
                     name,
                     &tag(&foundation)?,
                 )?;
-                output::print(context.format, &issuing.make(&foundation, name, &options)?);
+                let answer = issuing.make(&foundation, name, &options)?;
+                record_here(foundation.store.as_ref(), "ca add", name.as_str())?;
+                output::print(context.format, &answer);
                 Ok(())
             }
+            Self::Import(import) => import.run(context),
             Self::Roll {
                 name,
                 algorithm,
@@ -151,6 +168,14 @@ impl Ca {
             }
             Self::Sign(sign) => sign.run(context),
             Self::Plan(plan) => plan.run(context),
+            Self::Retire { name, default, undo } => {
+                if let Some(name) = default {
+                    let duty = Duty::Default.into();
+                    context.ask(Request::CaAssign { name: name.clone(), duty })?;
+                }
+                let duty = if *undo { Duty::Return } else { Duty::Retire };
+                context.show(Request::CaAssign { name: name.clone(), duty: duty.into() })
+            }
             Self::SetDefault { name } => {
                 context.show(Request::CaAssign { name: name.clone(), duty: Duty::Default.into() })
             }
@@ -169,6 +194,8 @@ impl Roll<'_> {
             let request =
                 foundation.roll_request(self.name, self.algorithm, self.subject.as_ref())?;
             write(file, &request)?;
+            let done = format!("{}: request to its root", self.name);
+            record_here(foundation.store.as_ref(), "ca roll", &done)?;
             output::print(context.format, &requested(file));
             return Ok(());
         }
@@ -186,6 +213,8 @@ impl Roll<'_> {
             }
             None => foundation.roll(self.name, &options)?,
         };
+        let done = format!("{}: {}", self.name, record.name);
+        record_here(foundation.store.as_ref(), "ca roll", &done)?;
         let file = |of: String| foundation.keys.file(&of).display().to_string();
         let mut answer = json!({
             "ca": record.name,

@@ -14,10 +14,11 @@ use countersign_ca::profile::{Policy, PolicyConfig};
 use countersign_ca::record::{CaRecord, Label};
 use countersign_ca::x509::{Facts, read_all};
 use countersign_ike_plugin::gateway::warnings_of_ca;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::context::Context;
 use super::files::{read, write};
+use crate::admin::record_here;
 use crate::config::{Config, TEMPLATE, duration};
 use crate::exit::Failure;
 use crate::folder::Private;
@@ -123,22 +124,7 @@ impl Init {
         let in_force = location.config()?;
         self.issuing.options(&in_force, &root_label()?, &self.name, ANY_TAG)?;
         self.root_options(ANY_TAG)?;
-        location.folder.create()?;
-        let _private = Private::begin();
-        let config = location.folder.config();
-        if location.config.is_none() && !config.exists() {
-            countersign_ca::write_atomically(&config, TEMPLATE.as_bytes())?;
-        }
-        let file = location.passphrase_file.as_deref();
-        let NewPassphrase { passphrase, generated } = match location.folder.is_founded() {
-            true => NewPassphrase {
-                passphrase: passphrase::existing(&location.folder, file)?,
-                generated: None,
-            },
-            false => passphrase::new(&location.folder, file)?,
-        };
-        let foundation = location.foundation(Arc::new(location.open_store()?), passphrase);
-        foundation.create_own_keys()?;
+        let (foundation, places) = found_empty(context)?;
         let elsewhere = self.issuing.root_csr.is_some() || self.issuing.root_cert.is_some();
         let tag = tag(&foundation)?;
         let options = self.issuing.options(&in_force, &root_label()?, &self.name, &tag)?;
@@ -159,16 +145,9 @@ impl Init {
             true => root_answer(&foundation)?,
             false => self.issuing.make(&foundation, &self.name, &options)?,
         };
+        record_here(foundation.store.as_ref(), "init", self.name.as_str())?;
         if let Some(fields) = answer.as_object_mut() {
-            fields.insert("data".into(), json!(location.folder.path().display().to_string()));
-            fields.insert("config".into(), json!(config.display().to_string()));
-            if let Some(file) = generated {
-                let note = format!(
-                    "a random one was made in {}; keep a copy apart from this folder",
-                    file.display()
-                );
-                fields.insert("passphrase".into(), json!(note));
-            }
+            fields.extend(places);
         }
         Ok(answer)
     }
@@ -289,6 +268,39 @@ fn root_answer(foundation: &Foundation) -> Result<Value, Failure> {
         "subject": Facts::of(&root.certificate)?.subject.to_string(),
         "next": "sign the request of each issuing CA with `countersign ca sign`, and CRLs with `countersign crl sign`",
     }))
+}
+
+/// Makes the data folder, the configuration, the passphrase and the instance's own keys, unless they are there. Returns the instance, and what
+/// an answer says of their places.
+pub fn found_empty(context: &Context) -> Result<(Foundation, Map<String, Value>), Failure> {
+    let location = &context.location;
+    location.folder.create()?;
+    let _private = Private::begin();
+    let config = location.folder.config();
+    if location.config.is_none() && !config.exists() {
+        countersign_ca::write_atomically(&config, TEMPLATE.as_bytes())?;
+    }
+    let file = location.passphrase_file.as_deref();
+    let NewPassphrase { passphrase, generated } = match location.folder.is_founded() {
+        true => NewPassphrase {
+            passphrase: passphrase::existing(&location.folder, file)?,
+            generated: None,
+        },
+        false => passphrase::new(&location.folder, file)?,
+    };
+    let foundation = location.foundation(Arc::new(location.open_store()?), passphrase);
+    foundation.create_own_keys()?;
+    let mut places = Map::new();
+    places.insert("data".into(), json!(location.folder.path().display().to_string()));
+    places.insert("config".into(), json!(config.display().to_string()));
+    if let Some(file) = generated {
+        let note = format!(
+            "a random one was made in {}; keep a copy apart from this folder",
+            file.display()
+        );
+        places.insert("passphrase".into(), json!(note));
+    }
+    Ok((foundation, places))
 }
 
 /// The subject of a CA: the option's, or one that no other instance has.

@@ -26,6 +26,7 @@ mod request;
 mod serve;
 mod show;
 mod status;
+mod takeover;
 mod trust;
 
 use std::path::PathBuf;

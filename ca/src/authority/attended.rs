@@ -31,6 +31,7 @@ impl Authority {
             Some(named) => self.latest(self.issuing_ca(Some(named))?),
             None => self.ca_for(account, None)?,
         };
+        ca.require_active()?;
         let kind = request.key.key().kind();
         profile.check_key(kind)?;
         check_use(&profile, kind)?;

@@ -190,6 +190,7 @@ impl Authority {
                 .get(wanted)
                 .is_some_and(|wanted| self.latest(wanted).info().name == ca.info().name)
         };
+        ca.require_active()?;
         match wanted.filter(|wanted| !is_meant(wanted)) {
             Some(wanted) => Err(Error::not_authorized(format!(
                 "the account `{}` is for the CA `{}`, not `{wanted}`",

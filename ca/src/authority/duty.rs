@@ -1,4 +1,4 @@
-//! Duties that an administrator assigns to an issuing CA: to be the default CA, or to issue in its predecessor's place.
+//! Duties that an administrator assigns to an issuing CA: to be the default CA, to issue in its predecessor's place, or to issue no more.
 
 use std::sync::PoisonError;
 
@@ -13,7 +13,7 @@ impl Authority {
     /// As [`Store::record_assigned`](crate::Store::record_assigned); `Denied` with [`Denial::Conflict`] if the
     /// configuration names the default CA.
     pub fn assign(&self, name: &Label, duty: Duty) -> Result<()> {
-        refuse_overruled(self.settings.default_ca.as_ref(), duty)?;
+        refuse_overruled(self.settings.default_ca.as_ref(), name, duty)?;
         self.foundation.store.record_assigned(self.now(), name, duty)?;
         match duty {
             Duty::Default => {
@@ -25,24 +25,33 @@ impl Authority {
                     ca.take_over();
                 }
             }
+            Duty::Retire | Duty::Return => {
+                if let Some(ca) = self.cas.get(name) {
+                    ca.set_retired(duty == Duty::Retire);
+                }
+            }
         }
         Ok(())
     }
 }
 
 /// Refuses the duty [`Duty::Default`] if the configuration names the default CA (`configured`), because the configuration takes
-/// precedence over the records. Any other duty passes.
+/// precedence over the records, and [`Duty::Retire`] for that CA. Any other duty passes.
 ///
 /// # Errors
 /// `Denied` with [`Denial::Conflict`] if it refuses.
-pub fn refuse_overruled(configured: Option<&Label>, duty: Duty) -> Result<()> {
+pub fn refuse_overruled(configured: Option<&Label>, name: &Label, duty: Duty) -> Result<()> {
     match configured {
-        Some(configured) if duty == Duty::Default => Err(Error::denied(
-            Denial::Conflict,
-            format!(
-                "the configuration names the default CA: `authority.default_ca` is `{configured}`; change that line, or take it out"
-            ),
-        )),
+        Some(configured)
+            if duty == Duty::Default || (duty == Duty::Retire && configured == name) =>
+        {
+            Err(Error::denied(
+                Denial::Conflict,
+                format!(
+                    "the configuration names the default CA: `authority.default_ca` is `{configured}`; change that line, or take it out"
+                ),
+            ))
+        }
         _ => Ok(()),
     }
 }

@@ -118,6 +118,7 @@ impl Authority {
         // signature, the record shows that a certificate with this number may exist.
         authorized.check_approved()?;
         let ca = self.issuing_ca(Some(&authorized.ca))?;
+        ca.require_active()?;
         let serial = match authorized.serial {
             Some(serial) => serial,
             None => ca.next_serial(&self.foundation)?,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::delegate::{Appointment, Delegate, ScepAppointments};
 use crate::clock::Timestamp;
-use crate::error::{Error, Result};
+use crate::error::{Denial, Error, Result};
 use crate::founding::Foundation;
 use crate::key::FileKey;
 use crate::name::Name;
@@ -67,6 +67,8 @@ pub struct Ca {
     /// Whether the CA with the previous key continues to issue in this CA's place. It is cleared when an administrator
     /// activates this CA.
     waits: AtomicBool,
+    /// Whether an administrator retired the CA.
+    retired: AtomicBool,
     /// The CA's certificate and those above it, DER, root last.
     chain: Vec<Vec<u8>>,
     /// The path in `chain`, parsed for the checks before a signature.
@@ -135,6 +137,7 @@ impl Ca {
             info,
             facts,
             waits: AtomicBool::new(record.succeeds.as_ref().is_some_and(|of| of.waits)),
+            retired: AtomicBool::new(false),
             succeeds: record.succeeds,
             chain,
             handed_out,
@@ -170,6 +173,28 @@ impl Ca {
     /// Makes the CA issue in the place of the CA with the previous key.
     pub(super) fn take_over(&self) {
         self.waits.store(false, Ordering::Relaxed);
+    }
+
+    /// Makes the CA issue no more, or issue again.
+    pub(super) fn set_retired(&self, retired: bool) {
+        self.retired.store(retired, Ordering::Relaxed);
+    }
+
+    /// Refuses a CA that was retired.
+    ///
+    /// # Errors
+    /// `Denied` with [`Denial::NotAuthorized`].
+    pub fn require_active(&self) -> Result<()> {
+        match self.retired.load(Ordering::Relaxed) {
+            false => Ok(()),
+            true => Err(Error::denied(
+                Denial::NotAuthorized,
+                format!(
+                    "the CA `{}` is retired and issues no more; an administrator can give the account another CA",
+                    self.info.name
+                ),
+            )),
+        }
     }
 
     /// The CA's certificate and those above it, DER, root last.

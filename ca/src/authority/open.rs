@@ -28,9 +28,10 @@ impl Authority {
     pub fn open(foundation: Foundation, profiles: Profiles, settings: Settings) -> Result<Self> {
         let opener = Opener::load(&foundation.keys, SEAL_KEY, &foundation.passphrase)?;
         let audit = foundation.keys.load(AUDIT_KEY, &foundation.passphrase)?;
-        let mut cas = BTreeMap::new();
+        let (mut cas, retired) = (BTreeMap::new(), foundation.store.retired_cas()?);
         for record in connected(foundation.store.cas()?, foundation.clock.now()) {
             let mut ca = Ca::open(&foundation, record)?;
+            ca.set_retired(retired.contains(&ca.info().name));
             ca.appoint_protection(&foundation)?;
             cas.insert(ca.info().name.clone(), ca);
         }

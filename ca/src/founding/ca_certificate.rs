@@ -166,6 +166,16 @@ pub fn request(options: &CaOptions, key: &FileKey) -> Result<Vec<u8>> {
 /// # Errors
 /// [`Error::Malformed`] or `Denied` that says which certificate fails, and how.
 pub fn check_chain(chain: &[Vec<u8>], key: &FileKey, now: Timestamp) -> Result<()> {
+    check_links(chain, key, now, &verify_signature)
+}
+
+/// Like [`check_chain`], with another verification of a certificate (DER) by its issuer's key.
+pub(super) fn check_links(
+    chain: &[Vec<u8>],
+    key: &FileKey,
+    now: Timestamp,
+    verify: &dyn Fn(&[u8], &SubjectPublicKey) -> Result<()>,
+) -> Result<()> {
     let facts = chain.iter().map(|der| Facts::of(der)).collect::<Result<Vec<_>>>()?;
     let refused = |why: String| Err(Error::denied(Denial::SignerNotTrusted, why));
     let Some(first) = facts.first() else {
@@ -200,7 +210,7 @@ pub fn check_chain(chain: &[Vec<u8>], key: &FileKey, now: Timestamp) -> Result<(
             ));
         }
         let der = chain.get(at).map_or(&[][..], Vec::as_slice);
-        verify_signature(der, &issuer.key).map_err(|e| {
+        verify(der, &issuer.key).map_err(|e| {
             Error::denied(
                 Denial::SignerNotTrusted,
                 format!("the certificate of `{}`: {e}", certificate.subject),

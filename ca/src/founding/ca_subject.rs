@@ -67,7 +67,7 @@ pub fn refuse_taken(subject: &Name, cas: &[CaRecord]) -> Result<()> {
 }
 
 /// The CA that has this subject, or has a certificate with it in its chain.
-fn holder<'a>(subject: &Name, cas: &'a [CaRecord]) -> Result<Option<&'a CaRecord>> {
+pub fn holder<'a>(subject: &Name, cas: &'a [CaRecord]) -> Result<Option<&'a CaRecord>> {
     for ca in cas {
         for certificate in std::iter::once(&ca.certificate).chain(&ca.chain) {
             if same_name(&Facts::of(certificate)?.subject, subject) {

@@ -160,21 +160,7 @@ impl Foundation {
         }
         // Refuses a chain below which no verifier would accept anything.
         HandedOut::of(chain)?.probe(self.clock.now())?;
-        // The root is recorded first, so that every recorded chain ends at a recorded root.
-        if let Some(root) = above.last() {
-            let label = root_label()?;
-            if !self.store.cas()?.iter().any(|ca| ca.certificate == *root) {
-                let taken = self.store.cas()?.iter().any(|ca| ca.name == label);
-                let label = if taken { format!("{name}.root").parse()? } else { label };
-                self.record(CaRecord {
-                    name: label,
-                    is_root: true,
-                    certificate: root.clone(),
-                    chain: Vec::new(),
-                    succeeds: None,
-                })?;
-            }
-        }
+        self.record_root_above(name, above)?;
         self.record(CaRecord {
             name: name.clone(),
             is_root: false,
@@ -246,6 +232,15 @@ impl Foundation {
     /// Refuses the name of an existing CA, and names that begin with `_` or end as the key files of delegates do, because the key files of the
     /// instance and of delegates have such names.
     pub(crate) fn refuse_existing(&self, name: &Label) -> Result<()> {
+        self.refuse_reserved(name)?;
+        match self.store.cas()?.iter().any(|ca| ca.name == *name) {
+            true => Err(Error::denied(Denial::Conflict, format!("there is a CA `{name}` already"))),
+            false => Ok(()),
+        }
+    }
+
+    /// Refuses names that begin with `_` or end as the key files of delegates do.
+    pub(crate) fn refuse_reserved(&self, name: &Label) -> Result<()> {
         let endings = [".cmp", ".kga", ".ocsp", ".scep-enc", ".scep-sig"];
         let of_a_delegate = endings.iter().any(|ending| name.as_str().ends_with(ending));
         if name.as_str().starts_with('_') || of_a_delegate {
@@ -253,10 +248,28 @@ impl Foundation {
                 "`{name}` is a name of the instance's own; choose another"
             )));
         }
-        match self.store.cas()?.iter().any(|ca| ca.name == *name) {
-            true => Err(Error::denied(Denial::Conflict, format!("there is a CA `{name}` already"))),
-            false => Ok(()),
+        Ok(())
+    }
+
+    /// Records the root (last in `above`) of the CA `name`, unless it is recorded. The root is recorded before the CA, so that every
+    /// recorded chain ends at a recorded root.
+    pub(super) fn record_root_above(&self, name: &Label, above: &[Vec<u8>]) -> Result<()> {
+        let Some(root) = above.last() else { return Ok(()) };
+        let cas = self.store.cas()?;
+        if cas.iter().any(|ca| ca.certificate == *root) {
+            return Ok(());
         }
+        let label = root_label()?;
+        let taken = cas.iter().any(|ca| ca.name == label);
+        let label = if taken { format!("{name}.root").parse()? } else { label };
+        self.record(CaRecord {
+            name: label,
+            is_root: true,
+            certificate: root.clone(),
+            chain: Vec::new(),
+            succeeds: None,
+        })?;
+        Ok(())
     }
 
     /// Records a CA and writes its certificate beside the keys.

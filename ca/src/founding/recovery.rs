@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use der::{Decode, Encode};
 use x509_cert::crl::{CertificateList, RevokedCert};
 use x509_cert::ext::pkix::crl::CrlReason;
+use x509_cert::ext::pkix::crl::dp::IssuingDistributionPoint;
 use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
 use x509_cert::ext::pkix::{CrlDistributionPoints, CrlNumber, ExtendedKeyUsage};
 
@@ -164,6 +165,7 @@ impl Recovery<'_> {
         let ca = self.signer(&list.issuer, |key| {
             key.verify(&parsed.signature_algorithm, &tbs, parsed.signature.raw_bytes())
         })?;
+        refuse_indirect(&parsed)?;
         let until = Facts::of(&ca.certificate)?.not_after;
         let mut done =
             ImportedCrl { ca: ca.name.clone(), revoked: Vec::new(), listed: Vec::new(), known: 0 };
@@ -189,7 +191,7 @@ impl Recovery<'_> {
                 entry.serial_number
             ))
         })?;
-        let Some(revocation) = self.revocation(entry)? else { return Ok(()) };
+        let Some(revocation) = stated_revocation(entry, self.clock.now())? else { return Ok(()) };
         let before = self.store.revocation(ca, &serial)?;
         let is_worse = |before: &Revocation| {
             before.reason == Reason::CertificateHold && revocation.reason != Reason::CertificateHold
@@ -215,62 +217,13 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    /// The revocation that a CRL entry states; `None` if the entry removes the certificate from the list (delta CRLs).
-    fn revocation(&self, entry: &RevokedCert) -> Result<Option<Revocation>> {
-        let (mut reason, mut invalidity) = (Reason::Unspecified, None);
-        for extension in entry.crl_entry_extensions.iter().flatten() {
-            let octets = extension.extn_value.as_bytes();
-            match extension.extn_id {
-                oid::CRL_REASON => {
-                    let read = CrlReason::from_der(octets).map_err(not_read)?;
-                    reason = Reason::from_number(read as u8).unwrap_or(Reason::Unspecified);
-                }
-                oid::INVALIDITY_DATE => {
-                    let date = der::asn1::GeneralizedTime::from_der(octets).map_err(not_read)?;
-                    invalidity = Some(seconds(date.to_unix_duration()));
-                }
-                _ => {}
-            }
-        }
-        let at = seconds(entry.revocation_date.to_unix_duration()).min(self.clock.now());
-        let revocation = Revocation { at, reason, invalidity };
-        Ok(Some(revocation).filter(|_| reason != Reason::RemoveFromCrl))
-    }
-
     /// Records the number and thisUpdate of the imported CRL, so that those of the next CRL exceed them. A CRL without a number, with one
     /// of more than 64 bits, or with one that is not larger than those on record is left out.
     fn note_number(&self, ca: &Label, crl: &CertificateList) -> Result<()> {
-        let list = &crl.tbs_cert_list;
-        let extensions = list.crl_extensions.iter().flatten();
-        let mut numbers = extensions.filter(|extension| extension.extn_id == oid::CRL_NUMBER);
-        let Some(number) = numbers.next() else { return Ok(()) };
-        let number = CrlNumber::from_der(number.extn_value.as_bytes()).map_err(not_read)?;
-        let digits = number.0.as_bytes();
-        let Some(start) = size_of::<u64>().checked_sub(digits.len()) else { return Ok(()) };
-        let mut octets = [0; size_of::<u64>()];
-        octets.get_mut(start..).unwrap_or_default().copy_from_slice(digits);
-        let number = u64::from_be_bytes(octets);
-        if self.store.crls(ca)?.iter().any(|known| known.number >= number) {
-            return Ok(());
+        match numbered(ca, crl)? {
+            Numbered::By(record) => note_crl(self.store, self.clock.now(), &record),
+            Numbered::Not | Numbered::TooLarge => Ok(()),
         }
-        let this_update = seconds(list.this_update.to_unix_duration());
-        let next_update =
-            list.next_update.map_or(this_update, |next| seconds(next.to_unix_duration()));
-        let record = CrlRecord {
-            ca: ca.clone(),
-            scope: CrlScope::Full,
-            number,
-            this_update,
-            signed: this_update,
-            next_update,
-            entries: list.revoked_certificates.as_ref().map_or(0, |entries| entries.len() as u64),
-            // The CRL's file is not installed. A zero hash matches no file, so a new CRL is signed at once.
-            tbs_sha256: [0; 32],
-            is_base: false,
-            reached: None,
-            brought: None,
-        };
-        self.store.record_crl(self.clock.now(), &record)
     }
 
     /// The CA of this instance with the subject `issuer` whose key `verify` accepts.
@@ -378,6 +331,94 @@ impl Recovery<'_> {
     }
 }
 
+/// Refuses a CRL that lists certificates of other CAs than its issuer (RFC 5280 §5.3.3).
+///
+/// # Errors
+/// [`Error::Malformed`].
+pub(super) fn refuse_indirect(crl: &CertificateList) -> Result<()> {
+    let list = &crl.tbs_cert_list;
+    let of = list.crl_extensions.iter().flatten();
+    let point = of.filter(|extension| extension.extn_id == oid::ISSUING_DISTRIBUTION_POINT);
+    let mut points =
+        point.map(|point| IssuingDistributionPoint::from_der(point.extn_value.as_bytes()));
+    if points.any(|point| point.is_ok_and(|point| point.indirect_crl)) {
+        return Err(Error::malformed(
+            "it is an indirect CRL, which lists certificates of other CAs as well; export one of this CA alone",
+        ));
+    }
+    Ok(())
+}
+
+/// The revocation that a CRL entry states; `None` if the entry removes the certificate from the list (delta CRLs).
+pub(super) fn stated_revocation(entry: &RevokedCert, now: Timestamp) -> Result<Option<Revocation>> {
+    let (mut reason, mut invalidity) = (Reason::Unspecified, None);
+    for extension in entry.crl_entry_extensions.iter().flatten() {
+        let octets = extension.extn_value.as_bytes();
+        match extension.extn_id {
+            oid::CRL_REASON => {
+                let read = CrlReason::from_der(octets).map_err(not_read)?;
+                reason = Reason::from_number(read as u8).unwrap_or(Reason::Unspecified);
+            }
+            oid::INVALIDITY_DATE => {
+                let date = der::asn1::GeneralizedTime::from_der(octets).map_err(not_read)?;
+                invalidity = Some(seconds(date.to_unix_duration()));
+            }
+            _ => {}
+        }
+    }
+    let at = seconds(entry.revocation_date.to_unix_duration()).min(now);
+    let revocation = Revocation { at, reason, invalidity };
+    Ok(Some(revocation).filter(|_| reason != Reason::RemoveFromCrl))
+}
+
+/// The record of a CRL that another program or a lost instance signed.
+pub(super) enum Numbered {
+    /// The CRL has this number and these times.
+    By(CrlRecord),
+    /// The CRL has no number.
+    Not,
+    /// The CRL's number has more than 64 bits.
+    TooLarge,
+}
+
+/// Reads the number and the times of a CRL.
+pub(super) fn numbered(ca: &Label, crl: &CertificateList) -> Result<Numbered> {
+    let list = &crl.tbs_cert_list;
+    let extensions = list.crl_extensions.iter().flatten();
+    let mut numbers = extensions.filter(|extension| extension.extn_id == oid::CRL_NUMBER);
+    let Some(number) = numbers.next() else { return Ok(Numbered::Not) };
+    let number = CrlNumber::from_der(number.extn_value.as_bytes()).map_err(not_read)?;
+    let digits = number.0.as_bytes();
+    let Some(start) = size_of::<u64>().checked_sub(digits.len()) else {
+        return Ok(Numbered::TooLarge);
+    };
+    let mut octets = [0; size_of::<u64>()];
+    octets.get_mut(start..).unwrap_or_default().copy_from_slice(digits);
+    let this_update = seconds(list.this_update.to_unix_duration());
+    Ok(Numbered::By(CrlRecord {
+        ca: ca.clone(),
+        scope: CrlScope::Full,
+        number: u64::from_be_bytes(octets),
+        this_update,
+        signed: this_update,
+        next_update: list.next_update.map_or(this_update, |next| seconds(next.to_unix_duration())),
+        entries: list.revoked_certificates.as_ref().map_or(0, |entries| entries.len() as u64),
+        // The CRL's file is not installed. A zero hash matches no file, so a new CRL is signed at once.
+        tbs_sha256: [0; 32],
+        is_base: false,
+        reached: None,
+        brought: None,
+    }))
+}
+
+/// Records such a CRL, unless one with a number as large is on record.
+pub(super) fn note_crl(store: &dyn Store, now: Timestamp, crl: &CrlRecord) -> Result<()> {
+    match store.crls(&crl.ca)?.iter().any(|known| known.number >= crl.number) {
+        true => Ok(()),
+        false => store.record_crl(now, crl),
+    }
+}
+
 /// Whether a certificate belongs to a CA of this instance and so to no account: a current or earlier certificate for a
 /// CA's key, a link between two keys (RFC 9810 §4.4), or a certificate above a CA. No account can get a certificate for
 /// such a key.
@@ -414,12 +455,12 @@ fn seconds(since: std::time::Duration) -> Timestamp {
     Timestamp::from_seconds(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }
 
-fn not_read(error: der::Error) -> Error {
+pub(super) fn not_read(error: der::Error) -> Error {
     Error::malformed(format!("it cannot be read: {error}"))
 }
 
 /// Whether the only extended key usage is that of an administrator's certificate, id-kp-clientAuth.
-fn is_administrators(certificate: &x509_cert::Certificate) -> bool {
+pub(super) fn is_administrators(certificate: &x509_cert::Certificate) -> bool {
     let usage = certificate.tbs_certificate.get::<ExtendedKeyUsage>().ok().flatten();
     usage.is_some_and(|(_, usage)| usage.0 == [oid::CLIENT_AUTH])
 }

@@ -222,6 +222,11 @@ impl Foundation {
         if let Some(next) = successor(cas, name) {
             return Err(rolled(next));
         }
+        if self.store.retired_cas()?.contains(name) {
+            return Err(conflict(format!(
+                "the CA `{name}` is retired: `countersign ca retire {name} --undo` first"
+            )));
+        }
         let next = next_name(name)?;
         self.refuse_existing(&next)?;
         Ok(Roll { old, next })

@@ -107,6 +107,10 @@ pub fn samples() -> Vec<Entry> {
             succeeds: Some(Succession { predecessor: label("issuing"), links: None, waits: true }),
         }),
         Entry::Reserved { ca: label("issuing"), serials: vec![serial(1), serial(u128::MAX)] },
+        Entry::Reserved {
+            ca: label("before"),
+            serials: vec![serial(1), Serial::from_octets(&[1; 20]).unwrap()],
+        },
         Entry::Issued(Issued {
             ca: label("issuing"),
             serial: serial(1),
@@ -234,6 +238,8 @@ pub fn samples() -> Vec<Entry> {
         Entry::AdministratorRemoved(label("alice")),
         Entry::Assigned { ca: label("issuing.2"), duty: Duty::Issue },
         Entry::Assigned { ca: label("issuing"), duty: Duty::Default },
+        Entry::Assigned { ca: label("before"), duty: Duty::Retire },
+        Entry::Assigned { ca: label("before"), duty: Duty::Return },
         Entry::Requested(Box::new(PendingRequest {
             transaction: transaction(None),
             incarnation: None,

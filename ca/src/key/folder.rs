@@ -179,8 +179,24 @@ pub fn read_credential(path: &Path, limit: u64) -> Result<Zeroizing<String>> {
     read_secret(path, limit, 0o037)
 }
 
+/// Like [`read_private`], for a file of any octets.
+///
+/// # Errors
+/// As [`read_private`].
+pub fn read_private_octets(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>> {
+    read_octets(path, limit, 0o077)
+}
+
 /// Reads a secret text file. It refuses a file with any of the `forbidden` mode bits.
 fn read_secret(path: &Path, limit: u64, forbidden: u32) -> Result<Zeroizing<String>> {
+    let octets = read_octets(path, limit, forbidden)?;
+    let text = std::str::from_utf8(&octets)
+        .map_err(|e| Error::unavailable(format!("`{}`: {e}", path.display())))?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+/// Reads a secret file. It refuses a file with any of the `forbidden` mode bits.
+fn read_octets(path: &Path, limit: u64, forbidden: u32) -> Result<Zeroizing<Vec<u8>>> {
     let failed = |e: &std::io::Error| Error::io(format!("`{}`", path.display()), e);
     let file = File::open(path).map_err(|e| failed(&e))?;
     let mode = file.metadata().map_err(|e| failed(&e))?.mode() & 0o777;
@@ -191,16 +207,18 @@ fn read_secret(path: &Path, limit: u64, forbidden: u32) -> Result<Zeroizing<Stri
             path.display()
         )));
     }
-    let mut text = Zeroizing::new(String::new());
+    // The memory does not move while it fills, so that no copy is left behind.
+    let length = file.metadata().map_or(0, |of| of.len()).min(limit).saturating_add(2);
+    let mut octets = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or(0)));
     // One byte more than allowed is read, to notice a file that is too large.
-    file.take(limit.saturating_add(1)).read_to_string(&mut text).map_err(|e| failed(&e))?;
-    if u64::try_from(text.len()).is_ok_and(|length| length > limit) {
+    file.take(limit.saturating_add(1)).read_to_end(&mut octets).map_err(|e| failed(&e))?;
+    if u64::try_from(octets.len()).is_ok_and(|length| length > limit) {
         return Err(Error::unavailable(format!(
             "expected at most {limit} bytes in `{}`, found more",
             path.display()
         )));
     }
-    Ok(text)
+    Ok(octets)
 }
 
 #[cfg(test)]

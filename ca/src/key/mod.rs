@@ -3,6 +3,7 @@
 
 mod decryption;
 mod folder;
+mod foreign;
 mod generated;
 mod message_signer;
 mod passphrase;
@@ -12,7 +13,8 @@ mod public;
 mod seal;
 
 pub use decryption::{DecryptionKey, KeyTransport, OaepHash};
-pub use folder::{KeyFolder, read_credential, read_private};
+pub use folder::{KeyFolder, read_credential, read_private, read_private_octets};
+pub use foreign::{Bundle, is_encrypted, read_bundle, read_key};
 pub(crate) use generated::RSA_SIZES;
 pub use generated::{GeneratedKey, KeyForm};
 pub use message_signer::MessageSigner;

@@ -1,7 +1,7 @@
 //! Public keys: the accepted kinds, and the verification of signatures with them. AWS-LC verifies ECDSA, which it does faster than ring and
 //! for more curves and hashes; ring verifies the rest.
 //!
-//! Signatures with SHA-1 or MD5, and with RSA keys below 2048 bits, are never verified.
+//! Signatures with MD5, and with RSA keys below 2048 bits, are never verified; those with SHA-1 only by [`SubjectPublicKey::verify_former`].
 
 use std::fmt;
 
@@ -131,6 +131,26 @@ impl SubjectPublicKey {
         }
         let verifier = verifier(self.kind, algorithm)?;
         UnparsedPublicKey::new(verifier, &self.bits).verify(message, signature).map_err(|_| wrong())
+    }
+
+    /// Like [`Self::verify`], but also verifies RSA signatures with SHA-1. This is only for what a CA signed before it was taken over, from
+    /// the files of its operator: nobody who authenticates gets here.
+    ///
+    /// # Errors
+    /// As [`Self::verify`].
+    pub fn verify_former(
+        &self,
+        algorithm: &AlgorithmIdentifierOwned,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<()> {
+        if !matches!((self.kind, algorithm.oid), (KeyKind::Rsa(_), oid::RSA_SHA1)) {
+            return self.verify(algorithm, message, signature);
+        }
+        let verifier = &signature::RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY;
+        UnparsedPublicKey::new(verifier, &self.bits).verify(message, signature).map_err(|_| {
+            Error::unauthenticated(format!("the {} signature does not verify", self.kind))
+        })
     }
 }
 

@@ -23,8 +23,8 @@ pub struct EntryLint {
     /// The latest permitted revocationDate: the 14 ASCII digits of a GeneralizedTime as a number.
     signed: u128,
     kind: CrlKind,
-    /// The previous serial number; 0 before the first entry.
-    previous: u128,
+    /// The previous serial number: what is above its low 128 bits, and these; 0 before the first entry.
+    previous: (u128, u128),
 }
 
 impl EntryLint {
@@ -46,7 +46,7 @@ impl EntryLint {
                 digits = read;
             }
         }
-        Self { signed: number(&digits), kind, previous: 0 }
+        Self { signed: number(&digits), kind, previous: (0, 0) }
     }
 
     /// Checks one entry, DER. Serial numbers must ascend, which also excludes duplicates.
@@ -82,12 +82,10 @@ impl EntryLint {
         if serial.len() > 20 {
             return Err(finding(&rules::SERIAL_LENGTH, "it has more"));
         }
-        // Serial numbers of this program have at most 128 bits.
         let magnitude = serial.strip_prefix(&[0]).unwrap_or(serial);
-        if magnitude.len() > 16 {
-            return Err(finding(&rules::CRL_ENTRY, "its serial number has more than 128 bits"));
-        }
-        let number = number(magnitude);
+        // Those of this program have at most 128 bits, and those of a CA that was taken over up to 159.
+        let (above, low) = magnitude.split_at(magnitude.len().saturating_sub(16));
+        let number = (number(above), number(low));
         if number <= self.previous {
             return Err(finding(&rules::CRL_TWICE, "the serial numbers do not ascend"));
         }

@@ -37,14 +37,23 @@ pub enum Duty {
     Default = 1,
     /// The CA issues in place of its predecessor.
     Issue = 2,
+    /// The CA issues no more. It signs its CRLs and OCSP answers until it ends.
+    Retire = 3,
+    /// The CA issues again after it was retired.
+    Return = 4,
 }
 
 impl Duty {
+    /// Every duty.
+    pub const ALL: [Self; 4] = [Self::Default, Self::Issue, Self::Retire, Self::Return];
+
     /// The duty's name in records and exports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Default => "default",
             Self::Issue => "issue",
+            Self::Retire => "retired",
+            Self::Return => "active",
         }
     }
 }

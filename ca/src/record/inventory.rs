@@ -115,12 +115,12 @@ impl FromStr for SerialPrefix {
         let digits: String =
             text.chars().filter(|c| *c != ':').map(|c| c.to_ascii_lowercase()).collect();
         let counted = digits.trim_start_matches('0').len();
-        if digits.len() > 32
+        if digits.len() > 40
             || counted < Self::DIGITS
             || !digits.chars().all(|c| c.is_ascii_hexdigit())
         {
             return Err(Error::malformed(format!(
-                "expected the first {} to 32 hexadecimal digits of a serial number, not counting zeros before them, found `{}`",
+                "expected the first {} to 40 hexadecimal digits of a serial number, not counting zeros before them, found `{}`",
                 Self::DIGITS,
                 text.escape_debug()
             )));

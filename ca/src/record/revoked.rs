@@ -1,4 +1,4 @@
-//! The revoked and held certificates of one CA in memory: 28 octets each, ordered by serial number.
+//! The revoked and held certificates of one CA in memory: 32 octets each, ordered by serial number.
 //!
 //! A copy shares its blocks with the original until either changes. A CRL of a million entries is written from such a
 //! snapshot while further certificates are revoked.
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_row_is_small_and_blocks_filled_in_order_are_full() {
-        assert_eq!(size_of::<Row>(), 28);
+        assert_eq!(size_of::<Row>(), 32);
         let mut set = RevokedSet::default();
         for number in 1..=10_000u128 {
             set.insert(&RevokedEntry {

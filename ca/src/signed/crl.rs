@@ -229,9 +229,9 @@ impl<W: Write> Sink<'_, '_, W> {
     }
 }
 
-/// The length of the longest entry in octets: a serial number of 17 octets, a GeneralizedTime, a reason and an invalidity date.
+/// The length of the longest entry in octets: a serial number of 20 octets, a GeneralizedTime, a reason and an invalidity date.
 /// Every length in an entry is below 128, so its encoding takes one octet.
-const MAX_ENTRY: usize = 2 + 19 + 17 + 2 + REASON.len() + 1 + INVALIDITY.len() + 17;
+const MAX_ENTRY: usize = 2 + 22 + 17 + 2 + REASON.len() + 1 + INVALIDITY.len() + 17;
 
 /// A reasonCode extension without its last octet, the code.
 const REASON: [u8; 11] = [0x30, 10, 6, 3, 0x55, 0x1d, 21, 4, 3, 0x0a, 1];
@@ -266,8 +266,14 @@ fn encode_entry(entry: &Listed, days: &mut Days, out: &mut [u8; MAX_ENTRY]) -> u
     let serial = serial_length(&entry.serial);
     let mut out = EntryBuffer { octets: out, at: 0 };
     out.put([0x30, (length - 2) as u8, 0x02, serial as u8]);
-    let value = u128::from_be_bytes(*entry.serial.octets());
-    if serial > 16 {
+    let (above, value) = entry.serial.parts();
+    if above != 0 {
+        // As below, of the number's upper octets, which are at most 4 with the sign.
+        let upper = serial - 16;
+        out.put((above << (8 * (4 - upper))).to_be_bytes());
+        out.at -= 4 - upper;
+        out.put(value.to_be_bytes());
+    } else if serial > 16 {
         out.put([0]);
         out.put(value.to_be_bytes());
     } else {
@@ -324,8 +330,11 @@ impl EntryBuffer<'_> {
 
 /// The length of a serial number's INTEGER content in octets. A full octet of zeros is added if the highest bit is set,
 /// because it is the sign.
-const fn serial_length(serial: &Serial) -> usize {
-    let bits = u128::BITS - u128::from_be_bytes(*serial.octets()).leading_zeros();
+fn serial_length(serial: &Serial) -> usize {
+    let bits = match serial.parts() {
+        (0, value) => u128::BITS - value.leading_zeros(),
+        (above, _) => u128::BITS + u32::BITS - above.leading_zeros(),
+    };
     bits as usize / 8 + 1
 }
 

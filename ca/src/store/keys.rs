@@ -35,17 +35,18 @@ pub type Key = Vec<u8>;
 /// | `Shown` | `T` account | the next keys of CAs whose certificates the account has shown to have: `shown` |
 /// | `Ca` | `C` name | the CA, as in its entry |
 /// | `DefaultCa` | `D` | the name of the default CA |
+/// | `Retired` | `h` CA | nothing: the CA issues no more |
 /// | `LastCrl` | `l` CA scope | the last CRL of this scope, as in its entry; for the scopes see [`scope`] |
 /// | `LastPartition` | `p` CA | the largest CRL partition that a certificate names (2) |
 /// | `Reserved` | `b` offset | the serials that the entry there reserved, while one of them is unused: `lists` |
 /// | `Filed` | `F` chunk | a chunk of `CHUNK` certificates in the order of issue that are in no span yet: `filing` |
 /// | `Span` | `S` span | a span of `SPAN` certificates: `span`; in a file beside the database |
 /// | `Ended` | `X` span | a bit for each certificate of the span that needs no renewal: revoked for good, or replaced |
-/// | `Revoked` | `r` CA serial (16) | the revocation or hold: `revocation` |
-/// | `Released` | `f` CA serial (16) | the release from hold: `revocation` |
-/// | `Change` | `c` CA offset | the serial (16) whose revocation, hold or release the entry there recorded |
-/// | `Unconfirmed` | `u` CA serial (16) | the certificate is not confirmed: `confirmation` |
-/// | `Awaited` | `w` until CA serial (16) | nothing: the confirmation of the certificate is awaited until then |
+/// | `Revoked` | `r` CA serial (16, or 20 of a longer one) | the revocation or hold: `revocation` |
+/// | `Released` | `f` CA serial | the release from hold: `revocation` |
+/// | `Change` | `c` CA offset | the serial whose revocation, hold or release the entry there recorded |
+/// | `Unconfirmed` | `u` CA serial | the certificate is not confirmed: `confirmation` |
+/// | `Awaited` | `w` until CA serial | nothing: the confirmation of the certificate is awaited until then |
 /// | `Request` | `q` request (16) | a request that an administrator must decide: `request` |
 /// | `Joined` | `j` transaction (16) | the request (16) that the transaction joined |
 /// | `Approvers` | `k` request (16) | the people who approved the request, if more must: `approvers` |
@@ -67,6 +68,7 @@ pub enum Space {
     Shown = b'T',
     Ca = b'C',
     DefaultCa = b'D',
+    Retired = b'h',
     LastCrl = b'l',
     LastPartition = b'p',
     Reserved = b'b',
@@ -177,6 +179,16 @@ pub fn ca(name: &Label) -> Key {
 /// The key of the default CA's name.
 pub fn default_ca() -> Key {
     Space::DefaultCa.key(&[])
+}
+
+/// The key that says that a CA issues no more.
+pub fn retired(ca: &Label) -> Key {
+    Space::Retired.key(ca.as_str().as_bytes())
+}
+
+/// The CA in a key of [`retired`].
+pub fn read_retired(key: &[u8]) -> Option<Label> {
+    std::str::from_utf8(Space::Retired.rest(key)?).ok()?.parse().ok()
 }
 
 /// The key of the last CRL of a CA and a scope.
@@ -339,9 +351,11 @@ pub fn position() -> Key {
 
 /// A name, an octet 0 and a serial.
 fn certificate_id(octets: &[u8]) -> Option<CertificateId> {
-    let (name, serial) = octets.split_last_chunk()?;
-    let name = std::str::from_utf8(name.strip_suffix(&[0])?).ok()?;
-    Some(CertificateId { ca: name.parse().ok()?, serial: Serial::new(*serial)? })
+    // No name has an octet 0.
+    let end = octets.iter().position(|octet| *octet == 0)?;
+    let name = std::str::from_utf8(octets.get(..end)?).ok()?;
+    let serial = octets.get(end.saturating_add(1)..)?;
+    Some(CertificateId { ca: name.parse().ok()?, serial: Serial::from_octets(serial)? })
 }
 
 #[cfg(test)]
@@ -358,6 +372,8 @@ mod tests {
         assert_eq!(read_transactions(&transactions(block)), Some(block));
         assert_eq!(read_reserved(&reserved(513)), Some(513));
         assert_eq!(read_revoked(&revoked(&ca, &serial)), Some(id.clone()));
+        let long = CertificateId { serial: Serial::from_octets(&[1; 20]).unwrap(), ..id.clone() };
+        assert_eq!(read_revoked(&revoked(&ca, &long.serial)), Some(long));
         assert_eq!(read_awaited(&awaited(until, &ca, &serial)), Some((until, id)));
         let request_id = RequestId::of(b"x");
         assert_eq!(read_request(&request(&request_id)), Some(request_id));

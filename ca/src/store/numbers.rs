@@ -27,9 +27,13 @@ pub type Bucket = u64;
 /// that a number names one serial.
 pub fn serial_number(ca: &Label, serial: &Serial) -> u64 {
     let name = label_number(ca);
-    let value = u128::from_be_bytes(*serial.octets());
+    let (above, value) = serial.parts();
     let (high, low) = ((value >> 64) as u64, value as u64);
-    mix(mix(name ^ high).wrapping_add(low))
+    let number = mix(mix(name ^ high).wrapping_add(low));
+    match above {
+        0 => number,
+        above => mix(number ^ u64::from(above)),
+    }
 }
 
 /// A number of 64 bits for a name: FNV-1a, mixed. Two names may share it, though hardly ever do.
@@ -96,5 +100,8 @@ mod tests {
         assert_ne!(serial_number(&a, &serial(1)), serial_number(&b, &serial(1)));
         assert_ne!(serial_number(&a, &serial(1)), serial_number(&a, &serial(2)));
         assert_ne!(serial_number(&a, &serial(1)), serial_number(&a, &serial(1 << 64)));
+        let long = Serial::from_octets(&[1; 20]).unwrap();
+        let low = Serial::new([1; 16]).unwrap();
+        assert_ne!(serial_number(&a, &low), serial_number(&a, &long));
     }
 }

@@ -12,6 +12,7 @@
 //! requests wait, or the disk fails. Every look-up fails with [`crate::Error::Internal`] if the index or the journal
 //! fails.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -47,11 +48,15 @@ pub trait Store: Send + Sync {
     /// first issuing CA; `None` if there is no issuing CA.
     fn default_ca(&self) -> Result<Option<Label>>;
 
+    /// The CAs that were retired, and issue no more.
+    fn retired_cas(&self) -> Result<BTreeSet<Label>>;
+
     /// Records the duty that a CA has from now on.
     ///
     /// # Errors
     /// `Conflict` if there is no such issuing CA; for [`Duty::Issue`] also if the CA does not wait to issue in place of
-    /// its predecessor, for [`Duty::Default`] also if it does.
+    /// its predecessor, for [`Duty::Default`] also if it does; for [`Duty::Retire`] also if it is the default CA or retired,
+    /// and for every other duty but [`Duty::Return`] if it is retired.
     fn record_assigned(&self, at: Timestamp, ca: &Label, duty: Duty) -> Result<()>;
 
     /// Records that a peer has the certificate of a CA's next key, without waiting: the receipt resolves when the entry is durable or

@@ -66,6 +66,18 @@ impl From<&Account> for AccountDraft {
 }
 
 impl AccountDraft {
+    /// Checks that a certificate of the draft's profile can contain its identities.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if there is no such profile, or the subject or a DN identity breaks the lint; `Denied` if the profile permits
+    /// none of the identities.
+    pub fn check_names(&self, profiles: &Profiles) -> Result<()> {
+        let profile = profiles
+            .named(&self.profile)
+            .ok_or_else(|| Error::malformed(format!("there is no profile `{}`", self.profile)))?;
+        check_account(&self.account(), profile)
+    }
+
     /// The account, without its secret and device, and with a creation time of 1970.
     pub(super) fn account(&self) -> Account {
         Account {

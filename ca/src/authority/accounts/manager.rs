@@ -142,6 +142,23 @@ impl Accounts {
         Ok(added)
     }
 
+    /// Adds accounts without secrets and devices, all or none, for a CA that is taken over and recorded later.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub fn add_ahead(
+        &self,
+        profiles: &Profiles,
+        drafts: &[AccountDraft],
+        ca: &Label,
+    ) -> Result<()> {
+        let further = BTreeSet::from([ca.clone()]);
+        self.check_all(profiles, drafts, &[], Taken::Refused, further)?;
+        let created = self.clock.now();
+        let accounts = drafts.iter().map(|draft| Account { created, ..draft.account() });
+        self.store.record_accounts(created, &accounts.collect::<Vec<_>>())
+    }
+
     /// Checks drafts as [`Self::add`] does, and records nothing.
     ///
     /// # Errors
@@ -152,7 +169,7 @@ impl Accounts {
         drafts: &[AccountDraft],
         taken: Taken,
     ) -> Result<()> {
-        self.check_all(profiles, drafts, &self.store.vendors()?, taken)
+        self.check_all(profiles, drafts, &self.store.vendors()?, taken, BTreeSet::new())
     }
 
     /// Warnings about accounts that will be added or were added: valid certificates of an earlier account with the same name,
@@ -225,16 +242,17 @@ impl Accounts {
     }
 
     /// Checks all drafts and reports every problem at once, so that an administrator need not fix an import line by
-    /// line.
+    /// line. `further` are CAs that are not recorded yet.
     fn check_all(
         &self,
         profiles: &Profiles,
         drafts: &[AccountDraft],
         vendors: &[Vendor],
         names_taken: Taken,
+        further: BTreeSet<Label>,
     ) -> Result<()> {
-        let cas: BTreeSet<Label> =
-            self.store.cas()?.into_iter().filter(|ca| !ca.is_root).map(|ca| ca.name).collect();
+        let mut cas = further;
+        cas.extend(self.store.cas()?.into_iter().filter(|ca| !ca.is_root).map(|ca| ca.name));
         let (mut problems, mut taken) = (Vec::new(), Vec::new());
         let (mut names, mut equipment) = (BTreeMap::new(), BTreeMap::new());
         for draft in drafts {

@@ -116,13 +116,13 @@ impl<'a> AssignedBody<'a> {
 
     /// The entry in the body.
     pub fn entry(self) -> Result<Entry> {
-        let known = [Duty::Default, Duty::Issue];
-        let duty = known.into_iter().find(|duty| *duty as u8 == self.duty).ok_or_else(|| {
-            Error::internal(format!(
-                "its duty `{}` is unknown: use the newer program that wrote it",
-                self.duty
-            ))
-        })?;
+        let duty =
+            Duty::ALL.into_iter().find(|duty| *duty as u8 == self.duty).ok_or_else(|| {
+                Error::internal(format!(
+                    "its duty `{}` is unknown: use the newer program that wrote it",
+                    self.duty
+                ))
+            })?;
         Ok(Entry::Assigned { ca: self.ca.parse()?, duty })
     }
 }

@@ -38,12 +38,10 @@ pub fn address(octets: &[u8]) -> Result<IpAddr> {
     address.map_err(|_| Error::internal("an IP address does not have 4 or 16 octets"))
 }
 
-/// Reads a serial number of 16 octets.
+/// Reads a serial number of 16 octets, or of 20 if it is longer.
 pub fn serial(octets: impl AsRef<[u8]>) -> Result<Serial> {
-    <[u8; 16]>::try_from(octets.as_ref())
-        .ok()
-        .and_then(Serial::new)
-        .ok_or_else(|| Error::internal("a serial does not have 16 octets, or is zero"))
+    Serial::from_octets(octets.as_ref())
+        .ok_or_else(|| Error::internal("a serial does not have 16 or 20 octets, or is zero"))
 }
 
 /// Reads the number of a CRLReason (RFC 5280 §5.3.1).

@@ -11,6 +11,9 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::record::{Issued, Label, Serial};
 
+/// The length of the serials that this program draws, in octets.
+const SHORT: usize = 16;
+
 /// Serials that a CA is about to sign with.
 #[derive(Encode, Decode)]
 pub struct ReservedBody<'a> {
@@ -19,22 +22,32 @@ pub struct ReservedBody<'a> {
     /// 16 octets each, one after the other.
     #[cbor(b(1), with = "minicbor::bytes")]
     serials: Cow<'a, [u8]>,
+    /// Longer ones, of a CA that was taken over: 20 octets each.
+    #[cbor(b(2), with = "minicbor::bytes")]
+    longer: Option<Cow<'a, [u8]>>,
 }
 
 impl<'a> ReservedBody<'a> {
-    /// The body for serials that a CA reserves.
+    /// The body for serials that a CA reserves. The longer ones come last when it is read.
     pub fn new(ca: &'a Label, serials: &[Serial]) -> Self {
-        let serials = serials.iter().flat_map(|serial| *serial.octets()).collect();
-        Self { ca: ca.as_str(), serials: Cow::Owned(serials) }
+        let (short, long): (Vec<_>, Vec<_>) =
+            serials.iter().map(Serial::octets).partition(|octets| octets.len() == SHORT);
+        Self {
+            ca: ca.as_str(),
+            serials: Cow::Owned(short.concat()),
+            longer: (!long.is_empty()).then(|| Cow::Owned(long.concat())),
+        }
     }
 
     /// The entry in the body.
     pub fn entry(self) -> Result<Entry> {
-        let (serials, rest) = self.serials.as_chunks::<16>();
-        if !rest.is_empty() {
-            return Err(Error::internal("its serials do not have 16 octets each"));
+        let (short, rest) = self.serials.as_chunks::<SHORT>();
+        let (long, more) = self.longer.as_deref().unwrap_or_default().as_chunks::<20>();
+        if !rest.is_empty() || !more.is_empty() {
+            return Err(Error::internal("its serials do not have 16 or 20 octets each"));
         }
-        let serials = serials.iter().map(cbor::serial).collect::<Result<_>>()?;
+        let short = short.iter().map(cbor::serial);
+        let serials = short.chain(long.iter().map(cbor::serial)).collect::<Result<_>>()?;
         Ok(Entry::Reserved { ca: self.ca.parse()?, serials })
     }
 }
@@ -91,7 +104,7 @@ impl<'a> IssuedBody<'a> {
             transaction: transaction
                 .map(|transaction| TransactionBody::of_issued(transaction, issued))
                 .transpose()?,
-            replaces: issued.replaces.as_ref().map(|serial| serial.octets().as_slice()),
+            replaces: issued.replaces.as_ref().map(Serial::octets),
             partition: issued.partition,
             withheld: issued.withheld.then_some(true),
             consumes_equipment: issued.consumes_equipment.then_some(true),

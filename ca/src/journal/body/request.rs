@@ -8,10 +8,10 @@ use super::cbor;
 use super::transaction::TransactionBody;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::record::Transaction;
 use crate::record::approval::{
     Decision, PartialApproval, PendingRequest, RecordedRequest, RequestId, Verdict,
 };
+use crate::record::{Serial, Transaction};
 
 /// A request for a certificate.
 #[derive(Encode, Decode)]
@@ -63,7 +63,7 @@ impl<'a> RequestedBody<'a> {
             not_after: request.not_after.map(Timestamp::millis),
             profile: request.profile.as_str(),
             ca: request.ca.as_str(),
-            updates: request.updates.as_ref().map(|serial| serial.octets().as_slice()),
+            updates: request.updates.as_ref().map(Serial::octets),
             published: request.published,
         })
     }

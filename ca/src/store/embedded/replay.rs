@@ -355,7 +355,7 @@ mod tests {
             store.reserve_serials(now, &ca, serials).unwrap();
             for serial in serials {
                 let id = serial.octets().to_vec();
-                let number = u128::from_be_bytes(*serial.octets());
+                let number = serial.parts().1;
                 let transaction = Transaction {
                     registrar: None,
                     client: None,

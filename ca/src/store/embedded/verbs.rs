@@ -54,6 +54,15 @@ impl Store for EmbeddedStore {
         text.map(|text| text.parse()).transpose()
     }
 
+    fn retired_cas(&self) -> Result<BTreeSet<Label>> {
+        let (prefix, mut names) = (Space::Retired.prefix(), BTreeSet::new());
+        self.shared.index.scan(&prefix, &prefix, |key, _| {
+            names.insert(keys::read_retired(key).ok_or_else(values::damaged)?);
+            Ok(Scan::Continue)
+        })?;
+        Ok(names)
+    }
+
     fn record_assigned(&self, at: Timestamp, ca: &Label, duty: Duty) -> Result<()> {
         self.record(at, Entry::Assigned { ca: ca.clone(), duty })
     }
@@ -264,8 +273,7 @@ impl Store for EmbeddedStore {
         let index = &self.shared.index;
         let mut serials = BTreeSet::new();
         index.scan(&keys::changes(ca), &keys::change(ca, since), |_, serial| {
-            let serial = serial.try_into().ok().and_then(Serial::new);
-            serials.insert(serial.ok_or_else(values::damaged)?);
+            serials.insert(Serial::from_octets(serial).ok_or_else(values::damaged)?);
             Ok(Scan::Continue)
         })?;
         let revoked = index.revoked(ca);

@@ -20,8 +20,23 @@ impl<V: View> Rules<'_, V> {
         let ca = self.ca(name)?.filter(may_have).ok_or_else(|| {
             conflict(format!("there is no issuing CA `{name}`; `countersign ca show` lists them"))
         })?;
-        let waits = ca.succeeds.is_some_and(|succession| succession.waits);
+        let waits = ca.succeeds.as_ref().is_some_and(|succession| succession.waits);
+        let is_retired = self.view.value(&keys::retired(name))?.is_some();
         match duty {
+            Duty::Retire if is_retired => {
+                Err(conflict(format!("the CA `{name}` is retired already")))
+            }
+            Duty::Retire if waits => Err(conflict(format!(
+                "the CA `{name}` waits to issue in place of another, and issues nothing yet"
+            ))),
+            Duty::Retire if self.is_of_default_line(&ca)? => Err(conflict(format!(
+                "the CA `{name}` issues for accounts that name no CA: choose another one with `--default NAME`, or with \
+                 `countersign ca set-default NAME`; `countersign ca add` makes one"
+            ))),
+            Duty::Return if !is_retired => Err(conflict(format!("the CA `{name}` is not retired"))),
+            Duty::Default | Duty::Issue if is_retired => Err(conflict(format!(
+                "the CA `{name}` is retired: `countersign ca retire {name} --undo` first"
+            ))),
             Duty::Issue if !waits => {
                 Err(conflict(format!("the CA `{name}` does not wait to issue in place of another")))
             }
@@ -52,8 +67,34 @@ impl<V: View> Rules<'_, V> {
                 self.apply_ca(&ca)?;
             }
             (Duty::Issue, None) => {}
+            (Duty::Retire, _) => self.view.put(keys::retired(name), Vec::new()),
+            (Duty::Return, _) => self.view.remove(keys::retired(name)),
         }
         Ok(())
+    }
+
+    /// Whether this CA or one with an earlier or later key of it is the default CA.
+    fn is_of_default_line(&self, ca: &CaRecord) -> Result<bool> {
+        let default = self.view.value(&keys::default_ca())?;
+        let name = default.and_then(|octets| String::from_utf8(octets).ok()?.parse().ok());
+        let Some(default) = name.map(|name| self.ca(&name)).transpose()?.flatten() else {
+            return Ok(false);
+        };
+        Ok(self.is_or_follows(ca, &default.name)? || self.is_or_follows(&default, &ca.name)?)
+    }
+
+    /// Whether the CA is the one of this name, or has a later key of it.
+    fn is_or_follows(&self, ca: &CaRecord, name: &Label) -> Result<bool> {
+        let mut ca = Some(ca.clone());
+        for _ in 0..super::MAX_KEYS {
+            let Some(now) = ca else { return Ok(false) };
+            if now.name == *name {
+                return Ok(true);
+            }
+            let before = now.succeeds.map(|succession| succession.predecessor);
+            ca = before.map(|before| self.ca(&before)).transpose()?.flatten();
+        }
+        Ok(false)
     }
 
     fn make_default(&mut self, name: &Label) {

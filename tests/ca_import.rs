@@ -1,0 +1,1080 @@
+//! CAs of other programs are taken over: their key, and what they issued and revoked. Other programs judge the result.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics is a test that fails"
+)]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use common::openssl::{enrol, key};
+use common::{COUNTERSIGN, Instance, fails, text, tool, tool_ok};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The configuration of `openssl ca`, as its users have it.
+const CONFIGURATION: &str = "\
+[ca]\ndefault_ca = d\n
+[d]\ndatabase = index.txt\nnew_certs_dir = newcerts\nserial = serial\ncrlnumber = crlnumber\ncertificate = ca.crt\nprivate_key = ca.key\n\
+default_md = sha256\ndefault_days = 300\ndefault_crl_days = 30\npolicy = p\ncopy_extensions = copy\nunique_subject = no\nx509_extensions = v\n
+[v]\nbasicConstraints = CA:FALSE\n
+[p]\nO = optional\nCN = optional\n";
+
+/// The usages that a CA's certificate needs.
+const USAGE: &str = "keyUsage=critical,keyCertSign,cRLSign";
+
+/// A CA of OpenSSL's in a folder of its own.
+struct OpensslCa(TempDir);
+
+impl OpensslCa {
+    /// A CA with a key that `openssl req -newkey` makes, and encrypts in its own way.
+    fn new(newkey: &[&str], subject: &str) -> Self {
+        let ca = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(ca.path("newcerts")).unwrap();
+        fs::write(ca.path("index.txt"), "").unwrap();
+        fs::write(ca.path("crlnumber"), "1000\n").unwrap();
+        fs::write(ca.path("ca.cnf"), CONFIGURATION).unwrap();
+        let mut arguments = vec!["req", "-x509", "-passout", "pass:of the CA", "-keyout", "ca.key"];
+        arguments.extend(["-out", "ca.crt", "-days", "3000", "-subj", subject, "-addext", USAGE]);
+        arguments.extend(newkey);
+        ca.openssl(&arguments);
+        ca.private("ca.key");
+        fs::write(ca.path("password"), "of the CA\n").unwrap();
+        ca.private("password");
+        ca
+    }
+
+    fn ec(subject: &str) -> Self {
+        Self::new(&["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"], subject)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn private(&self, name: &str) {
+        fs::set_permissions(self.path(name), Permissions::from_mode(0o600)).unwrap();
+    }
+
+    #[track_caller]
+    fn openssl(&self, arguments: &[&str]) -> String {
+        tool_ok("openssl", "openssl", arguments, self.0.path())
+    }
+
+    fn ca(&self, arguments: &[&str]) {
+        let mut all = vec!["ca", "-batch", "-config", "ca.cnf", "-passin", "pass:of the CA"];
+        all.extend(arguments);
+        self.openssl(&all);
+    }
+
+    /// Issues a certificate `NAME.crt` for a new key `NAME.key`. Without extensions it names the gateway by its subject alone.
+    fn issue(&self, name: &str, san: Option<&str>, more: &[&str]) {
+        let (key, csr, crt) = (format!("{name}.key"), format!("{name}.csr"), format!("{name}.crt"));
+        let subject = format!("/O=Example/CN={name}");
+        let mut request =
+            vec!["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
+        request.extend(["-nodes", "-keyout", &key, "-out", &csr, "-subj", &subject]);
+        let san = san.map(|san| format!("subjectAltName={san}"));
+        if let Some(san) = &san {
+            request.extend(["-addext", san]);
+        }
+        self.openssl(&request);
+        let mut issue = vec!["-create_serial", "-in", &csr, "-out", &crt, "-notext"];
+        issue.extend(more);
+        self.ca(&issue);
+    }
+
+    fn revoke(&self, name: &str, how: &[&str]) {
+        let crt = format!("{name}.crt");
+        let mut all = vec!["-revoke", &crt];
+        all.extend(how);
+        self.ca(&all);
+    }
+
+    fn serial(&self, name: &str) -> String {
+        let crt = format!("{name}.crt");
+        let line = self.openssl(&["x509", "-in", &crt, "-noout", "-serial"]);
+        line.trim().strip_prefix("serial=").unwrap().to_lowercase()
+    }
+
+    /// The arguments of `ca import` for all that the CA has.
+    fn import(&self, more: &[&str]) -> Vec<String> {
+        let mut all: Vec<String> = ["ca", "import"].map(String::from).to_vec();
+        for (option, file) in [
+            ("--certificate", "ca.crt"),
+            ("--key", "ca.key"),
+            ("--password-file", "password"),
+            ("--issued", "index.txt"),
+            ("--issued", "newcerts"),
+        ] {
+            all.extend([option.to_owned(), self.path(file).display().to_string()]);
+        }
+        all.extend(more.iter().map(ToString::to_string));
+        all
+    }
+}
+
+fn strs(arguments: &[String]) -> Vec<&str> {
+    arguments.iter().map(String::as_str).collect()
+}
+
+/// The last CRL of a CA of the instance, as PEM in a file.
+fn crl(instance: &Instance, ca: &str) -> PathBuf {
+    let answer = instance.http("GET", &format!("/crl/{ca}.crl"), "", b"").unwrap();
+    assert_eq!(answer.status, 200);
+    let (der, pem) = (instance.file("last.crl"), instance.file("last.pem"));
+    fs::write(&der, answer.body).unwrap();
+    let arguments = ["crl", "-inform", "DER", "-in", "last.crl", "-out", "last.pem"];
+    tool_ok("openssl", "openssl", &arguments, der.parent().unwrap());
+    pem
+}
+
+/// What `openssl verify -crl_check` says of a certificate below this root.
+fn verified(root: &Path, crl: &Path, certificate: &Path) -> String {
+    let [root, crl, certificate] = [root, crl, certificate].map(|path| path.to_str().unwrap());
+    let arguments = ["verify", "-crl_check", "-CAfile", root, "-CRLfile", crl, certificate];
+    text(&tool("openssl", "openssl", &arguments, Path::new("/")))
+}
+
+/// The names of what administrators did, from the journal.
+fn deeds(instance: &Instance) -> Vec<String> {
+    let export = instance.ok(&["audit", "export"]);
+    let entries = export.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let deeds = entries.filter(|entry| entry["kind"] == "deed");
+    deeds
+        .inspect(|deed| assert!(deed["actor"].as_str().unwrap().starts_with("uid "), "{deed}"))
+        .map(|deed| deed["action"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn an_openssl_ca_is_taken_over_and_its_gateways_go_on() {
+    // 1. A CA of some years: valid, revoked, held and expired certificates, one whose file is lost, and one that was revoked and is lost.
+    let old = OpensslCa::ec("/O=Example/CN=Old CA");
+    for number in 1..=26 {
+        let name = format!("gw{number}");
+        let san = format!("DNS:{name}.example.net,IP:192.0.2.{number}");
+        old.issue(&name, Some(&san), &[]);
+    }
+    old.issue("plain", None, &[]);
+    old.issue("lost", None, &[]);
+    old.issue("lost-and-revoked", None, &[]);
+    let past = ["-startdate", "20200101000000Z", "-enddate", "20210101000000Z"];
+    old.issue("expired", Some("DNS:gw1.example.net"), &past);
+    old.revoke("gw2", &["-crl_reason", "keyCompromise"]);
+    old.revoke("gw3", &["-crl_hold", "holdInstructionReject"]);
+    old.revoke("gw4", &[]);
+    old.revoke("gw5", &["-crl_compromise", "20250102030405Z"]);
+    old.revoke("lost-and-revoked", &["-crl_reason", "superseded"]);
+    old.ca(&["-gencrl", "-out", "crl.pem"]);
+    // A revocation that is on no CRL yet.
+    old.revoke("gw6", &["-crl_reason", "cessationOfOperation"]);
+    for lost in ["lost", "lost-and-revoked"] {
+        let file = format!("newcerts/{}.pem", old.serial(lost).to_uppercase());
+        fs::remove_file(old.path(&file)).unwrap();
+    }
+    let crl_file = old.path("crl.pem").display().to_string();
+
+    // 2. A dry run records nothing, and without a word about accounts nothing is imported.
+    let mut instance = Instance::empty();
+    let arguments = old.import(&["--crl", &crl_file]);
+    fails(
+        &instance.run(&strs(&arguments)),
+        2,
+        &["gw1.example.net", "--accounts create", "nothing was imported"],
+    );
+    let dry = old.import(&["--crl", &crl_file, "--accounts", "create", "--dry-run"]);
+    let planned = instance.json(&strs(&dry));
+    assert!(!instance.data().exists());
+
+    // 3. The import founds the instance, and does what the dry run said.
+    let arguments = old.import(&["--crl", &crl_file, "--accounts", "create"]);
+    let done = instance.json(&strs(&arguments));
+    for (field, expected) in [
+        ("certificates", 28),
+        ("accounts_made", 23),
+        ("revoked", 5),
+        ("listed_without_certificate", 1),
+        ("serial_numbers_kept", 2),
+        ("last_crl_number", 0x1000),
+    ] {
+        assert_eq!(done[field], expected, "{field}: {done}");
+        assert_eq!(planned[field], expected, "{field}, planned: {planned}");
+    }
+    assert!(
+        done["warnings"].to_string().contains("of 1 valid certificates only the serial number"),
+        "{done}"
+    );
+    assert_eq!(deeds(&instance), ["ca import"]);
+    instance.ok(&["audit", "verify"]);
+    let key = fs::read_to_string(instance.data().join("keys/old-ca.key")).unwrap();
+    assert!(key.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"), "{key}");
+
+    // 4. Other programs' verifiers see what they saw before, and a larger CRL number.
+    instance.serve();
+    let root = old.path("ca.crt");
+    let list = crl(&instance, "old-ca");
+    let shown = tool_ok(
+        "openssl",
+        "openssl",
+        &["crl", "-noout", "-text", "-in", list.to_str().unwrap()],
+        Path::new("/"),
+    );
+    let number =
+        shown.split("X509v3 CRL Number:").nth(1).unwrap().split_whitespace().next().unwrap();
+    assert!(number.parse::<u64>().unwrap() > 0x1000, "{number}");
+    assert_eq!(shown.matches("Serial Number:").count(), 6, "{shown}");
+    for word in ["Superseded", "Certificate Hold", "Cessation Of Operation", "Jan  2 03:04:05 2025"]
+    {
+        assert!(shown.contains(word), "{word}: {shown}");
+    }
+    assert_eq!(shown.matches("Key Compromise").count(), 2, "{shown}");
+    for good in ["gw1", "gw26", "plain", "lost"] {
+        let said = verified(&root, &list, &old.path(&format!("{good}.crt")));
+        assert!(said.contains(": OK"), "{good}: {said}");
+    }
+    for revoked in ["gw2", "gw3", "gw4", "gw5", "gw6", "lost-and-revoked"] {
+        let said = verified(&root, &list, &old.path(&format!("{revoked}.crt")));
+        assert!(said.contains("certificate revoked"), "{revoked}: {said}");
+    }
+    let url = format!("http://{}/ocsp", instance.address);
+    let ocsp = old.openssl(&[
+        "ocsp",
+        "-issuer",
+        "ca.crt",
+        "-CAfile",
+        "ca.crt",
+        "-url",
+        &url,
+        "-cert",
+        "gw1.crt",
+        "-cert",
+        "gw5.crt",
+        "-cert",
+        "lost-and-revoked.crt",
+        "-cert",
+        "expired.crt",
+    ]);
+    for said in
+        ["gw1.crt: good", "gw5.crt: revoked", "lost-and-revoked.crt: revoked", "expired.crt: good"]
+    {
+        assert!(ocsp.contains(said), "{said}: {ocsp}");
+    }
+    assert!(ocsp.contains("Reason: keyCompromise"), "{ocsp}");
+
+    // 5. A gateway renews with its old certificate, and one whose certificate names only its subject, too; a revoked one does not.
+    let kur = |name: &str| {
+        let (crt, key, new) = (format!("{name}.crt"), format!("{name}.key"), format!("{name}.new"));
+        let server = format!("http://{}/.well-known/cmp", instance.address);
+        let fresh = [
+            "genpkey",
+            "-algorithm",
+            "EC",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-out",
+            "fresh.key",
+        ];
+        old.openssl(&fresh);
+        let arguments = [
+            "cmp",
+            "-cmd",
+            "kur",
+            "-server",
+            &server,
+            "-cert",
+            &crt,
+            "-key",
+            &key,
+            "-newkey",
+            "fresh.key",
+            "-trusted",
+            "ca.crt",
+            "-certout",
+            &new,
+        ];
+        tool("openssl", "openssl", &arguments, old.0.path())
+    };
+    for name in ["gw1", "plain"] {
+        let run = kur(name);
+        assert!(run.status.success(), "{name}: {}", text(&run));
+        let said = verified(&root, &list, &old.path(&format!("{name}.new")));
+        assert!(said.contains(": OK"), "{name}: {said}");
+        assert_eq!(instance.certificates(name).len(), if name == "gw1" { 3 } else { 2 });
+    }
+    let before =
+        old.openssl(&["x509", "-in", "gw1.crt", "-noout", "-subject", "-ext", "subjectAltName"]);
+    assert_eq!(
+        before,
+        old.openssl(&["x509", "-in", "gw1.new", "-noout", "-subject", "-ext", "subjectAltName"])
+    );
+    let run = kur("gw2");
+    assert!(!run.status.success() && text(&run).contains("certRevoked"), "{}", text(&run));
+
+    // 6. Its certificates are revoked, released and found like others.
+    instance.ok(&["cert", "release", &old.serial("gw3")]);
+    instance.ok(&["cert", "revoke", &old.serial("gw7"), "--reason", "keyCompromise"]);
+    instance.ok(&["crl", "publish"]);
+    let list = crl(&instance, "old-ca");
+    assert!(verified(&root, &list, &old.path("gw3.crt")).contains(": OK"));
+    assert!(verified(&root, &list, &old.path("gw7.crt")).contains("certificate revoked"));
+    let found = instance.json(&["cert", "list", "--identity", "ip:192.0.2.9", "--ca", "old-ca"]);
+    assert_eq!(found[0]["serial"], old.serial("gw9"), "{found}");
+    let prefix = &old.serial("gw9")[..12];
+    assert!(
+        instance
+            .json(&["cert", "list", "--serial", prefix])
+            .as_array()
+            .is_some_and(|all| !all.is_empty())
+    );
+
+    // 7. Certificates that turn up later.
+    instance.ok(&["peer", "add", "found", "--id", "dn:CN=lost,O=Example", "--no-secret"]);
+    let lost = old.path("lost.crt").display().to_string();
+    instance.ok(&["cert", "import", &lost, "--account", "found"]);
+    assert_eq!(instance.json(&["cert", "show", &old.serial("lost")])["account"], "found");
+    instance.ok(&[
+        "peer",
+        "add",
+        "gone",
+        "--id",
+        "dn:CN=lost-and-revoked,O=Example",
+        "--no-secret",
+    ]);
+    let lost = old.path("lost-and-revoked.crt").display().to_string();
+    instance.ok(&["cert", "import", &lost, "--account", "gone"]);
+    assert_eq!(
+        instance.json(&["cert", "show", &old.serial("lost-and-revoked")])["status"],
+        "revoked"
+    );
+    // And once more: nothing changes.
+    instance.stop();
+    let again = instance.json(&strs(&old.import(&["--crl", &crl_file])));
+    for field in ["certificates", "revoked", "listed_without_certificate", "accounts_made"] {
+        assert_eq!(again[field], 0, "{field}: {again}");
+    }
+    assert_eq!(
+        instance.json(&["cert", "show", &old.serial("gw3")])["status"],
+        "valid",
+        "released here, and on hold in index.txt"
+    );
+    instance.ok(&["audit", "verify"]);
+    instance.ok(&["store", "rebuild"]);
+    assert_eq!(deeds(&instance).last().unwrap(), "store rebuild");
+}
+
+#[test]
+fn every_problem_is_told_at_once_and_nothing_is_imported() {
+    let old = OpensslCa::ec("/CN=Old CA");
+    let other = OpensslCa::ec("/CN=Other CA");
+    old.issue("gw1", Some("DNS:gw1.example.net"), &[]);
+    other.issue("gw2", None, &[]);
+    other.ca(&["-gencrl", "-out", "crl.pem"]);
+    fs::copy(other.path("gw2.crt"), old.path("newcerts/stray.pem")).unwrap();
+    let good = fs::read_to_string(old.path("gw1.crt")).unwrap();
+    fs::write(
+        old.path("newcerts/broken.pem"),
+        format!("a remark\n\n{}", good.replacen("MII", "MI!", 1)),
+    )
+    .unwrap();
+    fs::write(old.path("newcerts/README"), "no certificate").unwrap();
+    let mut index = fs::read_to_string(old.path("index.txt")).unwrap();
+    index.push_str(
+        "V\tsoon\t\t01\tunknown\t/CN=a\nR\t301231235959Z\t250101000000Z,mood\t02\tunknown\t/CN=b\n",
+    );
+    fs::write(old.path("index.txt"), index).unwrap();
+    let crl = other.path("crl.pem").display().to_string();
+    let instance = Instance::empty();
+    let run = instance.run(&strs(&old.import(&["--crl", &crl, "--accounts", "create"])));
+    fails(
+        &run,
+        2,
+        &[
+            "index.txt:2: expected notAfter",
+            "index.txt:3: expected one of",
+            "found `mood`",
+            "stray.pem:1: expected a certificate that `CN=Old CA` issued, found one of `CN=Other CA`",
+            "broken.pem:3: expected base64",
+            "crl.pem:1: expected a CRL of `CN=Old CA`, found one of `CN=Other CA`",
+            "nothing was imported",
+        ],
+    );
+    assert!(!instance.data().exists());
+}
+
+/// Makes a CA's certificate in this folder, and tries to import it.
+fn refused(make: &[&[&str]], import: &[&str], code: i32, words: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in make {
+        tool_ok("openssl", "openssl", arguments, folder.path());
+    }
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        fs::set_permissions(entry.unwrap().path(), Permissions::from_mode(0o600)).unwrap();
+    }
+    let instance = Instance::empty();
+    let mut all = vec!["ca".to_owned(), "import".to_owned()];
+    for part in import {
+        let path = folder.path().join(part);
+        all.push(if path.exists() { path.display().to_string() } else { (*part).to_owned() });
+    }
+    fails(&instance.run(&strs(&all)), code, words);
+    assert!(!instance.data().exists(), "{words:?}: something was made");
+}
+
+#[test]
+fn what_cannot_be_a_ca_here_is_refused() {
+    let ec = [
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-keyout",
+        "k",
+        "-out",
+        "c",
+    ];
+    let with = |more: &[&'static str]| [&ec[..], more].concat();
+    let usual = ["--certificate", "c", "--key", "k"];
+    let good = with(&["-subj", "/CN=Old CA", "-addext", USAGE]);
+    let other_key = ["genpkey", "-algorithm", "ED25519", "-out", "other"];
+    refused(
+        &[&good, &other_key],
+        &["--certificate", "c", "--key", "other"],
+        4,
+        &["for another key"],
+    );
+    let leaf = with(&["-subj", "/CN=gw1", "-addext", "basicConstraints=critical,CA:FALSE"]);
+    refused(&[&leaf], &usual, 4, &["is not a CA"]);
+    let expired = with(&["-subj", "/CN=Old CA", "-days", "-1", "-addext", USAGE]);
+    refused(&[&expired], &usual, 4, &["is valid from", "and it is"]);
+    let no_crls = with(&["-subj", "/CN=Old CA", "-addext", "keyUsage=critical,keyCertSign"]);
+    refused(&[&no_crls], &usual, 4, &["lacks keyCertSign or cRLSign"]);
+    let for_mail = with(&[
+        "-subj",
+        "/CN=Old CA",
+        "-addext",
+        USAGE,
+        "-addext",
+        "extendedKeyUsage=emailProtection",
+    ]);
+    refused(
+        &[&for_mail],
+        &usual,
+        4,
+        &["no verifier would accept the certificate below `CN=Old CA`"],
+    );
+    let small = [
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:1024",
+        "-nodes",
+        "-keyout",
+        "k",
+        "-out",
+        "c",
+        "-subj",
+        "/CN=Old CA",
+    ];
+    refused(&[&small], &usual, 4, &["2048 to 8192 bits, found 1024"]);
+    // A CA below another one, without the certificates above it; and a password that is nowhere.
+    let root = with(&["-subj", "/CN=Root", "-addext", USAGE]);
+    let request = [
+        "req",
+        "-new",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-keyout",
+        "k2",
+        "-out",
+        "r",
+        "-subj",
+        "/CN=Old CA",
+        "-addext",
+        "basicConstraints=critical,CA:TRUE",
+        "-addext",
+        USAGE,
+    ];
+    let sign = [
+        "x509",
+        "-req",
+        "-in",
+        "r",
+        "-CA",
+        "c",
+        "-CAkey",
+        "k",
+        "-copy_extensions",
+        "copy",
+        "-out",
+        "c2",
+    ];
+    let below = ["--certificate", "c2", "--key", "k2"];
+    refused(&[&root, &request, &sign], &below, 4, &["missing from `CN=Root` on", "--chain"]);
+    let pkcs12 =
+        ["pkcs12", "-export", "-in", "c", "-inkey", "k", "-passout", "pass:right", "-out", "p"];
+    refused(&[&good, &pkcs12], &["--p12", "p"], 2, &["--password-file"]);
+
+    // A key that others can read; a subject that is taken; a name that is taken.
+    let old = OpensslCa::ec("/CN=Old CA");
+    let instance = Instance::empty();
+    fs::set_permissions(old.path("ca.key"), Permissions::from_mode(0o644)).unwrap();
+    fails(&instance.run(&strs(&old.import(&[]))), 5, &["chmod 600"]);
+    old.private("ca.key");
+    fs::write(old.path("password"), "wrong").unwrap();
+    fails(
+        &instance.run(&strs(&old.import(&[]))),
+        4,
+        &["the password does not open the private key"],
+    );
+    fs::write(old.path("password"), "of the CA").unwrap();
+    instance.ok(&strs(&old.import(&[])));
+    fails(
+        &instance.run(&strs(&old.import(&["--name", "again"]))),
+        3,
+        &["is that of the CA `old-ca` already"],
+    );
+    let other = OpensslCa::ec("/CN=Other CA");
+    fails(
+        &instance.run(&strs(&other.import(&["--name", "old-ca"]))),
+        3,
+        &["with another certificate"],
+    );
+    fails(&instance.run(&["ca", "import", "--name", "nosuch"]), 3, &["--certificate", "--p12"]);
+}
+
+#[test]
+fn pkcs12_files_and_cas_below_a_root_are_taken_over() {
+    let root = OpensslCa::ec("/CN=Root of old");
+    root.openssl(&[
+        "req",
+        "-new",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        "sub.key",
+        "-out",
+        "sub.csr",
+        "-subj",
+        "/CN=Sub CA",
+        "-addext",
+        "basicConstraints=critical,CA:TRUE,pathlen:0",
+        "-addext",
+        USAGE,
+    ]);
+    root.openssl(&[
+        "x509",
+        "-req",
+        "-in",
+        "sub.csr",
+        "-CA",
+        "ca.crt",
+        "-CAkey",
+        "ca.key",
+        "-passin",
+        "pass:of the CA",
+        "-copy_extensions",
+        "copy",
+        "-days",
+        "1000",
+        "-out",
+        "sub.crt",
+    ]);
+    let export = [
+        "pkcs12",
+        "-export",
+        "-in",
+        "sub.crt",
+        "-inkey",
+        "sub.key",
+        "-certfile",
+        "ca.crt",
+        "-passout",
+        "pass:of the CA",
+    ];
+    root.openssl(&[&export[..], &["-out", "new.p12"]].concat());
+    root.openssl(&[&export[..], &["-legacy", "-out", "old.p12"]].concat());
+    let password = root.path("password").display().to_string();
+    for file in ["new.p12", "old.p12"] {
+        root.private(file);
+        let file = root.path(file).display().to_string();
+        let mut instance = Instance::empty();
+        let wrong = instance.file("wrong");
+        fs::write(&wrong, "wrong").unwrap();
+        fs::set_permissions(&wrong, Permissions::from_mode(0o600)).unwrap();
+        let with = |password: &str| {
+            ["ca", "import", "--p12", &file, "--password-file", password].map(String::from)
+        };
+        fails(
+            &instance.run(&strs(&with(wrong.to_str().unwrap()))),
+            4,
+            &["the password does not open the PKCS#12 file"],
+        );
+        let done = instance.json(&strs(&with(&password)));
+        assert_eq!((&done["ca"], &done["key"]), (&"sub-ca".into(), &"RSA-2048".into()), "{done}");
+        assert_eq!(fs::read(instance.root()).unwrap(), fs::read(root.path("ca.crt")).unwrap());
+        // The CA issues, and others verify it up to the root.
+        instance.serve();
+        let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+        key(&instance, "p256", "gw1.key");
+        enrol(&instance, &peer, "gw1.key", &[]).granted();
+        let arguments = [
+            "verify",
+            "-CAfile",
+            "ca.crt",
+            "-untrusted",
+            "sub.crt",
+            instance.file("gw1.crt").to_str().unwrap(),
+        ]
+        .map(String::from);
+        assert!(root.openssl(&strs(&arguments)).contains(": OK"));
+    }
+}
+
+#[test]
+fn cas_of_gnutls_are_taken_over_with_their_large_crl_numbers() {
+    let ca = tempfile::tempdir().unwrap();
+    let certtool = |arguments: &[&str]| tool_ok("certtool", "gnutls-bin", arguments, ca.path());
+    let write = |name: &str, text: &str| fs::write(ca.path().join(name), text).unwrap();
+    write(
+        "ca.cfg",
+        "cn = \"GnuTLS CA\"\nca\ncert_signing_key\ncrl_signing_key\nexpiration_days = 2000\n",
+    );
+    write("crl.cfg", "crl_next_update = 30\n");
+    certtool(&[
+        "--generate-privkey",
+        "--key-type",
+        "ecdsa",
+        "--curve",
+        "secp384r1",
+        "--outfile",
+        "ca.key",
+    ]);
+    certtool(&[
+        "--generate-self-signed",
+        "--load-privkey",
+        "ca.key",
+        "--template",
+        "ca.cfg",
+        "--outfile",
+        "ca.crt",
+    ]);
+    let signer = ["--load-ca-certificate", "ca.crt", "--load-ca-privkey", "ca.key"];
+    fs::create_dir_all(ca.path().join("issued/2026")).unwrap();
+    for name in ["gw1", "gw2"] {
+        let (key, cfg, crt) =
+            (format!("{name}.key"), format!("{name}.cfg"), format!("issued/2026/{name}.crt"));
+        write(
+            &cfg,
+            &format!(
+                "cn = \"{name}\"\ndns_name = \"{name}.example.net\"\nsigning_key\nexpiration_days = 300\n"
+            ),
+        );
+        certtool(&[
+            "--generate-privkey",
+            "--key-type",
+            "ecdsa",
+            "--curve",
+            "secp256r1",
+            "--outfile",
+            &key,
+        ]);
+        let own = [
+            "--generate-certificate",
+            "--load-privkey",
+            &key,
+            "--template",
+            &cfg,
+            "--outfile",
+            &crt,
+        ];
+        certtool(&[&own[..], &signer].concat());
+    }
+    // One file in DER, and a key that lies among the certificates.
+    certtool(&[
+        "--certificate-info",
+        "--infile",
+        "issued/2026/gw1.crt",
+        "--outder",
+        "--outfile",
+        "issued/gw1.der",
+    ]);
+    fs::copy(ca.path().join("gw1.key"), ca.path().join("issued/gw1.key")).unwrap();
+    let crl_of = [
+        "--generate-crl",
+        "--load-certificate",
+        "issued/2026/gw2.crt",
+        "--template",
+        "crl.cfg",
+        "--outfile",
+        "crl.pem",
+    ];
+    certtool(&[&crl_of[..], &signer].concat());
+    fs::set_permissions(ca.path().join("ca.key"), Permissions::from_mode(0o600)).unwrap();
+    let path = |name: &str| ca.path().join(name).display().to_string();
+    let mut instance = Instance::empty();
+    let done = instance.json(&[
+        "ca",
+        "import",
+        "--certificate",
+        &path("ca.crt"),
+        "--key",
+        &path("ca.key"),
+        "--issued",
+        &path("issued"),
+        "--crl",
+        &path("crl.pem"),
+        "--accounts",
+        "create",
+        "--name",
+        "branches",
+    ]);
+    assert_eq!(
+        (&done["certificates"], &done["revoked"], &done["accounts_made"]),
+        (&2.into(), &1.into(), &1.into()),
+        "{done}"
+    );
+    let warnings = done["warnings"].to_string();
+    assert!(
+        warnings.contains("its number has more than 64 bits") && warnings.contains("gw1.key"),
+        "{done}"
+    );
+    instance.serve();
+    let list = crl(&instance, "branches");
+    let [crt, root] = [ca.path().join("issued/2026/gw2.crt"), ca.path().join("ca.crt")];
+    assert!(verified(&root, &list, &crt).contains("certificate revoked"));
+    assert!(verified(&root, &list, &ca.path().join("issued/2026/gw1.crt")).contains(": OK"));
+}
+
+/// Makes a CA with certificates that python's cryptography signs: `ca.crt`, `ca.key`, `issued/NUMBER.pem`, `last.pem`, and `crl.pem`, on which
+/// every fifth certificate is. Its key is RSA, and its serial numbers have 20 octets.
+const PYTHON_CA: &str = r#"
+import datetime, os, sys
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+count = int(sys.argv[1])
+key = rsa.generate_private_key(65537, 2048)
+ca = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Python CA")])
+now = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)
+year = datetime.timedelta(days=365)
+def new(subject, public, name=None):
+    builder = x509.CertificateBuilder().issuer_name(ca).subject_name(subject).public_key(public)
+    builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now).not_valid_after(now + year)
+    return builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), False) if name else builder
+def write(file, it):
+    open(file, "wb").write(it.public_bytes(serialization.Encoding.PEM))
+own = new(ca, key.public_key()).add_extension(x509.BasicConstraints(True, None), True)
+own = own.add_extension(x509.KeyUsage(False, False, False, False, False, True, True, False, False), True)
+write("ca.crt", own.sign(key, hashes.SHA256()))
+os.mkdir("issued")
+one = ec.generate_private_key(ec.SECP256R1()).public_key()
+crl = x509.CertificateRevocationListBuilder().issuer_name(ca).last_update(now).next_update(now + year)
+crl = crl.add_extension(x509.CRLNumber(4097), False)
+for number in range(count):
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"gw{number}")])
+    signed = new(name, one, f"gw{number}.example.net").sign(key, hashes.SHA256())
+    write(f"issued/{number}.pem" if number else "last.pem", signed)
+    if number % 5 == 1:
+        entry = x509.RevokedCertificateBuilder().serial_number(signed.serial_number).revocation_date(now)
+        crl = crl.add_revoked_certificate(entry.add_extension(x509.CRLReason(x509.ReasonFlags.superseded), False).build())
+write("crl.pem", crl.sign(key, hashes.SHA256()))
+os.umask(0o077)
+pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
+open("ca.key", "wb").write(pem)
+"#;
+
+#[test]
+fn an_interrupted_import_is_finished_by_the_same_command() {
+    const COUNT: usize = 400;
+    let ca = tempfile::tempdir().unwrap();
+    let path = |name: &str| ca.path().join(name).display().to_string();
+    python(PYTHON_CA, &["400"], ca.path());
+    // The last file with a certificate is a pipe. The command reads it once to see what it is, once to find problems, and a third time when
+    // it has recorded what it read before.
+    tool_ok("mkfifo", "coreutils", &["pipe"], ca.path());
+    let import = [
+        "--certificate",
+        "ca.crt",
+        "--key",
+        "ca.key",
+        "--issued",
+        "issued",
+        "--issued",
+        "pipe",
+        "--crl",
+        "crl.pem",
+    ];
+    let import: Vec<String> = import
+        .iter()
+        .map(|part| if part.starts_with('-') { (*part).to_owned() } else { path(part) })
+        .collect();
+    let mut instance = Instance::init(&[]);
+    let mut command = Command::new(COUNTERSIGN);
+    command.arg("--data").arg(instance.data()).args(["ca", "import"]).args(&import);
+    command.args(["--accounts", "create"]).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let last = fs::read(path("last.pem")).unwrap();
+    for _ in 0..2 {
+        fs::write(path("pipe"), &last).unwrap();
+    }
+    // The open returns when the command has opened the pipe for the third time.
+    drop(fs::OpenOptions::new().write(true).open(path("pipe")).unwrap());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // 1. Some certificates are recorded, and the server knows no such CA: nothing is signed for it.
+    let recorded = |instance: &Instance| {
+        let list = instance.json(&["cert", "list", "--ca", "python-ca"]);
+        let serials =
+            list.as_array().unwrap().iter().map(|one| one["serial"].as_str().unwrap().to_owned());
+        serials.collect::<Vec<String>>()
+    };
+    instance.serve();
+    assert_eq!(instance.http("GET", "/crl/python-ca.crl", "", b"").unwrap().status, 404);
+    let some = recorded(&instance).len();
+    assert!((1..COUNT).contains(&some), "{some}");
+    assert!(!instance.ok(&["ca", "show"]).contains("python-ca"));
+    instance.stop();
+    // 2. The same command goes on.
+    fs::remove_file(path("pipe")).unwrap();
+    fs::rename(path("last.pem"), path("pipe")).unwrap();
+    let mut again = vec!["ca", "import", "--accounts", "create"];
+    again.extend(import.iter().map(String::as_str));
+    let done = instance.json(&again);
+    assert_eq!(
+        done["certificates"].as_u64().unwrap()
+            + done["certificates_known_before"].as_u64().unwrap(),
+        COUNT as u64,
+        "{done}"
+    );
+    assert_eq!(done["certificates_known_before"].as_u64().unwrap(), some as u64, "{done}");
+    assert_eq!(done["revoked"], COUNT / 5, "{done}");
+    let all = recorded(&instance);
+    assert_eq!((all.len(), all.iter().collect::<BTreeSet<_>>().len()), (COUNT, COUNT));
+    assert!(all.iter().any(|serial| serial.len() == 40), "{all:?}");
+    assert_eq!(
+        instance.json(&["peer", "list", "--ca", "python-ca"]).as_array().unwrap().len(),
+        COUNT - COUNT / 5
+    );
+    instance.ok(&["audit", "verify"]);
+    // 3. Its CRL is that of before, with a larger number.
+    instance.serve();
+    let list = crl(&instance, "python-ca");
+    let shown = tool_ok(
+        "openssl",
+        "openssl",
+        &["crl", "-noout", "-text", "-in", list.to_str().unwrap()],
+        Path::new("/"),
+    );
+    assert_eq!(shown.matches("Superseded").count(), COUNT / 5);
+    assert!(
+        verified(&ca.path().join("ca.crt"), &list, &ca.path().join("issued/2.pem"))
+            .contains(": OK")
+    );
+    assert!(
+        verified(&ca.path().join("ca.crt"), &list, &ca.path().join("issued/6.pem"))
+            .contains("certificate revoked")
+    );
+}
+
+/// Runs a python script with the packages that `make deps` installs.
+#[track_caller]
+fn python(script: &str, arguments: &[&str], folder: &Path) {
+    let mut all = vec!["-c", script];
+    all.extend(arguments);
+    tool_ok("python3", "python3-cryptography", &all, folder);
+}
+
+#[test]
+fn a_database_without_certificates_gives_what_it_can() {
+    let old = OpensslCa::new(&["-newkey", "rsa:2048", "-sha1"], "/CN=Old CA");
+    old.issue("gw1", Some("DNS:gw1.example.net"), &[]);
+    old.issue("gw2", Some("DNS:gw2.example.net"), &["-md", "sha1"]);
+    old.issue("gw3", None, &[]);
+    old.revoke("gw3", &["-crl_reason", "CACompromise"]);
+    let path = |name: &str| old.path(name).display().to_string();
+    let mut instance = Instance::init(&[]);
+    instance.peer("gw2", &["fqdn:gw2.example.net"]);
+    let ca = [
+        "ca",
+        "import",
+        "--certificate",
+        &path("ca.crt"),
+        "--key",
+        &path("ca.key"),
+        "--password-file",
+        &path("password"),
+    ]
+    .map(String::from);
+    let done = instance
+        .json(&[&strs(&ca)[..], &["--issued", &path("index.txt"), "--name", "old"]].concat());
+    assert_eq!(
+        (&done["certificates"], &done["listed_without_certificate"], &done["serial_numbers_kept"]),
+        (&0.into(), &1.into(), &3.into()),
+        "{done}"
+    );
+    let warnings = done["warnings"].to_string();
+    for said in [
+        "of 2 valid certificates only the serial number",
+        "no CRL was given",
+        "rfc5280.signature.algorithm",
+    ] {
+        assert!(warnings.contains(said), "{said}: {done}");
+    }
+    // The folder is added later, without the key; a certificate with SHA-1 is recorded for the account that holds its name.
+    let more =
+        ["ca", "import", "--name", "old", "--issued", &path("newcerts"), "--accounts", "none"]
+            .map(String::from);
+    let done = instance.json(&strs(&more));
+    assert_eq!(
+        (&done["certificates"], &done["certificates_without_account"]),
+        (&3.into(), &2.into()),
+        "{done}"
+    );
+    assert!(
+        done["warnings"].to_string().contains("1 certificates have a signature with SHA-1"),
+        "{done}"
+    );
+    assert_eq!(
+        instance.certificates("gw2")[0]["serial"].as_str().unwrap(),
+        format!("{:0>32}", old.serial("gw2"))
+    );
+    assert_eq!(instance.json(&["cert", "show", &old.serial("gw3")])["status"], "revoked");
+    assert_eq!(instance.json(&["cert", "show", &old.serial("gw1")])["account"], "_former");
+    // Without an account, nothing is renewed.
+    instance.serve();
+    let server = format!("http://{}/.well-known/cmp", instance.address);
+    let kur = [
+        "cmp", "-cmd", "kur", "-server", &server, "-cert", "gw1.crt", "-key", "gw1.key", "-newkey",
+        "gw2.key", "-trusted", "ca.crt", "-certout", "x",
+    ]
+    .map(String::from);
+    let run = tool("openssl", "openssl", &strs(&kur), old.0.path());
+    assert!(!run.status.success() && text(&run).contains("rejection"), "{}", text(&run));
+    instance.stop();
+    assert_eq!(deeds(&instance).iter().filter(|deed| *deed == "ca import").count(), 2);
+    assert_eq!(deeds(&instance)[0], "init");
+}
+
+#[test]
+fn a_retired_ca_issues_no_more_and_goes_on_with_crls_and_ocsp() {
+    let old = OpensslCa::ec("/CN=Old CA");
+    for name in ["gw1", "gw2", "gw3"] {
+        old.issue(name, Some(&format!("DNS:{name}.example.net")), &[]);
+    }
+    let mut instance = Instance::empty();
+    instance.ok(&strs(&old.import(&["--accounts", "create"])));
+    // The only CA, and the default one, stay.
+    fails(&instance.run(&["ca", "retire", "old-ca"]), 3, &["--default NAME", "ca add"]);
+    fails(&instance.run(&["ca", "retire", "root"]), 3, &["no issuing CA `root`"]);
+    instance.ok(&["init"]);
+    fails(
+        &instance.run(&["ca", "retire", "old-ca", "--default", "old-ca"]),
+        3,
+        &["issues for accounts that name no CA"],
+    );
+    instance.serve();
+    let shown = instance.json(&["ca", "retire", "old-ca", "--default", "issuing"]);
+    let line = |shown: &Value, name: &str| {
+        shown.as_array().unwrap().iter().find(|ca| ca["name"] == name).unwrap().clone()
+    };
+    assert_eq!(
+        (&line(&shown, "old-ca")["retired"], &line(&shown, "issuing")["default"]),
+        (&true.into(), &true.into()),
+        "{shown}"
+    );
+    fails(&instance.run(&["ca", "retire", "old-ca"]), 3, &["retired already"]);
+    fails(&instance.run(&["ca", "set-default", "old-ca"]), 3, &["--undo"]);
+    let kur = |instance: &Instance, name: &str| {
+        let server = format!("http://{}/.well-known/cmp", instance.address);
+        let trusted = old.path("trusted.pem");
+        let both =
+            [fs::read(old.path("ca.crt")).unwrap(), fs::read(instance.root()).unwrap()].concat();
+        fs::write(&trusted, both).unwrap();
+        let [crt, key, new] = ["crt", "key", "new"].map(|ending| format!("{name}.{ending}"));
+        old.openssl(&["genpkey", "-algorithm", "ED25519", "-out", "fresh.key"]);
+        let arguments = [
+            "cmp",
+            "-cmd",
+            "kur",
+            "-server",
+            &server,
+            "-cert",
+            &crt,
+            "-key",
+            &key,
+            "-newkey",
+            "fresh.key",
+            "-trusted",
+            "trusted.pem",
+            "-certout",
+            &new,
+        ];
+        tool("openssl", "openssl", &arguments, old.0.path())
+    };
+    let refused = |instance: &Instance, name: &str| {
+        let run = kur(instance, name);
+        assert!(
+            !run.status.success() && text(&run).contains("is retired and issues no more"),
+            "{}",
+            text(&run)
+        );
+    };
+    refused(&instance, "gw1");
+    // Its CRLs and OCSP answers go on, also after a restart.
+    instance.ok(&["cert", "revoke", &old.serial("gw2")]);
+    instance.stop();
+    instance.ok(&["store", "rebuild"]);
+    fails(&instance.run(&["ca", "roll", "old-ca", "--root-csr", "x"]), 3, &["is retired"]);
+    instance.serve();
+    refused(&instance, "gw1");
+    let list = crl(&instance, "old-ca");
+    assert!(
+        verified(&old.path("ca.crt"), &list, &old.path("gw2.crt")).contains("certificate revoked")
+    );
+    let url = format!("http://{}/ocsp", instance.address);
+    let ocsp = old.openssl(&[
+        "ocsp", "-issuer", "ca.crt", "-CAfile", "ca.crt", "-url", &url, "-cert", "gw1.crt",
+    ]);
+    assert!(ocsp.contains("gw1.crt: good"), "{ocsp}");
+    // An account that gets another CA renews there with the certificate of the retired one.
+    instance.ok(&["peer", "edit", "gw1", "--ca", "issuing"]);
+    let run = kur(&instance, "gw1");
+    assert!(run.status.success(), "{}", text(&run));
+    let verify = [
+        "verify",
+        "-CAfile",
+        instance.root().to_str().unwrap(),
+        "-untrusted",
+        instance.data().join("keys/issuing.crt").to_str().unwrap(),
+        "gw1.new",
+    ]
+    .map(String::from);
+    assert!(old.openssl(&strs(&verify)).contains(": OK"));
+    // And back.
+    let shown = instance.json(&["ca", "retire", "old-ca", "--undo"]);
+    assert_eq!(line(&shown, "old-ca")["retired"], false, "{shown}");
+    assert!(kur(&instance, "gw3").status.success());
+    fails(&instance.run(&["ca", "retire", "old-ca", "--undo"]), 3, &["is not retired"]);
+    let done = deeds(&instance);
+    for deed in
+        ["ca import", "init", "ca set-default", "ca retire", "store rebuild", "ca retire --undo"]
+    {
+        assert!(done.iter().any(|other| other == deed), "{deed}: {done:?}");
+    }
+}
