@@ -9,8 +9,8 @@ use utoipa::openapi::{RefOr, Schema};
 
 use super::body::{
     AccountDevice, AccountQuery, CertificateQuery, Disabling, NewAccounts, NewAdministrator,
-    NewCertificate, NewCrl, NewDecision, NewDuty, NewGrants, NewRevocation, NewToken, Permissions,
-    Reconciliation, RemovalQuery, RevocationOfAll, RevocationOfMany,
+    NewBinding, NewCertificate, NewCrl, NewDecision, NewDuty, NewGrants, NewRevocation, NewToken,
+    Permissions, Reconciliation, RemovalQuery, RevocationOfAll, RevocationOfMany,
 };
 use super::input::Input;
 use super::problem::Problem;
@@ -507,8 +507,8 @@ fn administrators() -> Vec<Route> {
             "/api/v1/administrators",
             "Adds an administrator; the secret for the first certificate is shown this once",
             ask(Verb::AdminAdd, |input| {
-                let NewAdministrator { name, grants, ids, secret } = input.json()?;
-                Ok(Request::AdminAdd { name, grants, ids, secret })
+                let NewAdministrator { name, grants, ids, secret, oidc } = input.json()?;
+                Ok(Request::AdminAdd { name, grants, ids, secret, oidc })
             }),
             shape::<answer::NewAdministratorLine>,
         )
@@ -530,6 +530,17 @@ fn administrators() -> Vec<Route> {
             shape::<answer::AdministratorLine>,
         )
         .with(Method::PUT, shape::<NewGrants>)
+        .conflicting(),
+        Route::get(
+            "/api/v1/administrators/{name}/oidc",
+            "Says which user of the OpenID provider an administrator is",
+            ask(Verb::AdminBind, |input| {
+                let NewBinding { subject } = input.json()?;
+                Ok(Request::AdminBind { name: input.label("name")?, oidc: subject })
+            }),
+            shape::<answer::AdministratorLine>,
+        )
+        .with(Method::PUT, shape::<NewBinding>)
         .conflicting(),
         Route::get(
             "/api/v1/administrators/{name}",

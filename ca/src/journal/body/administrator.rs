@@ -5,7 +5,7 @@ use minicbor::{Decode, Encode};
 use super::cbor::{from_slice, to_vec};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::record::{Administrator, Grant, Label, Token};
+use crate::record::{Administrator, Grant, Label, OidcUser, Token};
 
 /// Encodes an administrator as the body of its entry.
 pub fn encode_administrator(administrator: &Administrator) -> Result<Vec<u8>> {
@@ -29,6 +29,8 @@ pub struct AdministratorBody<'a> {
     /// Milliseconds since 1970.
     #[n(3)]
     created: i64,
+    #[b(4)]
+    oidc: Option<OidcUserBody<'a>>,
 }
 
 impl<'a> AdministratorBody<'a> {
@@ -39,6 +41,7 @@ impl<'a> AdministratorBody<'a> {
             grants: administrator.grants.iter().map(GrantBody::new).collect(),
             tokens: administrator.tokens.iter().map(TokenBody::new).collect(),
             created: administrator.created.millis(),
+            oidc: administrator.oidc.as_ref().map(OidcUserBody::new),
         }
     }
 
@@ -49,7 +52,27 @@ impl<'a> AdministratorBody<'a> {
             grants: self.grants.into_iter().map(GrantBody::record).collect::<Result<_>>()?,
             tokens: self.tokens.into_iter().map(TokenBody::record).collect::<Result<_>>()?,
             created: Timestamp::from_millis(self.created),
+            oidc: self.oidc.map(OidcUserBody::record).transpose()?,
         })
+    }
+}
+
+/// A user of an OpenID provider.
+#[derive(Encode, Decode)]
+struct OidcUserBody<'a> {
+    #[b(0)]
+    issuer: &'a str,
+    #[b(1)]
+    subject: &'a str,
+}
+
+impl<'a> OidcUserBody<'a> {
+    fn new(user: &'a OidcUser) -> Self {
+        Self { issuer: &user.issuer, subject: &user.subject }
+    }
+
+    fn record(self) -> Result<OidcUser> {
+        OidcUser::new(self.issuer, self.subject)
     }
 }
 
