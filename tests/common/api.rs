@@ -23,6 +23,8 @@ pub struct Site {
 pub enum By<'a> {
     Token(&'a str),
     Login(&'a str),
+    /// By the session in a file of curl's cookies.
+    Session(&'a str),
     Nothing,
 }
 
@@ -94,6 +96,7 @@ impl Site {
                 "--key".to_owned(),
                 format!("{folder}/enrolment/current/key.pem"),
             ]),
+            By::Session(jar) => all.extend(["-b".to_owned(), jar.to_owned()]),
             By::Nothing => {}
         }
         all.extend(arguments.iter().map(|text| (*text).to_owned()));
@@ -142,7 +145,7 @@ impl Site {
                 let root = self.root();
                 command.args(["--token-file", "token", "--server-ca", &root])
             }
-            By::Nothing => &mut command,
+            By::Session(_) | By::Nothing => &mut command,
         };
         output_of(&mut command)
     }
