@@ -158,3 +158,29 @@ pub struct AdministratorRemovedBody<'a> {
     #[b(0)]
     pub name: &'a str,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::ADMINISTRATOR_PROFILE;
+
+    #[test]
+    fn who_is_no_user_of_a_provider_is_written_as_ever() {
+        let known = Administrator {
+            name: "alice".parse().unwrap(),
+            grants: vec![Grant::of_everything(ADMINISTRATOR_PROFILE.parse().unwrap())],
+            tokens: Vec::new(),
+            created: Timestamp::from_millis(3),
+            oidc: None,
+        };
+        let octets = encode_administrator(&known).unwrap();
+        // An array of four, as before there were users.
+        assert_eq!(octets.first(), Some(&0x84));
+        assert_eq!(decode_administrator(&octets).unwrap(), known);
+        let user = OidcUser::new("https://id.example.net", "7").unwrap();
+        let bound = Administrator { oidc: Some(user), ..known };
+        let octets = encode_administrator(&bound).unwrap();
+        assert_eq!(octets.first(), Some(&0x85));
+        assert_eq!(decode_administrator(&octets).unwrap(), bound);
+    }
+}
