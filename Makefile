@@ -17,6 +17,8 @@ VENV := target/test-tools
 PYSCEP := target/test-pyscep
 # The driver of the administration API; its packages contradict those of the other tools.
 API := target/test-api
+# An OpenID provider for Node.js, and Node.js.
+OIDC := target/test-oidc
 DAEMONS := target/test-daemons
 # A newer OpenSSL than Debian's, as a CMP client: its command, built from the sources that tests/openssl names.
 OPENSSL := target/test-openssl
@@ -88,12 +90,13 @@ define install
 	fi
 endef
 
-# What the tests run against, from Debian and PyPI: OpenSSL's CMP client, strongSwan of two generations, libreswan, OpenIKED, OpenLDAP,
+# What the tests run against, from Debian, PyPI and npm: OpenSSL's CMP client, strongSwan of two generations, libreswan, OpenIKED, OpenLDAP,
 # fail2ban's filters, pkilint, a faked clock, and four validators of paths.
 deps: $(VENV)/.done
 	$(call install,$(PACKAGES))
 	@$(MAKE) -s --no-print-directory $(PYSCEP)/.done
 	@$(MAKE) -s --no-print-directory $(API)/.done
+	@$(MAKE) -s --no-print-directory $(OIDC)/.done
 	@$(MAKE) -s --no-print-directory $(DAEMONS)/.done
 	@$(MAKE) -s --no-print-directory $(OPENSSL)/openssl
 	@$(MAKE) -s --no-print-directory charon-plugin
@@ -183,6 +186,14 @@ $(API)/.done: tests/requirements-api.txt
 	rm -rf $(API)
 	python3 -m venv $(API)
 	$(API)/bin/pip install --quiet --disable-pip-version-check --requirement tests/requirements-api.txt
+	touch $@
+
+$(OIDC)/.done: tests/oidc/requirements.txt tests/oidc/package.json tests/oidc/package-lock.json
+	rm -rf $(OIDC)
+	python3 -m venv $(OIDC)
+	$(OIDC)/bin/pip install --quiet --disable-pip-version-check --requirement tests/oidc/requirements.txt
+	cp tests/oidc/package.json tests/oidc/package-lock.json $(OIDC)
+	cd $(OIDC) && PATH=$$PWD/bin:$$PATH bin/npm ci --silent --no-audit --no-fund --ignore-scripts
 	touch $@
 
 $(VENV)/.done: tests/requirements.txt

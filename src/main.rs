@@ -14,6 +14,7 @@ mod folder;
 mod http;
 mod instance;
 mod logging;
+mod oidc;
 mod output;
 mod passphrase;
 mod roles;

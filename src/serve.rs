@@ -309,11 +309,11 @@ impl ApiServer {
     ) -> Result<Self, Failure> {
         let failed =
             |e: std::io::Error| Failure::unavailable(format!("`{}`: {e}", listener.address));
-        let api = Api::new(&parts.authority, instance)?;
         let most = instance.config.admin.max_connections;
         let connections = ConnectionSlots::new(most, most.div_ceil(2));
         let listener = front::listen(listener.address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        let api = Api::new(&parts.authority, instance, address.port())?;
         Ok(Self { listener, address, tls: Arc::clone(tls), api, connections })
     }
 
@@ -391,6 +391,7 @@ const fn blocking_threads(config: &Config) -> usize {
         .saturating_add(ocsp.max_concurrent)
         .saturating_add(config.admin.max_concurrent)
         .saturating_add(api::MAX_AT_GATE)
+        .saturating_add(api::MAX_LOGINS)
         .saturating_add(32)
 }
 

@@ -12,7 +12,8 @@ mod common;
 
 use std::fs;
 
-use common::est::{Reply, Site, statuses, userpass};
+use common::est::{Site, statuses, userpass};
+use common::http::Reply;
 
 #[test]
 fn answers_have_the_form_that_each_client_reads() {

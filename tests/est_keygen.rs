@@ -12,7 +12,8 @@ mod common;
 
 use std::fs;
 
-use common::est::{Reply, Site, statuses, userpass};
+use common::est::{Site, statuses, userpass};
+use common::http::Reply;
 use common::vendor::{DEVICE, Pki};
 use common::{Peer, tool_ok};
 use der::Decode;

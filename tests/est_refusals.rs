@@ -13,7 +13,8 @@ mod common;
 use std::fs;
 
 use common::at_another_time;
-use common::est::{Reply, Site, statuses, userpass};
+use common::est::{Site, statuses, userpass};
+use common::http::Reply;
 use common::openssl;
 use common::vendor::{DEVICE, Pki};
 use data_encoding::BASE64;

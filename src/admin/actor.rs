@@ -52,6 +52,9 @@ mod tests {
         assert_eq!(person("uid 0 (login 1000)"), "uid 1000");
         assert_eq!(person("uid 998 (login 1000)"), "uid 1000");
         assert_eq!(person("uid 0"), "uid 0");
+        assert_eq!(person("alice (oidc 7@https://id.example.net, from 192.0.2.1)"), "alice");
+        let user = "oidc:7%20x@https://id.example.net";
+        assert_eq!(person(&format!("{user} (oidc, from 192.0.2.1)")), user);
         // An administrator may have this name.
         assert_eq!(person("uid (token ci, from 192.0.2.2)"), "uid");
     }

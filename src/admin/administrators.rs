@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use countersign_ca::Store;
 use countersign_ca::record::{
-    ADMINISTRATOR_PROFILE, Administrator, Grant, Label, Token, is_administrators_profile,
+    ADMINISTRATOR_PROFILE, Administrator, Grant, Label, OidcUser, Token, is_administrators_profile,
     no_administrator,
 };
 use data_encoding::HEXLOWER;
@@ -13,8 +13,8 @@ use ring::digest;
 
 use super::accounts;
 use super::answer::{
-    AdministratorLine, GrantLine, NewAdministratorLine, NewTokenLine, RemovedAdministrator,
-    RoleLine, TokenLine,
+    AdministratorLine, GrantLine, NewAdministratorLine, NewTokenLine, OidcUserLine,
+    RemovedAdministrator, RoleLine, TokenLine,
 };
 use super::recorded::record;
 use super::request::{RequestedGrant, RequestedPeer, RequestedSecret};
@@ -51,10 +51,12 @@ pub fn add(
     grants: Vec<RequestedGrant>,
     ids: Vec<String>,
     secret: RequestedSecret,
+    oidc: Option<String>,
 ) -> Result<NewAdministratorLine, Failure> {
     let grants = checked(instance, grants)?;
     let administrators = instance.administrators();
-    administrators.check_new(&name, &grants)?;
+    let oidc = oidc.map(|subject| user(instance, &subject)).transpose()?;
+    administrators.check_new(&name, &grants, oidc.as_ref())?;
     let ids = if ids.is_empty() { vec![format!("dn:CN={name}")] } else { ids };
     let peer = RequestedPeer {
         name: name.clone(),
@@ -71,8 +73,11 @@ pub fn add(
     };
     let mut added = accounts::add(instance, actor, vec![peer], &mut |_, _| {})?;
     let mut account = added.pop().ok_or_else(|| Failure::found("no account was added"))?;
-    let detail = format!("{name}: {}", described(&grants));
-    let administrator = match administrators.add(&name, grants) {
+    let mut detail = format!("{name}: {}", described(&grants));
+    if let Some(user) = &oidc {
+        detail = format!("{detail}; is {user}");
+    }
+    let administrator = match administrators.add(&name, grants, oidc) {
         Ok(administrator) => administrator,
         Err(why) => {
             // The account is of no use alone. If it cannot be removed, the error still says why there is no administrator.
@@ -101,6 +106,33 @@ pub fn grant(
     let changed = instance.administrators().set_grants(name, grants)?;
     record(instance, actor, "admin grant", &detail)?;
     Ok(line(&changed))
+}
+
+/// Says which user of the OpenID provider an administrator is: whoever logs in as that user then is the administrator. `None` ends that.
+pub fn bind(
+    instance: &Instance,
+    actor: &str,
+    name: &Label,
+    subject: Option<&str>,
+) -> Result<AdministratorLine, Failure> {
+    let oidc = subject.map(|subject| user(instance, subject)).transpose()?;
+    let detail = match &oidc {
+        Some(user) => format!("{name}: is {user}"),
+        None => format!("{name}: is no user"),
+    };
+    let changed = instance.administrators().set_oidc(name, oidc)?;
+    record(instance, actor, "admin bind", &detail)?;
+    Ok(line(&changed))
+}
+
+/// A user of the issuer in the configuration.
+fn user(instance: &Instance, subject: &str) -> Result<OidcUser, Failure> {
+    let Some(oidc) = &instance.config.admin.oidc else {
+        return Err(Failure::input(
+            "a user is one of an issuer: set [admin.oidc] in the configuration, then restart the server",
+        ));
+    };
+    Ok(OidcUser::new(&oidc.issuer, subject)?)
 }
 
 /// Refuses a change that is based on another version of an administrator's record than the present one. The caller has what
@@ -187,10 +219,15 @@ fn line(administrator: &Administrator) -> AdministratorLine {
         grants: administrator.grants.iter().map(grant_line).collect(),
         tokens: administrator.tokens.iter().map(token_line).collect(),
         created: administrator.created.whole_seconds().to_string(),
+        oidc: administrator.oidc.as_ref().map(|user| OidcUserLine {
+            issuer: user.issuer.clone(),
+            subject: user.subject.clone(),
+        }),
     }
 }
 
-fn grant_line(grant: &Grant) -> GrantLine {
+/// A grant, as it is shown.
+pub fn grant_line(grant: &Grant) -> GrantLine {
     GrantLine { role: grant.role.clone(), cas: grant.cas.clone(), accounts: grant.accounts.clone() }
 }
 

@@ -802,6 +802,19 @@ pub struct AdministratorLine {
     pub tokens: Vec<TokenLine>,
     /// When the administrator was recorded.
     pub created: String,
+    /// The user of the OpenID provider who is this administrator, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub oidc: Option<OidcUserLine>,
+}
+
+/// A user of an OpenID provider.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct OidcUserLine {
+    /// The issuer.
+    pub issuer: String,
+    /// The user at the issuer.
+    pub subject: String,
 }
 
 /// A role.

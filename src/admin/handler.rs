@@ -133,8 +133,11 @@ pub fn handle(
         Request::Status => to_value(status::look(instance)?),
         Request::StoreStatus => to_value(store::status(instance)),
         Request::Backup { to } => to_value(store::backup(instance, actor, &to)?),
-        Request::AdminAdd { name, grants, ids, secret } => {
-            to_value(administrators::add(instance, actor, name, grants, ids, secret)?)
+        Request::AdminAdd { name, grants, ids, secret, oidc } => {
+            to_value(administrators::add(instance, actor, name, grants, ids, secret, oidc)?)
+        }
+        Request::AdminBind { name, oidc } => {
+            to_value(administrators::bind(instance, actor, &name, oidc.as_deref())?)
         }
         Request::AdminRoles => to_value(administrators::roles(instance)),
         Request::AdminList => to_value(administrators::list(instance)?),

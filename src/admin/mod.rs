@@ -27,8 +27,9 @@ mod store;
 mod vendors;
 
 pub use handler::handle_alone;
-pub use principal::{Obstacle, Principal, Proof, Unfulfilled};
+pub use principal::{Obstacle, Person, Principal, Proof, Unfulfilled};
 pub use recorded::record_here;
+pub use recorded::record as record_action;
 pub use request::{
     AccountFilter, AccountState, CaDuty, CertificateFilter, Existing, Request, RequestedDevice,
     RequestedEdit, RequestedGrant, RequestedPeer, RequestedRevocation, RequestedSecret,

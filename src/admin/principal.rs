@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use actix_web::http::Uri;
 use countersign_ca::record::{
-    Account, CaRecord, CertificateRecord, Grant, Label, OWN_ACCOUNT_PREFIX,
+    Account, CaRecord, CertificateRecord, Grant, Label, OWN_ACCOUNT_PREFIX, OidcUser,
     is_administrators_profile, no_account, no_administrator,
 };
 use countersign_ca::{Identity, Store};
@@ -28,14 +28,40 @@ const MAX_PAGE: usize = 1000;
 /// An administrator who was authenticated on a connection from another machine.
 #[derive(Debug, Clone)]
 pub struct Principal {
-    /// The administrator's name, which is that of the account, too.
-    pub name: Label,
+    /// Who the administrator is.
+    pub name: Person,
     /// How the administrator was authenticated.
     pub proof: Proof,
     /// The address of the client.
     pub address: IpAddr,
     /// What the administrator may do, by this proof.
     pub grants: Vec<Grant>,
+}
+
+/// Who an administrator is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Person {
+    /// A recorded administrator, by name, which is that of the account, too.
+    Administrator(Label),
+    /// A user of the OpenID provider whose groups have grants, and who is no recorded administrator.
+    User(OidcUser),
+}
+
+impl Person {
+    /// Whether this is the administrator of that name.
+    fn is(&self, name: &Label) -> bool {
+        matches!(self, Self::Administrator(own) if own == name)
+    }
+}
+
+/// One word that stands for one person. No administrator has the name of a user: a name has no colon.
+impl fmt::Display for Person {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Administrator(name) => write!(f, "{name}"),
+            Self::User(user) => write!(f, "oidc:{user}"),
+        }
+    }
 }
 
 /// How an administrator was authenticated.
@@ -45,6 +71,8 @@ pub enum Proof {
     Certificate(String),
     /// By the token of this name.
     Token(Label),
+    /// By a session, which began when the OpenID provider said that this user logged in.
+    Oidc(OidcUser),
 }
 
 /// Why a request was not carried out.
@@ -90,6 +118,10 @@ impl fmt::Display for Principal {
                 write!(f, "{name} (certificate {serial}, from {address})")
             }
             Proof::Token(token) => write!(f, "{name} (token {token}, from {address})"),
+            Proof::Oidc(user) => match name {
+                Person::Administrator(name) => write!(f, "{name} (oidc {user}, from {address})"),
+                Person::User(_) => write!(f, "{name} (oidc, from {address})"),
+            },
         }
     }
 }
@@ -193,7 +225,7 @@ impl Principal {
             self.require_covered(roles, verb, affected, &cas)?;
         }
         self.refuse_powers(roles, request)?;
-        if decided.contains(&self.name) {
+        if decided.iter().any(|account| self.name.is(account)) {
             let why = match verb {
                 Verb::CertIssue => {
                     "it is the administrator's own certificate; renew it, or have another one issue it"
@@ -237,14 +269,17 @@ impl Principal {
         let verb = request.verb();
         match request {
             // Each of these is worth as much as all rights of the administrators.
-            Request::AdminAdd { .. } | Request::AdminGrant { .. } | Request::AdminRemove { .. }
+            Request::AdminAdd { .. }
+            | Request::AdminBind { .. }
+            | Request::AdminGrant { .. }
+            | Request::AdminRemove { .. }
                 if !self.may_change_administrators(roles) =>
             {
                 Err(self.refused(verb, "it needs `admin-grant` for everything"))
             }
             Request::AdminTokenAdd { name, .. } | Request::AdminTokenRemove { name, .. }
                 if !self.may_change_administrators(roles)
-                    && (*name != self.name || matches!(self.proof, Proof::Token(_))) =>
+                    && !(self.name.is(name) && matches!(self.proof, Proof::Certificate(_))) =>
             {
                 let why =
                     "without `admin-grant` for everything, only by certificate, and for oneself";
@@ -488,7 +523,9 @@ fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure>
             require_administrator(instance, name)?;
             about(Reach::Listed)
         }
-        Request::AdminGrant { name, .. } | Request::AdminRemove { name } => {
+        Request::AdminGrant { name, .. }
+        | Request::AdminBind { name, .. }
+        | Request::AdminRemove { name } => {
             require_administrator(instance, name)?;
             about(Reach::Instance)
         }

@@ -158,6 +158,15 @@ pub enum Request {
         #[serde(default)]
         ids: Vec<String>,
         secret: RequestedSecret,
+        /// The user of the OpenID provider (`sub`) who is this administrator, too.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        oidc: Option<String>,
+    },
+    /// Says which user of the OpenID provider (`sub`) an administrator is; none to end that.
+    AdminBind {
+        name: Label,
+        #[serde(default)]
+        oidc: Option<String>,
     },
     /// Lists the roles with their verbs.
     AdminRoles,
@@ -232,6 +241,7 @@ impl Request {
             Self::StoreStatus => Verb::StoreStatus,
             Self::Backup { .. } => Verb::Backup,
             Self::AdminAdd { .. } => Verb::AdminAdd,
+            Self::AdminBind { .. } => Verb::AdminBind,
             Self::AdminRoles => Verb::AdminRoles,
             Self::AdminList => Verb::AdminList,
             Self::AdminShow { .. } => Verb::AdminShow,

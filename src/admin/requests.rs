@@ -1,6 +1,7 @@
 //! Requests that need an approval, as administrators see and decide them. A decision is recorded with the administrator who made it.
 
 use countersign_ca::authority::checked_comment;
+use countersign_ca::record::OidcUser;
 use countersign_ca::record::approval::{
     Decision, PartialApproval, RequestPrefix, Verdict, WaitingRequest,
 };
@@ -53,10 +54,19 @@ fn suffices(
     comment: Option<&str>,
 ) -> Result<bool, Failure> {
     let wanted = approvals(instance, waiting);
-    let person = actor::person(actor);
+    let person = known_as(instance, actor::person(actor))?;
     let before = instance.store.approvers(&waiting.id)?;
     if waiting.verdict().is_some() || wanted <= 1 {
         return Ok(true);
+    }
+    // Somebody may have approved it as a user of the OpenID provider, and have become an administrator since.
+    let names = before.iter().cloned().map(|name| known_as(instance, name));
+    let names = names.collect::<Result<Vec<String>, Failure>>()?;
+    if names.contains(&person) && !before.contains(&person) {
+        return Err(Failure::missing(format!(
+            "`{person}` approved the request `{}` already; another person must, too",
+            waiting.id
+        )));
     }
     let approval = PartialApproval {
         person: person.clone(),
@@ -71,6 +81,15 @@ fn suffices(
     instance.store.record_partly_approved(instance.now(), &waiting.id, &approval)?;
     tracing::info!(actor, request = %waiting.id, wanted, "approved; more people must");
     Ok(instance.store.approvers(&waiting.id)?.len() >= wanted)
+}
+
+/// The administrator's name, of a user of the OpenID provider who is one by now.
+fn known_as(instance: &Instance, person: String) -> Result<String, Failure> {
+    let Some(user) = person.strip_prefix("oidc:") else { return Ok(person) };
+    let known = instance.store.administrators()?;
+    let is_same = |oidc: &OidcUser| oidc.to_string() == user;
+    let known = known.iter().find(|known| known.oidc.as_ref().is_some_and(is_same));
+    Ok(known.map_or(person, |known| known.name.to_string()))
 }
 
 /// How many people must approve a request. A profile that is gone wants one.

@@ -154,6 +154,19 @@ pub struct NewAdministrator {
     pub ids: Vec<String>,
     /// The secret for the first certificate.
     pub secret: RequestedSecret,
+    /// The user of the OpenID provider (`sub`) who is this administrator, too.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 255)]
+    pub oidc: Option<String>,
+}
+
+/// The user of the OpenID provider who an administrator is.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewBinding {
+    /// The user at the issuer (`sub`); null for none.
+    #[schema(min_length = 1, max_length = 255)]
+    pub subject: Option<String>,
 }
 
 /// An account that has the certificate of a CA.

@@ -6,7 +6,9 @@ use actix_web::http::StatusCode;
 use utoipa::openapi::path::{OperationBuilder, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{
     ComponentsBuilder, Content, ContentBuilder, HttpMethod, InfoBuilder, OpenApi, OpenApiBuilder,
     PathsBuilder, Ref, RefOr, Required, ResponseBuilder, Schema,
@@ -36,8 +38,8 @@ const REFUSALS: [(StatusCode, &str); 13] = [
     (StatusCode::SERVICE_UNAVAILABLE, "The server is busy, or cannot do it now"),
 ];
 
-/// Describes these paths.
-pub fn describe(routes: &[Route]) -> OpenApi {
+/// Describes these paths. `session` is the cookie of sessions, if people may log in.
+pub fn describe(routes: &[Route], session: Option<&str>) -> OpenApi {
     let mut schemas = BTreeMap::new();
     let mut paths = PathsBuilder::new();
     for route in routes {
@@ -45,29 +47,37 @@ pub fn describe(routes: &[Route]) -> OpenApi {
             .path(route.path, PathItem::new(method(route), operation(route, &mut schemas).build()));
     }
     schemas.insert(Details::name().into_owned(), Details::schema());
-    let components = ComponentsBuilder::new()
+    let mut components = ComponentsBuilder::new()
         .schemas_from_iter(schemas)
         .security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)))
         .security_scheme(
             "certificate",
             SecurityScheme::MutualTls { description: None, extensions: None, deprecated: None },
-        )
-        .build();
+        );
+    let mut security = vec![
+        SecurityRequirement::new("token", [""; 0]),
+        SecurityRequirement::new("certificate", [""; 0]),
+    ];
+    if let Some(cookie) = session {
+        let text = "A session. It begins when a browser is sent to `/login` and logs in at the OpenID provider, and ends with `POST /logout`. \
+                    Changes need `Sec-Fetch-Site: same-origin`, or this server as the `Origin`.";
+        let cookie =
+            SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description(cookie, text)));
+        components = components.security_scheme("session", cookie);
+        security.push(SecurityRequirement::new("session", [""; 0]));
+    }
     let info = InfoBuilder::new()
         .title("Countersign administration")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
             "Accounts, certificates, requests, CAs and administrators of a Countersign instance. A client proves who it is by the client \
-             certificate of its TLS connection, or by a token.",
+             certificate of its TLS connection, by a token, or where people may log in by a session.",
         ));
     OpenApiBuilder::new()
         .info(info.build())
         .paths(paths.build())
-        .components(Some(components))
-        .security(Some([
-            SecurityRequirement::new("token", [""; 0]),
-            SecurityRequirement::new("certificate", [""; 0]),
-        ]))
+        .components(Some(components.build()))
+        .security(Some(security))
         .build()
 }
 

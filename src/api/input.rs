@@ -120,23 +120,38 @@ fn no_tag() -> Problem {
     Problem::malformed("expected `If-Match` with the ETag of an answer, in quotes, or `*`")
 }
 
+/// From where a browser may ask for changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Site {
+    /// From a page of this server, and a program from anywhere.
+    Any,
+    /// From a page of this server alone: the browser, or a program in its place, must say so.
+    Own,
+}
+
 /// Refuses a change that a page of another site makes a browser ask for. A browser presents a client certificate whoever asks (RFC 6749
-/// knows the fault as cross-site request forgery, §10.12); programs send neither header.
+/// knows the fault as cross-site request forgery, §10.12); programs send neither header. A session must send one.
 ///
 /// # Errors
 /// 403, if a browser says that the request comes from elsewhere.
-pub fn refuse_foreign_site(request: &HttpRequest) -> Result<(), Problem> {
+pub fn refuse_foreign_site(request: &HttpRequest, from: Site) -> Result<(), Problem> {
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         return Ok(());
     }
     let headers = request.headers();
     let is_own = match (text_of(headers, FETCH_SITE), text_of(headers, ORIGIN.as_str())) {
-        (Some(site), _) => matches!(site, "same-origin" | "none"),
+        (Some(site), _) => site == "same-origin" || (site == "none" && from == Site::Any),
         (None, Some(origin)) => {
             let host = text_of(headers, HOST.as_str());
             let origin = origin.parse::<Uri>().ok();
             let authority = origin.as_ref().and_then(Uri::authority).map(|at| at.as_str());
             authority.is_some() && authority == host
+        }
+        (None, None) if from == Site::Own => {
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "a session may ask for changes only with `Sec-Fetch-Site: same-origin`, or this server as the `Origin`",
+            ));
         }
         (None, None) => !headers.contains_key(FETCH_SITE) && !headers.contains_key(ORIGIN),
     };

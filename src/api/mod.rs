@@ -1,15 +1,17 @@
 //! The administration API: JSON over HTTPS (ADR 30). It runs the handlers of the admin socket, for administrators who prove who they are by
-//! a client certificate or a token, and may do what their grants say.
+//! a client certificate, a token or a session (ADR 34), and may do what their grants say.
 //!
 //! A request is judged in this order: who sends it; may the sender do such things at all; can the request be read; may the sender do this.
 
 mod body;
 mod document;
 mod input;
+mod login;
 mod problem;
 mod repeats;
 mod routes;
 mod sender;
+mod session;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,13 +26,14 @@ use countersign_enroll::transport::response::{closing_with, no_store};
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use input::{Input, refuse_foreign_site};
+use input::{Input, Site, refuse_foreign_site};
+use login::Login;
 use problem::Problem;
 use repeats::{Kept, Repeats};
 use routes::{Action, Caller, Route};
 use sender::Presented;
 
-use crate::admin::answer::{GrantLine, to_value};
+use crate::admin::answer::to_value;
 use crate::admin::{Obstacle, Principal, Request, Unfulfilled, administrators};
 use crate::exit::Failure;
 use crate::instance::Instance;
@@ -45,6 +48,9 @@ const GATE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The most clients that are authenticated at once.
 pub const MAX_AT_GATE: usize = 8;
+
+/// The most logins that are worked on at once.
+pub const MAX_LOGINS: usize = login::MAX_LOGINS;
 
 /// The largest body of a request that is not one of [`LARGE`], in octets.
 const SMALL: usize = 64 << 10;
@@ -70,16 +76,23 @@ pub struct Api {
     repeats: Arc<Repeats>,
     routes: Arc<BTreeMap<&'static str, Vec<Arc<Route>>>>,
     document: Arc<String>,
+    login: Option<Arc<Login>>,
 }
 
 impl Api {
-    /// The API of this instance.
+    /// The API of this instance, for a listener on this port.
     ///
     /// # Errors
-    /// The description cannot be written, which is a fault of this program.
-    pub fn new(authority: &Arc<Authority>, instance: &Arc<Instance>) -> Result<Self, Failure> {
+    /// The description cannot be written, which is a fault of this program; the roots of the OpenID provider cannot be read.
+    pub fn new(
+        authority: &Arc<Authority>,
+        instance: &Arc<Instance>,
+        port: u16,
+    ) -> Result<Self, Failure> {
         let all = routes::all();
-        let document = document::describe(&all)
+        let oidc = instance.config.admin.oidc.as_ref();
+        let login = oidc.map(|oidc| Login::new(oidc, port)).transpose()?;
+        let document = document::describe(&all, oidc.map(|_| session::COOKIE))
             .to_pretty_json()
             .map_err(|e| Failure { code: 1, message: e.to_string() })?;
         let mut routes: BTreeMap<&'static str, Vec<Arc<Route>>> = BTreeMap::new();
@@ -95,6 +108,7 @@ impl Api {
             repeats: Arc::default(),
             routes: Arc::new(routes),
             document: Arc::new(document),
+            login: login.map(Arc::new),
         })
     }
 
@@ -103,6 +117,9 @@ impl Api {
         config
             .app_data(Data::new(self.clone()))
             .service(web::resource(DOCUMENT).route(web::to(description)));
+        if self.login.is_some() {
+            login::configure(config);
+        }
         for path in self.routes.keys() {
             config.service(web::resource(*path).route(web::to(answer)));
         }
@@ -137,7 +154,8 @@ impl Api {
         route: &Route,
         input: &Input,
     ) -> Result<Done, Problem> {
-        let principal = presented.authenticate(&self.authority, &self.instance)?;
+        let principal =
+            presented.authenticate(&self.authority, &self.instance, self.login.as_deref())?;
         if route.query.is_empty() {
             input.no_query()?;
         }
@@ -153,7 +171,7 @@ impl Api {
             Some(key) => {
                 // A repetition is for those who may still make the request.
                 principal.check(&self.instance, &mut request).map_err(refused)?;
-                match self.repeats.begin(&principal.name, key, &input.identity())? {
+                match self.repeats.begin(&principal.name.to_string(), key, &input.identity())? {
                     Ok(turn) => Some(turn),
                     Err(kept) => return Ok(Done::repeated(kept)),
                 }
@@ -174,11 +192,7 @@ impl Api {
     fn caller(&self, principal: &Principal) -> Result<Done, Problem> {
         let roles = &self.instance.config.admin.roles;
         let verbs = Verb::ALL.iter().filter(|verb| principal.has(roles, **verb));
-        let grants = principal.grants.iter().map(|grant| GrantLine {
-            role: grant.role.clone(),
-            cas: grant.cas.clone(),
-            accounts: grant.accounts.clone(),
-        });
+        let grants = principal.grants.iter().map(administrators::grant_line);
         let caller = Caller {
             name: principal.name.to_string(),
             described: principal.to_string(),
@@ -190,9 +204,12 @@ impl Api {
         Done::new(StatusCode::OK, &caller)
     }
 
-    /// Forgets answers that are kept for repetitions and are too old. The server calls this every second or so.
+    /// Forgets answers that are kept for repetitions and are too old, and sessions whose time is over. The server calls this every second or so.
     pub fn forget_old(&self) {
         self.repeats.forget_old();
+        if let Some(login) = &self.login {
+            login.sessions.forget_old();
+        }
     }
 }
 
@@ -250,16 +267,27 @@ async fn description(api: Data<Api>, request: HttpRequest) -> HttpResponse {
 /// Every other path.
 async fn answer(api: Data<Api>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
     let presented = Presented::of(&request);
+    let site = match (&api.login, presented.session()) {
+        (Some(_), Some(_)) => Site::Own,
+        _ => Site::Any,
+    };
     let principal = match api.authenticate(presented.clone()).await {
         Ok(principal) => principal,
         // The rest of the body is not read, so that a stranger cannot hold the connection.
-        Err(problem) => return closing_with(problem.response(), payload),
+        Err(problem) => {
+            let is_unknown = problem.status == StatusCode::UNAUTHORIZED && site == Site::Own;
+            let mut response = problem.response();
+            if is_unknown {
+                login::forget(&mut response);
+            }
+            return closing_with(response, payload);
+        }
     };
     if let (&Method::OPTIONS, Ok(routes)) = (request.method(), api.path(&request)) {
         let mut response = no_store(StatusCode::NO_CONTENT);
         return response.insert_header((ALLOW, methods(routes))).finish();
     }
-    let routed = refuse_foreign_site(&request).and_then(|()| {
+    let routed = refuse_foreign_site(&request, site).and_then(|()| {
         let route = api.route(&request)?;
         let most = api.largest_body(&principal, &route)?;
         Ok((route, most))
@@ -295,9 +323,10 @@ impl Api {
             return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why));
         };
         let (authority, instance) = (Arc::clone(&self.authority), Arc::clone(&self.instance));
+        let login = self.login.clone();
         let work = web::block(move || {
             let _slot = slot;
-            presented.authenticate(&authority, &instance)
+            presented.authenticate(&authority, &instance, login.as_deref())
         });
         work.await.unwrap_or_else(|_| Err(failed()))
     }

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
-use countersign_ca::record::Label;
 use ring::digest;
 
 use super::problem::Problem;
@@ -47,12 +46,12 @@ struct Begun {
 
 /// The answers to requests that create something.
 #[derive(Default)]
-pub struct Repeats(Mutex<HashMap<(Label, String), Begun>>);
+pub struct Repeats(Mutex<HashMap<(String, String), Begun>>);
 
 /// A request that was begun, and whose answer is awaited. If it is dropped without one, the key is free again.
 pub struct Turn {
     repeats: Arc<Repeats>,
-    key: (Label, String),
+    key: (String, String),
 }
 
 impl Repeats {
@@ -62,7 +61,7 @@ impl Repeats {
     /// 400 for a key that is none, 409 while the request is worked on, 422 if the key stands for another request, 503 if there are too many.
     pub fn begin(
         self: &Arc<Self>,
-        who: &Label,
+        who: &str,
         key: &str,
         request: &[u8],
     ) -> Result<Result<Turn, Kept>, Problem> {
@@ -73,7 +72,7 @@ impl Repeats {
             )));
         }
         let request = hash(request);
-        let key = (who.clone(), key.to_owned());
+        let key = (who.to_owned(), key.to_owned());
         self.forget_old();
         let mut known = self.known();
         let own = known.keys().filter(|(of, _)| of == who).count();
@@ -106,7 +105,7 @@ impl Repeats {
         self.known().retain(|_, begun| begun.at.elapsed() < KEPT);
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<(Label, String), Begun>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<(String, String), Begun>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -153,24 +152,24 @@ mod tests {
 
     #[test]
     fn the_same_request_gets_the_same_answer_and_another_none() {
-        let (repeats, alice): (_, Label) = (Arc::new(Repeats::default()), "alice".parse().unwrap());
-        let begin = |key: &str, request: &[u8]| repeats.begin(&alice, key, request);
+        let repeats = Arc::new(Repeats::default());
+        let begin = |key: &str, request: &[u8]| repeats.begin("alice", key, request);
         let turn = begin("k", b"one").unwrap().ok().unwrap();
         assert_eq!(begin("k", b"one").err().unwrap().status, StatusCode::CONFLICT);
         turn.keep(&kept("first"));
         let again = begin("k", b"one").unwrap().err().unwrap();
         assert_eq!(&**again.body, b"\"first\"");
         assert_eq!(begin("k", b"two").err().unwrap().status, StatusCode::UNPROCESSABLE_ENTITY);
-        assert!(repeats.begin(&"bob".parse().unwrap(), "k", b"two").unwrap().is_ok());
+        assert!(repeats.begin("bob", "k", b"two").unwrap().is_ok());
         // One administrator cannot take all the room.
         for number in 0..MAX_OF_ONE {
             let Ok(Ok(turn)) = begin(&number.to_string(), b"one") else { break };
             turn.keep(&kept("x"));
         }
         assert_eq!(begin("more", b"").err().unwrap().status, StatusCode::SERVICE_UNAVAILABLE);
-        assert!(repeats.begin(&"carol".parse().unwrap(), "k", b"").unwrap().is_ok());
-        let (repeats, alice): (_, Label) = (Arc::new(Repeats::default()), "alice".parse().unwrap());
-        let begin = |key: &str, request: &[u8]| repeats.begin(&alice, key, request);
+        assert!(repeats.begin("carol", "k", b"").unwrap().is_ok());
+        let repeats = Arc::new(Repeats::default());
+        let begin = |key: &str, request: &[u8]| repeats.begin("alice", key, request);
         // A request that failed has no answer to repeat.
         drop(begin("failed", b"one").unwrap());
         assert!(begin("failed", b"two").unwrap().is_ok());

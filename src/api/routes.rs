@@ -9,7 +9,7 @@ use utoipa::openapi::{RefOr, Schema};
 
 use super::body::{
     AccountDevice, AccountQuery, BroughtCrl, CertificateQuery, Disabling, Mark, NewAccounts,
-    NewAdministrator, NewCertificate, NewCrl, NewDecision, NewDuty, NewGrants, NewRevocation,
+    NewAdministrator, NewBinding, NewCertificate, NewCrl, NewDecision, NewDuty, NewGrants, NewRevocation,
     NewToken, Permissions, PlanQuery, Reconciliation, RemovalQuery, RevocationOfAll,
     RevocationOfMany,
 };
@@ -543,8 +543,8 @@ fn administrators() -> Vec<Route> {
             "/api/v1/administrators",
             "Adds an administrator; the secret for the first certificate is shown this once",
             ask(Verb::AdminAdd, |input| {
-                let NewAdministrator { name, grants, ids, secret } = input.json()?;
-                Ok(Request::AdminAdd { name, grants, ids, secret })
+                let NewAdministrator { name, grants, ids, secret, oidc } = input.json()?;
+                Ok(Request::AdminAdd { name, grants, ids, secret, oidc })
             }),
             shape::<answer::NewAdministratorLine>,
         )
@@ -566,6 +566,17 @@ fn administrators() -> Vec<Route> {
             shape::<answer::AdministratorLine>,
         )
         .with(Method::PUT, shape::<NewGrants>)
+        .conflicting(),
+        Route::get(
+            "/api/v1/administrators/{name}/oidc",
+            "Says which user of the OpenID provider an administrator is",
+            ask(Verb::AdminBind, |input| {
+                let NewBinding { subject } = input.json()?;
+                Ok(Request::AdminBind { name: input.label("name")?, oidc: subject })
+            }),
+            shape::<answer::AdministratorLine>,
+        )
+        .with(Method::PUT, shape::<NewBinding>)
         .conflicting(),
         Route::get(
             "/api/v1/administrators/{name}",

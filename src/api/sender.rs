@@ -1,4 +1,4 @@
-//! Authenticates an administrator: by the client certificate of the TLS connection, or by a token.
+//! Authenticates an administrator: by the client certificate of the TLS connection, by a token, or by a session.
 
 use std::net::IpAddr;
 
@@ -10,14 +10,19 @@ use countersign_ca::{Authority, Credential, Store};
 use countersign_enroll::est::{ClientCertificate, Connection};
 use zeroize::Zeroizing;
 
+use super::login::{self, Login};
 use super::problem::Problem;
-use crate::admin::{Principal, Proof};
+use super::session::{self, Rights};
+use crate::admin::{Person, Principal, Proof};
 use crate::exit::Failure;
 use crate::instance::Instance;
 use crate::logging::REFUSED;
 
 /// The text for a client that proves nothing.
 const NO_PROOF: &str = "expected an administrator's client certificate, or a token in the header `Authorization: Bearer …`";
+
+/// The same where people may log in.
+const NO_PROOF_OR_SESSION: &str = "expected an administrator's client certificate, a token in the header `Authorization: Bearer …`, or the cookie of a session, which begins at /login";
 
 /// What a client presented, to be judged on another thread, and again when its body has come.
 #[derive(Clone)]
@@ -26,6 +31,8 @@ pub struct Presented {
     /// The text of the header `Authorization`; `None` without it.
     authorization: Option<Zeroizing<String>>,
     certificate: Option<ClientCertificate>,
+    /// The identifier of a session, from its cookie.
+    session: Option<Zeroizing<String>>,
 }
 
 impl Presented {
@@ -40,10 +47,21 @@ impl Presented {
             address: request.peer_addr().map(|address| address.ip().to_canonical()),
             authorization,
             certificate: tls.and_then(|tls| tls.certificate.clone()),
+            session: login::cookie_of(request, session::COOKIE),
         }
     }
 
-    /// The administrator. A token decides if there is one, and the client certificate otherwise.
+    /// What came with a request that is about its session, whatever else came.
+    pub fn of_session(request: &HttpRequest) -> Self {
+        Self { authorization: None, certificate: None, ..Self::of(request) }
+    }
+
+    /// The identifier of the session that decides who sends the request; `None` if something else does.
+    pub fn session(&self) -> Option<&str> {
+        self.session.as_ref().filter(|_| self.authorization.is_none()).map(|id| id.as_str())
+    }
+
+    /// The administrator. A token decides if there is one, then a session, and then the client certificate.
     ///
     /// # Errors
     /// 401 without a proof, or with one that is not an administrator's; the errors of the store.
@@ -51,6 +69,7 @@ impl Presented {
         &self,
         authority: &Authority,
         instance: &Instance,
+        login: Option<&Login>,
     ) -> Result<Principal, Problem> {
         let address =
             self.address.ok_or_else(|| Problem::malformed("the connection has no address"))?;
@@ -67,7 +86,11 @@ impl Presented {
             return by_token(instance, token, address)?
                 .ok_or_else(|| refused("the token is unknown or has ended"));
         }
+        if let (Some(id), Some(login)) = (self.session(), login) {
+            return by_session(instance, login, id, address)?.map_err(refused);
+        }
         match &self.certificate {
+            None if login.is_some() => Err(refused(NO_PROOF_OR_SESSION)),
             None => Err(refused(NO_PROOF)),
             Some(ClientCertificate::Unreadable(why)) => Err(refused(why)),
             Some(ClientCertificate::Proven(certificates)) => {
@@ -87,15 +110,46 @@ fn by_token(
     let found = instance.administrators().by_token(token).map_err(unreadable)?;
     let Some((administrator, token)) = found else { return Ok(None) };
     // The account stands for the person: if it is disabled, neither a certificate nor a token counts.
-    let account = instance.store.account(&administrator.name).map_err(unreadable)?;
-    let is_good = account.is_some_and(|account| {
-        is_administrators_profile(&account.profile) && account.require_enabled().is_ok()
-    });
+    let is_good = login::has_account(instance, &administrator).map_err(unreadable)?;
     Ok(is_good.then(|| {
         let Administrator { name, mut grants, .. } = administrator;
+        let name = Person::Administrator(name);
         grants.retain(|grant: &Grant| token.roles.is_empty() || token.roles.contains(&grant.role));
         Principal { name, proof: Proof::Token(token.name), address, grants }
     }))
+}
+
+/// The administrator of a session, or why it is none's. A change of the administrator's record ends the session.
+fn by_session(
+    instance: &Instance,
+    login: &Login,
+    id: &str,
+    address: IpAddr,
+) -> Result<Result<Principal, &'static str>, Problem> {
+    let Some(session) = login.sessions.find(id) else {
+        return Ok(Err("the session is unknown or has ended; log in again at /login"));
+    };
+    let present = match &session.rights {
+        Rights::Administrator { name, .. } => instance.store.administrator(name),
+        Rights::Groups(_) => instance.administrators().by_oidc(&session.user),
+    };
+    let present = present.map_err(unreadable)?;
+    let lasts = match (&session.rights, &present) {
+        (Rights::Administrator { .. }, Some(administrator)) => {
+            administrator.oidc.as_ref() == Some(&session.user)
+                && session.rights.are_of(administrator)
+                && login::has_account(instance, administrator).map_err(unreadable)?
+        }
+        (Rights::Groups(_), None) => true,
+        _ => false,
+    };
+    if !lasts {
+        login.sessions.end(id);
+        return Ok(Err(
+            "what is recorded of the user has changed, which ended the session; log in again at /login",
+        ));
+    }
+    Ok(Ok(login::principal(&session.user, &session.rights, address)))
 }
 
 /// The administrator of a client certificate, or why it is none's. TLS has proven that the client has the private key.
@@ -131,6 +185,7 @@ fn by_certificate(
     Ok(match administrator {
         Some(Administrator { name, grants, .. }) => {
             let proof = Proof::Certificate(record.serial.to_string());
+            let name = Person::Administrator(name);
             Ok(Principal { name, proof, address, grants })
         }
         None => Err(format!("`{}` is no administrator any more", account.name)),

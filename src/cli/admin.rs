@@ -34,6 +34,17 @@ pub enum Admin {
         #[command(flatten)]
         grants: Grants,
     },
+    /// Say which user of the OpenID provider ([admin.oidc]) an administrator is, for logging in with a browser
+    Bind {
+        /// The name
+        name: Label,
+        /// The user at the issuer: the claim `sub`, which the page of a refused login shows
+        #[arg(long, value_name = "SUBJECT", required_unless_present = "none")]
+        oidc: Option<String>,
+        /// The administrator is no user any more; sessions end
+        #[arg(long, conflicts_with = "oidc")]
+        none: bool,
+    },
     /// Remove an administrator, and revoke the certificates
     Remove {
         /// The name
@@ -57,6 +68,9 @@ pub struct Add {
     /// An identity of the certificate, such as email:alice@example.net (repeatable)
     #[arg(long = "id", value_name = "IDENTITY")]
     ids: Vec<String>,
+    /// The user of the OpenID provider ([admin.oidc]) who is this administrator, too: the claim `sub`
+    #[arg(long, value_name = "SUBJECT")]
+    oidc: Option<String>,
     /// How long the secret for the first certificate is good
     #[arg(long, value_name = "DURATION", default_value = "7d")]
     expires: String,
@@ -128,6 +142,7 @@ impl Admin {
                     grants: add.grants.requested(),
                     ids: add.ids.clone(),
                     secret: RequestedSecret { seconds: seconds(&add.expires)?, uses: 1 },
+                    oidc: add.oidc.clone(),
                 })?);
                 hand_out(context, &new)
             }
@@ -139,6 +154,9 @@ impl Admin {
                 grants: grants.requested(),
                 expected: None,
             }),
+            Self::Bind { name, oidc, none: _ } => {
+                context.show(Request::AdminBind { name: name.clone(), oidc: oidc.clone() })
+            }
             Self::Remove { name } => context.show(Request::AdminRemove { name: name.clone() }),
             Self::Token(Token::Add { name, token, roles, expires }) => {
                 let new = Wiped::from(context.ask(Request::AdminTokenAdd {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use countersign_ca::record::Label;
 use serde::{Deserialize, Serialize};
 
+use super::oidc::{self, OidcConfig, OidcFile};
 use super::tls::{self, TlsListener};
 use super::values::within;
 use crate::exit::Failure;
@@ -32,6 +33,8 @@ pub struct AdminFile {
     pub max_concurrent: usize,
     /// Roles of the operator: the names of verbs, by the name of the role.
     pub roles: BTreeMap<Label, Vec<String>>,
+    /// The section `[admin.oidc]`.
+    pub oidc: Option<OidcFile>,
 }
 
 impl Default for AdminFile {
@@ -45,6 +48,7 @@ impl Default for AdminFile {
             max_bytes: 16 << 20,
             max_concurrent: 16,
             roles: BTreeMap::new(),
+            oidc: None,
         }
     }
 }
@@ -62,6 +66,8 @@ pub struct AdminConfig {
     pub max_concurrent: usize,
     /// The built-in roles and those of the section.
     pub roles: Roles,
+    /// The OpenID provider; `None` if nobody logs in by one.
+    pub oidc: Option<OidcConfig>,
 }
 
 /// Checks every value. `public_url` is `http.public_url`, whose host names the server if the section names none.
@@ -80,11 +86,15 @@ pub fn check(file: &AdminFile, public_url: Option<&str>) -> Result<AdminConfig, 
         key: file.key.as_ref(),
         public_url,
     })?;
+    let roles = Roles::new(&file.roles)?;
+    let oidc = file.oidc.as_ref();
+    let oidc = oidc.map(|oidc| oidc::check(oidc, listener.as_ref(), &file.names, &roles));
     Ok(AdminConfig {
+        oidc: oidc.transpose()?,
         listener,
         max_connections: file.max_connections,
         max_bytes: file.max_bytes,
         max_concurrent: file.max_concurrent,
-        roles: Roles::new(&file.roles)?,
+        roles,
     })
 }

@@ -80,6 +80,7 @@ verbs! {
     Backup "backup" Changes,
     AdminRoles "admin-roles" Reads,
     AdminAdd "admin-add" Changes,
+    AdminBind "admin-bind" Changes,
     AdminList "admin-list" Reads,
     AdminShow "admin-show" Reads,
     AdminGrant "admin-grant" Changes,

@@ -3,8 +3,7 @@
 use std::fs;
 use std::process::Output;
 
-use data_encoding::BASE64;
-
+use super::http::{Reply, curl};
 use super::openssl::key;
 use super::{Instance, Peer, tool, tool_ok, wait_for};
 
@@ -14,36 +13,6 @@ pub const LISTEN: (&str, &str) = ("est", "listen = \"127.0.0.1:0\"");
 /// An instance with an EST server.
 pub struct Site {
     pub instance: Instance,
-}
-
-/// An answer of the EST server to curl.
-pub struct Reply {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: String,
-}
-
-impl Reply {
-    /// The value of a header field, whose name must be spelled so.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
-    }
-
-    /// Asserts the status, and that the text has each of these words.
-    #[track_caller]
-    pub fn is(self, status: u16, words: &[&str]) -> Self {
-        assert_eq!(self.status, status, "{}", self.body);
-        for word in words {
-            assert!(self.body.contains(word), "expected `{word}` in: {}", self.body);
-        }
-        self
-    }
-
-    /// The DER of its base64.
-    pub fn der(&self) -> Vec<u8> {
-        let text: String = self.body.split_whitespace().collect();
-        BASE64.decode(text.as_bytes()).expect("base64")
-    }
 }
 
 impl Site {
@@ -102,24 +71,8 @@ impl Site {
     #[track_caller]
     pub fn curl(&self, path: &str, arguments: &[&str]) -> Reply {
         let (root, url) = (self.root(), self.url(path));
-        let mut all = vec!["-s", "-S", "-i", "--cacert", &root];
-        all.extend(arguments);
-        all.push(&url);
-        let text = tool_ok("curl", "curl", &all, &self.instance.file("."));
-        let text = text.replace("\r\n", "\n");
-        let text = match text.strip_prefix("HTTP/1.1 100 Continue\n\n") {
-            Some(rest) => rest,
-            None => &text,
-        };
-        let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));
-        let mut lines = head.lines();
-        let status = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a status");
-        let headers = lines.filter_map(|line| line.split_once(": "));
-        Reply {
-            status: status.parse().expect("a status"),
-            headers: headers.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
-            body: body.to_owned(),
-        }
+        let all = [&["--cacert", &root], arguments, &[&url]].concat();
+        curl(&self.instance, &all)
     }
 
     /// Sends the request `NAME.b64` by curl.

@@ -1,6 +1,7 @@
 //! The parts that the end-to-end tests share: an instance in an empty folder, and programs of others that talk to it.
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 
+pub mod api;
 pub mod cmp;
 pub mod cms;
 pub mod der;
@@ -9,6 +10,7 @@ pub mod gateway;
 pub mod gateways;
 pub mod general;
 pub mod hostile;
+pub mod http;
 pub mod nested;
 pub mod offline;
 pub mod openssl;

@@ -14,7 +14,9 @@ use zeroize::Zeroizing;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::error::{Denial, Error, Result};
-use crate::record::{Administrator, Grant, Label, Token, no_administrator};
+use crate::record::{
+    Administrator, Grant, Label, OidcUser, Token, is_account_pattern, no_administrator,
+};
 use crate::store::Store;
 
 /// The role that may change administrators. One administrator with an unbounded grant of it remains always.
@@ -68,9 +70,10 @@ impl Administrators {
     ///
     /// # Errors
     /// As [`Self::add`].
-    pub fn check_new(&self, name: &Label, grants: &[Grant]) -> Result<()> {
+    pub fn check_new(&self, name: &Label, grants: &[Grant], oidc: Option<&OidcUser>) -> Result<()> {
         self.check_grants(grants)?;
         let known = self.store.administrators()?;
+        require_free(&known, name, oidc)?;
         if known.iter().any(|other| other.name == *name) {
             return Err(Error::denied(
                 Denial::Conflict,
@@ -93,11 +96,16 @@ impl Administrators {
     /// # Errors
     /// [`Error::Malformed`] for grants that are none; `Denied` with [`Denial::Conflict`] if there is one of this name, with
     /// [`Denial::TooMany`] if there are too many.
-    pub fn add(&self, name: &Label, grants: Vec<Grant>) -> Result<Administrator> {
+    pub fn add(
+        &self,
+        name: &Label,
+        grants: Vec<Grant>,
+        oidc: Option<OidcUser>,
+    ) -> Result<Administrator> {
         let _changing = self.change();
-        self.check_new(name, &grants)?;
-        let now = self.clock.now();
-        let added = Administrator { name: name.clone(), grants, tokens: Vec::new(), created: now };
+        self.check_new(name, &grants, oidc.as_ref())?;
+        let (now, name) = (self.clock.now(), name.clone());
+        let added = Administrator { name, grants, tokens: Vec::new(), created: now, oidc };
         self.store.record_administrator(now, &added)?;
         Ok(added)
     }
@@ -115,6 +123,28 @@ impl Administrators {
         self.require_another_than(name, Some(&changed))?;
         self.store.record_administrator(self.clock.now(), &changed)?;
         Ok(changed)
+    }
+
+    /// Says which user of an OpenID provider an administrator is; `None` for none.
+    ///
+    /// # Errors
+    /// `Denied` with [`Denial::Conflict`] if there is no such administrator, or another one is that user.
+    pub fn set_oidc(&self, name: &Label, oidc: Option<OidcUser>) -> Result<Administrator> {
+        let _changing = self.change();
+        let present = self.existing(name)?;
+        require_free(&self.store.administrators()?, name, oidc.as_ref())?;
+        let changed = Administrator { oidc, ..present };
+        self.store.record_administrator(self.clock.now(), &changed)?;
+        Ok(changed)
+    }
+
+    /// The administrator who is this user of an OpenID provider; `None` if nobody is.
+    ///
+    /// # Errors
+    /// The errors of the store.
+    pub fn by_oidc(&self, user: &OidcUser) -> Result<Option<Administrator>> {
+        let known = self.store.administrators()?;
+        Ok(known.into_iter().find(|known| known.oidc.as_ref() == Some(user)))
     }
 
     /// Removes an administrator with all tokens. The caller removes the account.
@@ -258,11 +288,7 @@ impl Administrators {
                     "there is no issuing CA `{ca}`; `countersign ca show` lists them"
                 )));
             }
-            let is_pattern = |text: &&String| {
-                let bare = text.replace('*', "a");
-                bare.parse::<Label>().is_ok()
-            };
-            if let Some(found) = grant.accounts.iter().find(|text| !is_pattern(text)) {
+            if let Some(found) = grant.accounts.iter().find(|text| !is_account_pattern(text)) {
                 return Err(Error::malformed(format!(
                     "expected the name of an account in which `*` stands for any text, such as `gw-*`, found `{}`",
                     found.escape_debug()
@@ -287,6 +313,18 @@ impl Administrators {
             ));
         }
         Ok(())
+    }
+}
+
+/// Refuses a user of an OpenID provider who is an administrator of another name.
+fn require_free(known: &[Administrator], name: &Label, oidc: Option<&OidcUser>) -> Result<()> {
+    let holder = known.iter().find(|other| other.name != *name && other.oidc.as_ref() == oidc);
+    match holder.filter(|_| oidc.is_some()) {
+        None => Ok(()),
+        Some(holder) => Err(Error::denied(
+            Denial::Conflict,
+            format!("the administrator `{}` is this user already", holder.name),
+        )),
     }
 }
 

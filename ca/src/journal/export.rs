@@ -206,12 +206,17 @@ fn administrator(administrator: &Administrator) -> Value {
             "expires": time(token.expires),
         })
     });
-    json!({
+    let mut line = json!({
         "administrator": administrator.name,
         "grants": grants.collect::<Vec<_>>(),
         "tokens": tokens.collect::<Vec<_>>(),
         "created": time(administrator.created),
-    })
+    });
+    if let (Some(user), Some(fields)) = (&administrator.oidc, line.as_object_mut()) {
+        let user = json!({ "issuer": user.issuer, "subject": user.subject });
+        fields.insert("oidc".to_owned(), user);
+    }
+    line
 }
 
 fn vendor(vendor: &Vendor) -> Value {

@@ -11,7 +11,7 @@ use crate::record::{
     CrlRecord, CrlScope, Duty, Incarnation, Issued, Label, Links, Permission, Reason, Remarks,
     Restoration, Revocation, RevokedEntry, Serial, Succession, Transaction,
 };
-use crate::record::{CertificateId, Device, Grant, Mapping, Token, Vendor};
+use crate::record::{CertificateId, Device, Grant, Mapping, OidcUser, Token, Vendor};
 
 /// A label of this text, which must be a valid one.
 pub fn label(text: &str) -> Label {
@@ -234,6 +234,10 @@ pub fn samples() -> Vec<Entry> {
                 expires: Timestamp::from_millis(5),
             }],
             created: Timestamp::from_millis(3),
+            oidc: Some(OidcUser {
+                issuer: "https://id.example.net".to_owned(),
+                subject: "248289761001".to_owned(),
+            }),
         }),
         Entry::AdministratorRemoved(label("alice")),
         Entry::Assigned { ca: label("issuing.2"), duty: Duty::Issue },

@@ -1,6 +1,7 @@
 //! Administrators: the people who run an instance, what each may do, and the tokens of their programs.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use super::label::Label;
 use crate::clock::Timestamp;
@@ -28,6 +29,54 @@ pub struct Administrator {
     pub tokens: Vec<Token>,
     /// When the administrator was recorded first.
     pub created: Timestamp,
+    /// The user of an OpenID provider who is this administrator, too.
+    pub oidc: Option<OidcUser>,
+}
+
+/// A user of an OpenID provider. The two claims together are one person, for ever (OpenID Connect Core 1.0 §5.7); an e-mail address is not.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OidcUser {
+    /// The issuer (`iss`), a URL.
+    pub issuer: String,
+    /// The user at the issuer (`sub`), at most 255 characters of ASCII.
+    pub subject: String,
+}
+
+impl OidcUser {
+    /// The longest issuer and the longest subject, in octets. For the subject it is that of OpenID Connect Core 1.0 §2.
+    pub const MAX: usize = 255;
+
+    /// A user of an issuer.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if the subject is no text of 1 to 255 characters of ASCII.
+    pub fn new(issuer: &str, subject: &str) -> Result<Self, Error> {
+        match (1..=Self::MAX).contains(&subject.len()) && subject.is_ascii() {
+            true => Ok(Self { issuer: issuer.to_owned(), subject: subject.to_owned() }),
+            false => Err(Error::malformed(format!(
+                "expected the `sub` of a user, 1 to {} characters of ASCII, found `{}`",
+                Self::MAX,
+                subject.chars().take(Self::MAX).collect::<String>().escape_debug()
+            ))),
+        }
+    }
+}
+
+/// The subject, `@` and the issuer, in which all but letters, digits and `-._~:/` is percent-encoded: one word, which stands for one user.
+impl fmt::Display for OidcUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        encode(&self.subject, f)?;
+        f.write_str("@")?;
+        encode(&self.issuer, f)
+    }
+}
+
+fn encode(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    text.bytes().try_for_each(|octet| match octet {
+        b'-' | b'.' | b'_' | b'~' | b':' | b'/' => write!(f, "{}", char::from(octet)),
+        _ if octet.is_ascii_alphanumeric() => write!(f, "{}", char::from(octet)),
+        _ => write!(f, "%{octet:02X}"),
+    })
 }
 
 /// The right to act in a role, perhaps only for some CAs and accounts.
@@ -75,6 +124,11 @@ pub struct Token {
     pub expires: Timestamp,
 }
 
+/// Whether a text is a pattern of accounts' names: a name in which `*` stands for any text.
+pub fn is_account_pattern(text: &str) -> bool {
+    text.replace('*', "a").parse::<Label>().is_ok()
+}
+
 /// Whether the whole of `text` is as `pattern` says, in which `*` stands for any text. The work is at most the product of both lengths.
 fn matches(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
@@ -119,6 +173,18 @@ mod tests {
             ("**", "", true),
         ] {
             assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn a_user_of_an_issuer_is_one_word() {
+        let user = |subject: &str| OidcUser::new("https://id.example.net/a b", subject);
+        let text = user("7 (x, y)@é").map(|user| user.to_string());
+        assert!(text.is_err(), "{text:?}");
+        let text = user("7 (x, y)@b").unwrap().to_string();
+        assert_eq!(text, "7%20%28x%2C%20y%29%40b@https://id.example.net/a%20b");
+        for wrong in [String::new(), "x".repeat(256)] {
+            assert!(user(&wrong).is_err(), "{wrong}");
         }
     }
 

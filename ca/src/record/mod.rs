@@ -27,7 +27,8 @@ pub use account::{
 };
 pub use administration::{AdminAction, Restoration};
 pub use administrator::{
-    ADMINISTRATOR_PROFILE, Administrator, Grant, Token, is_administrators_profile, no_administrator,
+    ADMINISTRATOR_PROFILE, Administrator, Grant, OidcUser, Token, is_account_pattern,
+    is_administrators_profile, no_administrator,
 };
 pub use anchor::{AnchorEvidence, AnchorShown, KnownAnchor};
 pub use ca::{CaRecord, Duty, Links, Succession};

@@ -5,7 +5,7 @@ use minicbor::{Decode, Encode};
 use super::cbor::{from_slice, to_vec};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::record::{Administrator, Grant, Label, Token};
+use crate::record::{Administrator, Grant, Label, OidcUser, Token};
 
 /// Encodes an administrator as the body of its entry.
 pub fn encode_administrator(administrator: &Administrator) -> Result<Vec<u8>> {
@@ -29,6 +29,8 @@ pub struct AdministratorBody<'a> {
     /// Milliseconds since 1970.
     #[n(3)]
     created: i64,
+    #[b(4)]
+    oidc: Option<OidcUserBody<'a>>,
 }
 
 impl<'a> AdministratorBody<'a> {
@@ -39,6 +41,7 @@ impl<'a> AdministratorBody<'a> {
             grants: administrator.grants.iter().map(GrantBody::new).collect(),
             tokens: administrator.tokens.iter().map(TokenBody::new).collect(),
             created: administrator.created.millis(),
+            oidc: administrator.oidc.as_ref().map(OidcUserBody::new),
         }
     }
 
@@ -49,7 +52,27 @@ impl<'a> AdministratorBody<'a> {
             grants: self.grants.into_iter().map(GrantBody::record).collect::<Result<_>>()?,
             tokens: self.tokens.into_iter().map(TokenBody::record).collect::<Result<_>>()?,
             created: Timestamp::from_millis(self.created),
+            oidc: self.oidc.map(OidcUserBody::record).transpose()?,
         })
+    }
+}
+
+/// A user of an OpenID provider.
+#[derive(Encode, Decode)]
+struct OidcUserBody<'a> {
+    #[b(0)]
+    issuer: &'a str,
+    #[b(1)]
+    subject: &'a str,
+}
+
+impl<'a> OidcUserBody<'a> {
+    fn new(user: &'a OidcUser) -> Self {
+        Self { issuer: &user.issuer, subject: &user.subject }
+    }
+
+    fn record(self) -> Result<OidcUser> {
+        OidcUser::new(self.issuer, self.subject)
     }
 }
 
@@ -134,4 +157,30 @@ pub struct AdministratorRemovedBody<'a> {
     /// The name of the removed administrator.
     #[b(0)]
     pub name: &'a str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::ADMINISTRATOR_PROFILE;
+
+    #[test]
+    fn who_is_no_user_of_a_provider_is_written_as_ever() {
+        let known = Administrator {
+            name: "alice".parse().unwrap(),
+            grants: vec![Grant::of_everything(ADMINISTRATOR_PROFILE.parse().unwrap())],
+            tokens: Vec::new(),
+            created: Timestamp::from_millis(3),
+            oidc: None,
+        };
+        let octets = encode_administrator(&known).unwrap();
+        // An array of four, as before there were users.
+        assert_eq!(octets.first(), Some(&0x84));
+        assert_eq!(decode_administrator(&octets).unwrap(), known);
+        let user = OidcUser::new("https://id.example.net", "7").unwrap();
+        let bound = Administrator { oidc: Some(user), ..known };
+        let octets = encode_administrator(&bound).unwrap();
+        assert_eq!(octets.first(), Some(&0x85));
+        assert_eq!(decode_administrator(&octets).unwrap(), bound);
+    }
 }
