@@ -14,6 +14,7 @@ mod crls;
 mod directories;
 mod handler;
 mod issuing;
+mod notifications;
 mod principal;
 mod recorded;
 mod recovery;
@@ -32,3 +33,4 @@ pub use request::{
     RequestedEdit, RequestedGrant, RequestedPeer, RequestedRevocation, RequestedSecret,
     RequestedVendor, SortKey,
 };
+pub use status::look;

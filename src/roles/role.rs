@@ -25,6 +25,7 @@ const STATE: &[Verb] = &[
     Verb::TrustList,
     Verb::TrustShow,
     Verb::PublishStatus,
+    Verb::NotifyShow,
     Verb::Status,
     Verb::StoreStatus,
     Verb::AdminRoles,
@@ -46,6 +47,7 @@ const KEEPING: &[Verb] = &[
     Verb::CertRelease,
     Verb::CrlPublish,
     Verb::PublishRun,
+    Verb::NotifyTest,
 ];
 
 /// The built-in roles with the parts that they are made of, and a line for people.
@@ -193,6 +195,7 @@ mod tests {
                 "cert-release",
                 "crl-publish",
                 "publish-run",
+                "notify-test",
             ]
         );
         let administrator = roles.verbs.get(&label("administrator")).unwrap();

@@ -72,6 +72,8 @@ verbs! {
     CrlPublish "crl-publish" Changes,
     PublishStatus "publish-status" Reads,
     PublishRun "publish-run" Changes,
+    NotifyShow "notify-show" Reads,
+    NotifyTest "notify-test" Changes,
     Status "status" Reads,
     StoreStatus "store-status" Reads,
     Backup "backup" Changes,
