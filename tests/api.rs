@@ -472,9 +472,10 @@ fn each_verb_is_allowed_to_its_roles_and_refused_to_others() {
                 vec!["requester", "operator", "administrator"]
             }
             ("get", ["accounts" | "requests" | "cas" | "crls", ..]) => inventory,
-            ("get", ["vendors" | "directories" | "receivers" | "store" | "status" | "roles", ..]) => {
-                state
-            }
+            (
+                "get",
+                ["vendors" | "directories" | "receivers" | "store" | "status" | "roles", ..],
+            ) => state,
             ("get", ["administrators", ..]) => vec!["auditor", "administrator"],
             (_, ["requests", _, "decision"]) => vec!["approver"],
             (
@@ -486,7 +487,9 @@ fn each_verb_is_allowed_to_its_roles_and_refused_to_others() {
             ) => {
                 vec!["administrator"]
             }
-            (_, ["accounts" | "certificates" | "crls" | "directories" | "receivers", ..]) => keeping,
+            (_, ["accounts" | "certificates" | "crls" | "directories" | "receivers", ..]) => {
+                keeping
+            }
             other => panic!("nobody has decided about {other:?}"),
         }
     };

@@ -55,7 +55,7 @@ pub struct ReceiverFile {
     pub from: Option<String>,
     /// The mail server, as `HOST` or `HOST:PORT`.
     pub smtp: Option<String>,
-    /// How the connection to the mail server is encrypted; `starttls` for `None`.
+    /// How the connection to the mail server is encrypted; `tls` for `None`.
     pub tls: Option<MailTls>,
     /// The user at the mail server.
     pub user: Option<String>,
@@ -84,6 +84,17 @@ pub enum MailTls {
     Tls,
     /// Not at all: for a mail server on this machine.
     None,
+}
+
+impl MailTls {
+    /// The port that is registered for it.
+    const fn port(self) -> u16 {
+        match self {
+            Self::StartTls => 587,
+            Self::Tls => 465,
+            Self::None => 25,
+        }
+    }
 }
 
 /// The section `[notify]`, checked.
@@ -309,13 +320,14 @@ fn check_mail(file: &ReceiverFile, smtp: &str) -> Result<Mail, Failure> {
     }
     let to = file.to.iter().map(|text| address("to", text)).collect::<Result<Vec<_>, _>>()?;
     let from = file.from.as_deref().ok_or_else(|| Failure::input("mail needs `from`"))?;
-    let tls = file.tls.unwrap_or(MailTls::StartTls);
-    let port = match tls {
-        MailTls::StartTls => 587,
-        MailTls::Tls => 465,
-        MailTls::None => 25,
-    };
-    let (host, port) = host_and_port(smtp, port)?;
+    let tls = file.tls.unwrap_or(MailTls::Tls);
+    let (host, port) = host_and_port(smtp, tls.port())?;
+    if file.tls.is_none() && [MailTls::StartTls.port(), MailTls::None.port()].contains(&port) {
+        return Err(Failure::input(format!(
+            "port {port} begins without TLS: set `tls = \"starttls\"`, or use port {}",
+            MailTls::Tls.port()
+        )));
+    }
     if tls == MailTls::None {
         let is_here = Host::parse(&host).is_ok_and(|host| is_loopback(&host))
             || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
@@ -395,7 +407,7 @@ mod tests {
         assert!(noc.wants.includes("directory", Severity::Error));
         assert!(!noc.wants.includes("directory", Severity::Notice));
         assert!(!noc.wants.includes("clock", Severity::Error));
-        assert_eq!(host_and_port("smtp.example.net", 587).unwrap().1, 587);
+        assert_eq!(host_and_port("smtp.example.net", 465).unwrap().1, 465);
     }
 
     #[test]
@@ -413,6 +425,7 @@ mod tests {
             ("webhook = \"https://a\"\ncodes = [\"odd\"]".into(), "found `odd`"),
             (format!("{mail}smtp = \"smtp.example.net:x\""), "expected `smtp`"),
             (format!("{mail}smtp = \"smtp example\""), "expected `smtp`"),
+            (format!("{mail}smtp = \"smtp.example.net:587\""), "begins without TLS"),
             (format!("{mail}smtp = \"a.example\"\ntls = \"none\""), "on this machine"),
             (format!("{mail}smtp = \"a.example\"\nuser = \"x\""), "belong together"),
             (

@@ -1,5 +1,6 @@
 //! Messages by mail, over lettre, which encodes headers and addresses.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -44,9 +45,24 @@ pub fn deliver(
     }
     match builder.build().send(&letter) {
         Ok(_) => Ok(()),
+        Err(e) if is_timeout(&e) => {
+            Err(format!("`{}`: no answer within {} seconds", mail.host, PATIENCE.as_secs()))
+        }
         // The mail server's words may be part of it.
         Err(e) => Err(format!("`{}`: {}", mail.host, chain(&e))),
     }
+}
+
+/// Whether a step took too long. lettre 0.11.23 does not count a read that ended so.
+fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock);
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// An error with its causes.

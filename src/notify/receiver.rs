@@ -235,7 +235,7 @@ impl Receiver {
         let outcome = &mut shared.outcome;
         match &result {
             Ok(()) => {
-                tracing::info!(receiver = %name, message = id, "the receiver took a notification");
+                tracing::info!(receiver = %name, id, "the receiver took a notification");
                 outcome.delivered = outcome.delivered.saturating_add(1);
                 outcome.failures = 0;
                 outcome.last = Some(Verdict::Delivered);
@@ -243,7 +243,7 @@ impl Receiver {
                 outcome.next_try = None;
             }
             Err(why) => {
-                tracing::warn!(receiver = %name, message = id, "a notification was not taken: {why}");
+                tracing::warn!(receiver = %name, id, "a notification was not taken: {why}");
                 outcome.failed = outcome.failed.saturating_add(1);
                 outcome.failures = outcome.failures.saturating_add(1);
                 outcome.last = Some(Verdict::Failed(why.clone()));

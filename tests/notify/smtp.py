@@ -47,7 +47,7 @@ def authenticate(server, session, envelope, mechanism, data):
     good = data.login == b"pki" and data.password == options.password.encode()
     if good:
         session.user = "pki"
-    return AuthResult(success=good)
+    return AuthResult(success=good, handled=good)
 
 
 context = None
