@@ -2,6 +2,7 @@
 //! metrics are made of its last look, so that neither a receiver nor a scrape causes one.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use countersign_ca::Timestamp;
@@ -32,6 +33,7 @@ pub struct Look {
 pub struct Watch {
     state: Mutex<State>,
     wake: Condvar,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 struct State {
@@ -44,7 +46,7 @@ impl Watch {
     /// A watch that does not look yet.
     pub fn new(interval: Duration) -> Arc<Self> {
         let state = State { last: None, interval, is_stopped: false };
-        Arc::new(Self { state: Mutex::new(state), wake: Condvar::new() })
+        Arc::new(Self { state: Mutex::new(state), wake: Condvar::new(), thread: Mutex::default() })
     }
 
     /// Starts the thread, which looks at once, and then each interval. It ends at [`Self::stop`].
@@ -59,7 +61,7 @@ impl Watch {
     ) -> std::io::Result<()> {
         let (watch, instance, notifier) =
             (Arc::clone(self), Arc::clone(instance), Arc::clone(notifier));
-        threads.start("watch", move || {
+        let thread = threads.start("watch", move || {
             loop {
                 let took = watch.look(&instance, &notifier);
                 if watch.rest(took.saturating_mul(REST)) {
@@ -67,6 +69,7 @@ impl Watch {
                 }
             }
         })?;
+        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok(())
     }
 
@@ -81,10 +84,14 @@ impl Watch {
         self.wake.notify_all();
     }
 
-    /// Ends the thread, after the look that it takes.
+    /// Ends the thread, and waits for the look that it takes: it reads the store.
     pub fn stop(&self) {
         self.state().is_stopped = true;
         self.wake.notify_all();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the watch ended badly");
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
