@@ -10,8 +10,9 @@ PACKAGES := build-essential certmonger charon-systemd curl dbus faketime gnutls-
 	scep slapd strongswan-pki strongswan-swanctl util-linux
 # What only the benches run against: another CA, and the counter of instructions.
 BENCH_PACKAGES := golang-cfssl valgrind
-# IKE daemons that do not go beside strongSwan, and fail2ban, whose service nobody wants started: unpacked into a folder, not installed.
-UNPACKED := libreswan openiked fail2ban
+# IKE daemons that do not go beside strongSwan, and fail2ban and Prometheus, whose services nobody wants started: unpacked into a folder, not
+# installed.
+UNPACKED := libreswan openiked fail2ban prometheus
 VENV := target/test-tools
 # PyScep, over Debian's oscrypto: that of PyPI does not find OpenSSL 3.
 PYSCEP := target/test-pyscep

@@ -52,6 +52,11 @@ impl DataFolder {
         self.0.join("crl")
     }
 
+    /// The folder with what each receiver of notifications was told.
+    pub fn notified(&self) -> PathBuf {
+        self.0.join("notified")
+    }
+
     /// The admin socket of a running server.
     pub fn socket(&self) -> PathBuf {
         self.0.join("admin.sock")

@@ -24,6 +24,7 @@ use crate::bridge::Bridge;
 use crate::config::{Config, ConfigFile};
 use crate::exit::Failure;
 use crate::folder::{DataFolder, Private};
+use crate::notify::Notifier;
 use crate::output;
 use crate::passphrase;
 use crate::roles::{Effect, Verb};
@@ -122,6 +123,7 @@ pub struct Instance {
     changing: Mutex<()>,
     authority: OnceLock<Arc<Authority>>,
     bridge: OnceLock<Weak<Bridge>>,
+    notifier: OnceLock<Arc<Notifier>>,
 }
 
 impl Instance {
@@ -152,6 +154,7 @@ impl Instance {
             changing: Mutex::default(),
             authority: OnceLock::new(),
             bridge: OnceLock::new(),
+            notifier: OnceLock::new(),
         })
     }
 
@@ -176,6 +179,7 @@ impl Instance {
                     | Verb::CrlPublish
                     | Verb::CrlImport
                     | Verb::CertImport
+                    | Verb::NotifyTest
             );
         is_of_accounts.then(|| self.changing.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -235,6 +239,16 @@ impl Instance {
     /// The LDAP directories of the running server; `None` in a command.
     pub fn bridge(&self) -> Option<Arc<Bridge>> {
         self.bridge.get()?.upgrade()
+    }
+
+    /// Sets the receivers of notifications of this server, for the handlers of administrators.
+    pub fn set_notifier(&self, notifier: &Arc<Notifier>) {
+        let _ = self.notifier.set(Arc::clone(notifier));
+    }
+
+    /// The receivers of notifications of the running server; `None` in a command.
+    pub fn notifier(&self) -> Option<&Arc<Notifier>> {
+        self.notifier.get()
     }
 
     /// Whether the keys are open, or can probably be opened: there is a file or a credential with the passphrase, or a terminal to ask for

@@ -37,8 +37,10 @@ use crate::http::tls::Tls;
 use crate::http::{self, ocsp};
 use crate::instance::Instance;
 use crate::logging::LogControl;
+use crate::notify::Notifier;
 use crate::tasks::{JournalCheck, SigningThreads, sign_if_due, signing_cas};
 use crate::threads::Threads;
+use crate::watch::Watch;
 
 /// The pause between two looks for connections whose client never finishes a request.
 const IDLE_LOOK: Duration = Duration::from_secs(1);
@@ -54,6 +56,8 @@ struct Parts {
     authorizer: Option<Arc<Running>>,
     est_tls: Option<Arc<Tls>>,
     admin_tls: Option<Arc<Tls>>,
+    notifier: Arc<Notifier>,
+    watch: Arc<Watch>,
     threads: Threads,
 }
 
@@ -102,9 +106,27 @@ pub fn run(
     let admin_tls = open(TlsServer::Administration, &instance.config.admin.listener)?;
     let threads = Threads::default();
     let signing = SigningThreads::start(&threads, &instance, &authority, &responder)?;
-    let parts = Parts { authority, responder, bridge, authorizer, est_tls, admin_tls, threads };
+    let notify = &instance.config.notify;
+    let notifier =
+        Arc::new(Notifier::start(&threads, instance.location.folder.notified(), notify)?);
+    instance.set_notifier(&notifier);
+    let watch = Watch::new(notify.interval);
+    watch.start(&threads, &instance, &notifier)?;
+    let parts = Parts {
+        authority,
+        responder,
+        bridge,
+        authorizer,
+        est_tls,
+        admin_tls,
+        notifier: Arc::clone(&notifier),
+        watch: Arc::clone(&watch),
+        threads,
+    };
     let served =
         actix_web::rt::System::new().block_on(serve(&instance, &parts, listen, log, started));
+    watch.stop();
+    notifier.stop();
     drop(parts);
     // Every acknowledged entry is durable already; the last signed tree head covers them all.
     signing.stop();
@@ -147,6 +169,7 @@ async fn serve(
         bridge: Arc::clone(&parts.bridge),
         authorizer: parts.authorizer.clone(),
         threads: parts.threads.clone(),
+        watch: Arc::clone(&parts.watch),
         connections: Arc::clone(&connections),
         journal: JournalCheck::start(instance),
     });
@@ -418,7 +441,7 @@ async fn until_stopped(
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
             _ = hangup.recv() => {
-                reload(instance, &parts.authority, log);
+                reload(instance, parts, log);
                 parts.bridge.reload();
                 for tls in parts.certificates() {
                     let _ = web::block(move || tls.reload()).await;
@@ -431,15 +454,19 @@ async fn until_stopped(
     }
 }
 
-/// Reads the configuration again. Profiles and the log filter change at once; the log names the other settings that differ, which
+/// Reads the configuration again. Profiles, the receivers of notifications and the log filter change at once; the log names the other settings that differ, which
 /// count only at the next start.
-fn reload(instance: &Instance, authority: &Authority, log: &LogControl) {
+fn reload(instance: &Instance, parts: &Parts, log: &LogControl) {
     match instance.location.config() {
-        Ok(Config { profiles, file, .. }) => {
-            authority.reload_profiles(profiles);
+        Ok(Config { profiles, file, notify, .. }) => {
+            parts.authority.reload_profiles(profiles);
+            parts.watch.set_interval(notify.interval);
+            if let Err(failure) = parts.notifier.reload(&notify) {
+                tracing::error!("not every receiver of notifications was started: {failure}");
+            }
             log.set_filter(&file.log.filter);
             tracing::info!(
-                "the configuration was read again: profiles and log filter are in force"
+                "the configuration was read again: profiles, notifications and log filter are in force"
             );
             let later: Vec<String> =
                 instance.read.differences(&file).into_iter().filter(|key| !is_live(key)).collect();
@@ -456,5 +483,6 @@ fn reload(instance: &Instance, authority: &Authority, log: &LogControl) {
 /// Whether a change of this key of the configuration is in force without a new start. Commands read the sections of gateways themselves,
 /// each time.
 fn is_live(key: &str) -> bool {
-    key == "log.filter" || key.starts_with("profiles.") || key.starts_with("gateways.")
+    key == "log.filter"
+        || ["profiles.", "gateways.", "notify."].iter().any(|section| key.starts_with(section))
 }

@@ -276,7 +276,10 @@ fn each_verb_is_allowed_to_its_roles_and_refused_to_others() {
             ("get", ["cas", _, "plan"]) => state,
             (_, ["cas", _, "plan" | "crl"]) => keeping,
             ("get", ["accounts" | "requests" | "cas" | "crls", ..]) => inventory,
-            ("get", ["vendors" | "directories" | "store" | "status" | "roles", ..]) => state,
+            (
+                "get",
+                ["vendors" | "directories" | "receivers" | "store" | "status" | "roles", ..],
+            ) => state,
             ("get", ["administrators", ..]) => vec!["auditor", "administrator"],
             (_, ["requests", _, "decision"]) => vec!["approver"],
             (
@@ -288,7 +291,9 @@ fn each_verb_is_allowed_to_its_roles_and_refused_to_others() {
             ) => {
                 vec!["administrator"]
             }
-            (_, ["accounts" | "certificates" | "crls" | "directories", ..]) => keeping,
+            (_, ["accounts" | "certificates" | "crls" | "directories" | "receivers", ..]) => {
+                keeping
+            }
             other => panic!("nobody has decided about {other:?}"),
         }
     };

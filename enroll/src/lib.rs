@@ -23,4 +23,5 @@ pub mod request;
 pub mod scep;
 pub mod transport;
 
+pub use legible::legible;
 pub use transport::share::Sender;

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use countersign_ca::Timestamp;
 use countersign_ca::record::{Label, Permission};
 use countersign_ca::record::{Mapping, inventory};
 use serde::{Deserialize, Serialize, Serializer};
@@ -11,6 +12,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::exit::Failure;
+pub use crate::finding::{Finding, Severity};
 
 /// Converts an answer to JSON.
 ///
@@ -927,32 +929,14 @@ pub struct StatusAnswer {
     pub disk_free_bytes: Option<u64>,
     /// When the last backup was made; `None` if none ever was.
     pub last_backup: Option<String>,
+    /// The same, for metrics.
+    #[serde(skip)]
+    pub last_backup_at: Option<Timestamp>,
     /// The directories.
     #[schema(value_type = Vec<DirectoryState>)]
     pub directories: Vec<DirectoryLine>,
     /// `right`, or what is wrong with the clock.
     pub clock: String,
-}
-
-/// Something that an administrator should look at.
-#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Finding {
-    /// How bad it is.
-    pub severity: Severity,
-    /// A name for its kind, which does not change, such as `crl-stale`.
-    pub code: String,
-    /// The finding, as a sentence.
-    pub message: String,
-}
-
-/// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Severity {
-    /// Something does not work.
-    Error,
-    /// Something will not work soon, or is forgotten.
-    Warning,
 }
 
 /// A CA in [`StatusAnswer`].
@@ -999,6 +983,8 @@ pub struct CertificateCounts {
     pub expiring_30_days: usize,
     /// How many should have been renewed: a sixth of their validity is left.
     pub overdue: usize,
+    /// How many ended within the last 30 days, and their accounts have got no other one since.
+    pub missed: usize,
 }
 
 /// The accounts in [`StatusAnswer`].
@@ -1019,4 +1005,46 @@ pub struct WaitingCounts {
     pub waiting: usize,
     /// How many are approved and wait for their peer.
     pub approved: usize,
+    /// When the oldest of those that wait for an administrator came; `None` if none waits.
+    pub oldest: Option<String>,
+    /// The same, for metrics.
+    #[serde(skip)]
+    pub oldest_at: Option<Timestamp>,
+}
+
+/// A receiver of notifications.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct ReceiverLine {
+    /// Its name in the configuration.
+    pub receiver: String,
+    /// `webhook` or `mail`.
+    pub kind: &'static str,
+    /// The host of the webhook, or the addresses of the mail.
+    pub to: String,
+    /// The mildest severity that it is told of.
+    pub severity: Severity,
+    /// `never`, `delivered`, `failed`, or that the server does not run.
+    pub outcome: String,
+    /// How many messages it took since the server started.
+    pub delivered: u64,
+    /// How many attempts failed since the server started.
+    pub failed: u64,
+    /// When it last took a message.
+    pub last_success: Option<String>,
+    /// When the next attempt is, if the last one failed and something is to be told.
+    pub next_try: Option<String>,
+    /// Why the last attempt failed, if it did.
+    pub error: Option<String>,
+}
+
+/// A message that a receiver took.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct DeliveredTest {
+    /// The receiver.
+    pub receiver: String,
+    /// The identifier of the message.
+    pub message: String,
+    /// The warning that the journal does not say who acted, if it does not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }

@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::answer::to_value;
 use super::request::Request;
 use super::{
-    accounts, administrators, cas, certificates, crls, directories, issuing, plan, recovery,
-    requests, revoking, status, store, vendors,
+    accounts, administrators, cas, certificates, crls, directories, issuing, notifications,
+    plan, recovery, requests, revoking, status, store, vendors,
 };
 use crate::bridge::Effect;
 use crate::exit::Failure;
@@ -129,6 +129,10 @@ pub fn handle(
         Request::PublishRun { directory, dry_run } => {
             let effect = if dry_run { Effect::DryRun } else { Effect::Apply };
             to_value(directories::reconcile(instance, actor, directory.as_deref(), effect)?)
+        }
+        Request::NotifyShow => to_value(notifications::list(instance)),
+        Request::NotifyTest { receiver } => {
+            to_value(notifications::test(instance, actor, &receiver)?)
         }
         Request::Status => to_value(status::look(instance)?),
         Request::StoreStatus => to_value(store::status(instance)),

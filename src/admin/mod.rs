@@ -14,6 +14,7 @@ mod crls;
 mod directories;
 mod handler;
 mod issuing;
+mod notifications;
 mod plan;
 mod principal;
 mod recorded;
@@ -35,3 +36,4 @@ pub use request::{
     RequestedEdit, RequestedGrant, RequestedPeer, RequestedRevocation, RequestedSecret,
     RequestedVendor, ShownBy, SortKey,
 };
+pub use status::look;

@@ -539,6 +539,7 @@ fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure>
         | Request::TrustList
         | Request::TrustShow { .. }
         | Request::PublishStatus
+        | Request::NotifyShow
         | Request::StoreStatus
         | Request::AdminRoles
         | Request::AdminList => about(Reach::Listed),
@@ -548,6 +549,7 @@ fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure>
         | Request::CertImport { .. }
         | Request::CaAssign { .. }
         | Request::PublishRun { .. }
+        | Request::NotifyTest { .. }
         | Request::Backup { .. }
         | Request::Status
         | Request::AdminAdd { .. } => about(Reach::Instance),

@@ -144,6 +144,10 @@ pub enum Request {
     /// Compares one directory, or all for `None`, with the entries that it should have. Unless it is a dry run, the operations that are
     /// missing are carried out.
     PublishRun { directory: Option<String>, dry_run: bool },
+    /// Lists the receivers of notifications, and how messages to them went.
+    NotifyShow,
+    /// Sends a test to a receiver of notifications.
+    NotifyTest { receiver: String },
     /// Shows the state of the instance.
     Status,
     /// Shows the state of the store.
@@ -237,6 +241,8 @@ impl Request {
             Self::CrlImport { .. } => Verb::CrlImport,
             Self::PublishStatus => Verb::PublishStatus,
             Self::PublishRun { .. } => Verb::PublishRun,
+            Self::NotifyShow => Verb::NotifyShow,
+            Self::NotifyTest { .. } => Verb::NotifyTest,
             Self::Status => Verb::Status,
             Self::StoreStatus => Verb::StoreStatus,
             Self::Backup { .. } => Verb::Backup,

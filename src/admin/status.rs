@@ -1,20 +1,24 @@
 //! The state of an instance on one screen, with what an administrator should look at.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use countersign_ca::record::approval::WaitingRequest;
 use countersign_ca::record::line::successor;
-use countersign_ca::record::{CaRecord, CertificateRecord, OWN_ACCOUNT_PREFIX};
+use countersign_ca::record::{CaRecord, CertificateRecord, Label, OWN_ACCOUNT_PREFIX};
 use countersign_ca::x509::Facts;
 use countersign_ca::{Store, Timestamp};
 
 use super::answer::{
-    AccountCounts, CertificateCounts, DirectoryLine, Finding, Severity, StatusAnswer, StatusCa,
-    StatusCrl, WaitingCounts,
+    AccountCounts, CertificateCounts, DirectoryLine, StatusAnswer, StatusCa, StatusCrl,
+    WaitingCounts,
 };
 use super::directories;
 use crate::exit::Failure;
+use crate::finding::{Finding, Member, Severity};
 use crate::folder::{LITTLE_ROOM, NO_ROOM};
 use crate::instance::Instance;
+use crate::notify::Verdict;
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// The certificates that end soon are counted within these windows.
@@ -25,6 +29,8 @@ const MOST_COUNTED: usize = 10_000;
 /// A renewal is overdue when this part of the validity is left, and no newer certificate has replaced it. `countersign enroll` renews when a
 /// third is left.
 const OVERDUE: u32 = 6;
+/// A certificate that ended longer ago is told no more.
+const MISSED: Duration = Duration::from_secs(30 * 86_400);
 /// A backup that is older is told.
 const OLD_BACKUP: Duration = Duration::from_secs(8 * 86_400);
 /// A CA whose certificate ends within this time is told.
@@ -43,12 +49,20 @@ const PAGE: usize = 1000;
 struct Findings(Vec<Finding>);
 
 impl Findings {
-    fn error(&mut self, code: &'static str, message: String) {
-        self.0.push(Finding { severity: Severity::Error, code: code.into(), message });
+    fn error(&mut self, code: &'static str, message: String) -> &mut Finding {
+        self.add(Severity::Error, code, message)
     }
 
-    fn warning(&mut self, code: &'static str, message: String) {
-        self.0.push(Finding { severity: Severity::Warning, code: code.into(), message });
+    fn warning(&mut self, code: &'static str, message: String) -> &mut Finding {
+        self.add(Severity::Warning, code, message)
+    }
+
+    fn notice(&mut self, code: &'static str, message: String) -> &mut Finding {
+        self.add(Severity::Notice, code, message)
+    }
+
+    fn add(&mut self, severity: Severity, code: &str, message: String) -> &mut Finding {
+        self.0.push_mut(Finding::new(severity, code, message))
     }
 }
 
@@ -69,13 +83,19 @@ pub fn look(instance: &Instance) -> Result<StatusAnswer, Failure> {
     let requests = look_at_requests(instance, now, &mut found)?;
     let disk = instance.location.folder.free_space();
     match disk {
-        Some(left) if left < NO_ROOM => found.error("disk-full", little_space(left)),
-        Some(left) if left < LITTLE_ROOM => found.warning("disk-little", little_space(left)),
+        Some(left) if left < NO_ROOM => {
+            found.error("disk-full", little_space(left));
+        }
+        Some(left) if left < LITTLE_ROOM => {
+            found.warning("disk-little", little_space(left));
+        }
         _ => {}
     }
     let backup = instance.store.last_done("backup")?;
     match backup {
-        None => found.warning("backup-none", "no backup was ever made".into()),
+        None => {
+            found.warning("backup-none", "no backup was ever made".into());
+        }
         Some(at) if at.plus(OLD_BACKUP) < now => {
             found.warning("backup-old", format!("the last backup is of {}", at.whole_seconds()));
         }
@@ -87,7 +107,14 @@ pub fn look(instance: &Instance) -> Result<StatusAnswer, Failure> {
             && let Some(error) = &state.error
         {
             let message = format!("the directory `{}` is not in step: {error}", state.directory);
-            found.error("directory", message);
+            found.error("directory", message).about(&state.directory);
+        }
+    }
+    for (receiver, outcome) in instance.notifier().iter().flat_map(|n| n.outcomes()) {
+        if let (1.., Some(Verdict::Failed(why))) = (outcome.failures, &outcome.last) {
+            let name = &receiver.name;
+            let message = format!("the receiver `{name}` takes no notifications: {why}");
+            found.warning("notify", message).about(name);
         }
     }
     let last = instance.store.last_entry();
@@ -112,6 +139,7 @@ pub fn look(instance: &Instance) -> Result<StatusAnswer, Failure> {
         requests,
         disk_free_bytes: disk,
         last_backup: backup.map(|at| at.whole_seconds().to_string()),
+        last_backup_at: backup,
         directories,
         clock: clock.unwrap_or_else(|| "right".into()),
     })
@@ -136,17 +164,17 @@ fn look_at_ca(
     match (is_succeeded, cut) {
         (true, _) => {}
         (false, _) if end <= now => {
-            found.error("ca-ended", format!("the CA `{name}` ended on {end}"));
+            found.error("ca-ended", format!("the CA `{name}` ended on {end}")).about(name);
         }
-        (false, Some(cut)) if !ca.is_root => found.warning(
-            "ca-cuts",
-            format!(
+        (false, Some(cut)) if !ca.is_root => {
+            let message = format!(
                 "the CA `{name}` ends on {end}, and certificates of the profile `{}` are cut to that: see to `countersign ca roll {name}`",
                 cut.name()
-            ),
-        ),
+            );
+            found.warning("ca-cuts", message).about(name);
+        }
         (false, _) if end < now.plus(CA_ENDS_SOON) => {
-            found.warning("ca-ends", format!("the CA `{name}` ends on {end}"));
+            found.warning("ca-ends", format!("the CA `{name}` ends on {end}")).about(name);
         }
         (false, _) => {}
     }
@@ -172,22 +200,29 @@ fn look_at_crls(
         let has_ended = Facts::of(&ca.certificate)?.not_after <= now;
         let crls = instance.store.crls(&ca.name)?;
         if crls.is_empty() && is_here && !has_ended {
-            found.error("crl-none", format!("the CA `{}` has no CRL yet", ca.name));
+            let message = format!("the CA `{}` has no CRL yet", ca.name);
+            found.error("crl-none", message).about(&ca.name);
         }
         for crl in crls {
             let what = format!("the CRL of `{}` ({})", ca.name, crl.scope);
+            let subject = format!("{}/{}", ca.name, crl.scope);
             let (until, is_late) = (crl.next_update, is_here && crl.is_past_half(now));
             match has_ended {
                 true => {}
                 false if until <= now => {
-                    found.error("crl-over", format!("{what} was good until {until}"));
+                    found
+                        .error("crl-over", format!("{what} was good until {until}"))
+                        .about(subject);
                 }
-                false if is_late => found.error(
-                    "crl-stale",
-                    format!("{what} is older than half its validity: nextUpdate is {until}"),
-                ),
+                false if is_late => {
+                    let message =
+                        format!("{what} is older than half its validity: nextUpdate is {until}");
+                    found.error("crl-stale", message).about(subject);
+                }
                 false if !is_here && until < now.plus(CRL_ENDS_SOON) => {
-                    found.warning("crl-ends", format!("{what} is good until {until}"));
+                    found
+                        .warning("crl-ends", format!("{what} is good until {until}"))
+                        .about(subject);
                 }
                 false => {}
             }
@@ -225,23 +260,74 @@ fn look_at_certificates(
     if let Some(first) = overdue.first() {
         let names: Vec<String> =
             overdue.iter().take(MAX_NAMED).map(|record| format!("`{}`", record.account)).collect();
-        found.warning(
-            "renewal-overdue",
-            format!(
-                "{} certificates were not renewed in time; the first, of `{}`, ends on {} ({})",
-                overdue.len(),
-                first.account,
-                first.not_after.whole_seconds(),
-                names.join(", ")
-            ),
+        let message = format!(
+            "{} certificates were not renewed in time; the first, of `{}`, ends on {} ({})",
+            overdue.len(),
+            first.account,
+            first.not_after.whole_seconds(),
+            names.join(", ")
         );
+        let members = overdue.iter().map(|record| member(record, "ends"));
+        found.warning("renewal-overdue", message).with_members(members.collect());
+    }
+    let missed = missed(instance, now)?;
+    if !missed.is_empty() {
+        let mut names: Vec<String> =
+            missed.iter().take(MAX_NAMED).map(|record| format!("`{}`", record.account)).collect();
+        names.dedup();
+        let message = format!(
+            "{} certificates ended within the last 30 days, and their accounts have no other one: {}",
+            missed.len(),
+            names.join(", ")
+        );
+        let members = missed.iter().map(|record| member(record, "ended"));
+        found.warning("renewal-missed", message).with_members(members.collect());
     }
     Ok(CertificateCounts {
         issued: instance.store.status().certificates,
         expiring_14_days: within(WINDOWS.0),
         expiring_30_days: within(WINDOWS.1),
         overdue: overdue.len(),
+        missed: missed.len(),
     })
+}
+
+/// A certificate as a member of a finding. `verb` is `ends` or `ended`.
+fn member(record: &CertificateRecord, verb: &str) -> Member {
+    let CertificateRecord { ca, serial, account, not_after, .. } = record;
+    let name = format!("`{account}`, {serial} of `{ca}`, {verb} on {}", not_after.whole_seconds());
+    Member { id: format!("{ca} {serial}"), name }
+}
+
+/// The certificates that ended a while ago, if their accounts are there and enabled, and have got no other one since; the last ones first.
+fn missed(instance: &Instance, now: Timestamp) -> Result<Vec<CertificateRecord>, Failure> {
+    let mut ended = instance.store.expiring(now.minus(MISSED), now, MOST_COUNTED)?;
+    ended.retain(|record| !record.account.as_str().starts_with(OWN_ACCOUNT_PREFIX));
+    // One account may have had several.
+    let mut last: BTreeMap<Label, CertificateRecord> = BTreeMap::new();
+    for record in ended {
+        last.insert(record.account.clone(), record);
+    }
+    let mut missed = Vec::new();
+    let names: Vec<Label> = last.keys().cloned().collect();
+    for names in names.chunks(PAGE) {
+        let mut accounts = Vec::with_capacity(names.len());
+        for name in names {
+            accounts.extend(instance.store.account(name)?.filter(|account| !account.is_disabled));
+        }
+        let enrolled = instance.store.enrolled(&accounts, now)?;
+        for (account, enrolled) in accounts.iter().zip(enrolled) {
+            let Some(record) = last.remove(&account.name) else { continue };
+            let is_last = |newest: CertificateRecord| {
+                newest.ca == record.ca && newest.serial == record.serial
+            };
+            if enrolled.valid.is_none() && enrolled.newest.is_some_and(is_last) {
+                missed.push(record);
+            }
+        }
+    }
+    missed.sort_by_key(|record| std::cmp::Reverse(record.not_after));
+    Ok(missed)
 }
 
 fn look_at_accounts(
@@ -264,7 +350,8 @@ fn look_at_accounts(
             counts.never_enrolled = counts.never_enrolled.saturating_add(1);
             let is_over = account.secret.as_ref().is_some_and(|secret| secret.expires <= now);
             if is_over && !account.is_disabled {
-                cannot.push(format!("`{}`", account.name));
+                let (id, name) = (account.name.to_string(), format!("`{}`", account.name));
+                cannot.push(Member { id, name });
             }
         }
         after = page.next;
@@ -273,15 +360,16 @@ fn look_at_accounts(
         }
     }
     if !cannot.is_empty() {
-        let count = cannot.len();
-        cannot.truncate(MAX_NAMED);
-        found.warning(
-            "never-enrolled",
-            format!(
-                "{count} accounts never enrolled, and their secrets have expired: {}; `peer list --state never-enrolled` has all",
-                cannot.join(", ")
-            ),
+        let names: Vec<&str> =
+            cannot.iter().take(MAX_NAMED).map(|member| member.name.as_str()).collect();
+        let message = format!(
+            "{} accounts never enrolled, and their secrets have expired: {}; `peer list --state never-enrolled` has all",
+            cannot.len(),
+            names.join(", ")
         );
+        // More are counted, and not told one by one.
+        cannot.truncate(MOST_COUNTED);
+        found.warning("never-enrolled", message).with_members(cannot);
     }
     Ok(counts)
 }
@@ -292,18 +380,43 @@ fn look_at_requests(
     found: &mut Findings,
 ) -> Result<WaitingCounts, Failure> {
     let counts = instance.store.count_waiting(now)?;
-    if counts.undecided > 0 {
-        let waiting = instance.store.all_waiting(now)?;
-        let old = waiting.iter().filter(|request| {
-            request.decision.is_none() && request.received.plus(WAITS_LONG) < now
+    if counts.undecided == 0 {
+        return Ok(WaitingCounts {
+            waiting: 0,
+            approved: counts.approved,
+            oldest: None,
+            oldest_at: None,
         });
-        let old = old.count();
-        if old > 0 {
-            found.warning(
-                "request-waits",
-                format!("{old} requests have waited for an administrator for more than a day"),
-            );
-        }
     }
-    Ok(WaitingCounts { waiting: counts.undecided, approved: counts.approved })
+    let mut waiting = instance.store.all_waiting(now)?;
+    waiting.retain(|request| request.decision.is_none());
+    let (old, new): (Vec<_>, Vec<_>) =
+        waiting.iter().partition(|request| request.received.plus(WAITS_LONG) < now);
+    let members = |requests: &[&WaitingRequest]| {
+        let named = requests.iter().take(MOST_COUNTED).map(|request| {
+            let (id, account) = (request.id.to_string(), &request.pending.transaction.account);
+            let name = format!("{id} of `{account}`, of {}", request.received.whole_seconds());
+            Member { id, name }
+        });
+        named.collect::<Vec<_>>()
+    };
+    if !old.is_empty() {
+        let message =
+            format!("{} requests have waited for an administrator for more than a day", old.len());
+        found.warning("request-waits", message).with_members(members(&old));
+    }
+    if !new.is_empty() {
+        let message = format!(
+            "{} requests wait for an administrator: see to `countersign request list`",
+            new.len()
+        );
+        found.notice("request-new", message).with_members(members(&new));
+    }
+    let oldest_at = waiting.first().map(|request| request.received);
+    Ok(WaitingCounts {
+        waiting: counts.undecided,
+        approved: counts.approved,
+        oldest: oldest_at.map(|at| at.whole_seconds().to_string()),
+        oldest_at,
+    })
 }

@@ -135,6 +135,10 @@ impl Route {
         Self { query, ..self }
     }
 
+    fn posting(self) -> Self {
+        Self { method: Method::POST, ..self }
+    }
+
     fn removing(self) -> Self {
         Self { method: Method::DELETE, ..self }
     }
@@ -510,6 +514,19 @@ fn instance() -> Vec<Route> {
         )
         .with(Method::POST, shape::<RevocationOfMany>)
         .conflicting(),
+        Route::get(
+            "/api/v1/receivers",
+            "Lists the receivers of notifications, and how messages to them went",
+            ask(Verb::NotifyShow, |_| Ok(Request::NotifyShow)),
+            list::<answer::ReceiverLine>,
+        ),
+        Route::get(
+            "/api/v1/receivers/{name}/test",
+            "Sends a test to a receiver of notifications, and waits until it has taken it",
+            ask(Verb::NotifyTest, |input| Ok(Request::NotifyTest { receiver: input.text("name") })),
+            shape::<answer::DeliveredTest>,
+        )
+        .posting(),
         Route::get(
             "/api/v1/status",
             "Shows the state of the instance, and what an administrator should look at",

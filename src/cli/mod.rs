@@ -15,6 +15,7 @@ mod export;
 mod files;
 mod gateway;
 mod init;
+mod notify;
 mod passphrase;
 mod peer;
 mod plan;
@@ -124,6 +125,8 @@ enum Command {
     Crl(Reachable<ca::Crl>),
     /// Directories: publish to them, compare them
     Publish(Reachable<publish::Publish>),
+    /// Receivers of notifications: show them, test one
+    Notify(Reachable<notify::Notify>),
     /// The administrators who work from other machines, and the tokens of their programs
     Admin(Reachable<admin::Admin>),
     /// KeyNote policy: check, lint, format, ask, test, sign
@@ -178,6 +181,7 @@ impl Command {
             Self::Ca(ca) => matches!(ca.command, ca::Ca::Show),
             Self::Crl(crl) => matches!(crl.command, ca::Crl::Show),
             Self::Publish(publish) => matches!(publish.command, publish::Publish::Status),
+            Self::Notify(notify) => matches!(notify.command, notify::Notify::Show),
             Self::Admin(admin) => matches!(admin.command, admin::Admin::List),
             Self::Audit(audit) => matches!(audit, audit::Audit::Report(_)),
             _ => false,
@@ -215,6 +219,7 @@ pub fn run() -> Result<(), Failure> {
         Command::Passphrase(passphrase) => passphrase.run(&context),
         Command::Crl(crl) => crl.command.run(&context.at(&crl.server)?),
         Command::Publish(publish) => publish.command.run(&context.at(&publish.server)?),
+        Command::Notify(notify) => notify.command.run(&context.at(&notify.server)?),
         Command::Admin(admin) => admin.command.run(&context.at(&admin.server)?),
         Command::Policy(policy) => policy.run(&context),
         Command::Authorizer(authorizer) => authorizer.run(&context),

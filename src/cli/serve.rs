@@ -192,6 +192,7 @@ mod tests {
     use crate::http::state::ServerState;
     use crate::tasks::{JournalCheck, sign_if_due, signing_cas};
     use crate::threads::Threads;
+    use crate::watch::Watch;
 
     /// The state of a server for a new instance. None of its threads runs but those that the test starts.
     fn server_state(folder: &std::path::Path) -> Data<ServerState> {
@@ -208,6 +209,7 @@ mod tests {
             bridge,
             authorizer: None,
             threads: Threads::default(),
+            watch: Watch::new(std::time::Duration::from_secs(60)),
             connections: ConnectionSlots::new(1, 1),
             journal: JournalCheck::default(),
         })

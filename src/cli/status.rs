@@ -31,7 +31,10 @@ impl Status {
             Format::Json => output::print(context.format, &answer),
             Format::Text | Format::Csv => output::line(&screen(&answer)),
         }
-        let findings = answer.get("findings").and_then(Value::as_array).map_or(0, Vec::len);
+        let findings = answer.get("findings").and_then(Value::as_array);
+        // A notice says that somebody waits; nothing is wrong.
+        let is_fault = |finding: &&Value| finding.get("severity") != Some(&Value::from("notice"));
+        let findings = findings.map_or(0, |findings| findings.iter().filter(is_fault).count());
         let is_ok = answer.get("ok").and_then(Value::as_bool).unwrap_or(false);
         match is_ok && (!self.strict || findings == 0) {
             true => Ok(()),

@@ -14,6 +14,7 @@ use super::est::EstFile;
 use super::gateways::Gateways;
 use super::http::HttpFile;
 use super::ldap::LdapFile;
+use super::notify::NotifyFile;
 use super::ocsp::OcspFile;
 use super::scep::ScepFile;
 use super::values::LogFormat;
@@ -44,6 +45,8 @@ pub struct ConfigFile {
     pub est: EstFile,
     /// The section `[admin]`.
     pub admin: AdminFile,
+    /// The section `[notify]`.
+    pub notify: NotifyFile,
     /// The section `[authorizer]`.
     pub authorizer: AuthorizerFile,
     /// The sections `[gateways.NAME]`, by name.

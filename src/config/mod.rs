@@ -12,6 +12,7 @@ mod file;
 mod gateways;
 mod http;
 mod ldap;
+mod notify;
 mod ocsp;
 mod oidc;
 mod scep;
@@ -38,6 +39,7 @@ pub use file::{ConfigFile, TEMPLATE};
 pub use gateways::GatewayFile;
 pub use http::HttpConfig;
 pub use ldap::LdapConfig;
+pub use notify::{Channel, Mail, MailTls, NotifyConfig, ReceiverConfig, Wants, Webhook};
 pub use ocsp::OcspConfig;
 pub use oidc::{OidcConfig, is_secure};
 pub use scep::ScepConfig;
@@ -70,6 +72,8 @@ pub struct Config {
     pub est: EstConfig,
     /// The settings of the administration API.
     pub admin: AdminConfig,
+    /// The settings of notifications.
+    pub notify: NotifyConfig,
     /// The settings of the authorizer.
     pub authorizer: AuthorizerConfig,
     /// The URLs of CRL, OCSP and CA certificates in the certificates of CAs, with `{ca}` for the name of the issuer.
@@ -148,6 +152,7 @@ impl Config {
             scep,
             est,
             admin,
+            notify: notify::check(&file.notify, file.http.public_url.as_deref())?,
             authorizer: authorizer::check(&file.authorizer, folder)?,
             ca_urls: urls.of_cas(),
             file,

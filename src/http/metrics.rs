@@ -22,6 +22,7 @@ use prometheus_client::registry::Registry;
 use super::health::{self, Findings};
 use super::response::plain;
 use super::state::ServerState;
+use super::status_metrics::{NotificationMetrics, StatusMetrics};
 use crate::bridge::Bridge;
 
 /// A gauge of a number that is never negative.
@@ -53,6 +54,8 @@ pub struct Metrics {
     ldap: LdapMetrics,
     decisions: DecisionMetrics,
     health: HealthMetrics,
+    status: StatusMetrics,
+    notifications: NotificationMetrics,
 }
 
 impl Metrics {
@@ -71,6 +74,8 @@ impl Metrics {
         let ldap = LdapMetrics::registered(&mut registry);
         let decisions = DecisionMetrics::registered(&mut registry);
         let health = HealthMetrics::registered(&mut registry);
+        let status = StatusMetrics::registered(&mut registry);
+        let notifications = NotificationMetrics::registered(&mut registry);
         let build: Family<BuildLabels, Gauge> = Family::default();
         build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION").into() }).set(1);
         registry.register("build_info", "the running version", build);
@@ -85,6 +90,8 @@ impl Metrics {
             ldap,
             decisions,
             health,
+            status,
+            notifications,
         }
     }
 
@@ -125,6 +132,8 @@ impl Metrics {
     /// # Errors
     /// The store cannot be read.
     pub fn text(&self, state: &ServerState) -> Result<String, countersign_ca::Error> {
+        // First, so that another scrape does not read what this one has not set yet.
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         self.health.set(state);
         // Before the store is read: to open a responder may issue a certificate, which the store counts.
         self.ocsp.set(state);
@@ -134,8 +143,11 @@ impl Metrics {
         if let Some(running) = &state.authorizer {
             self.decisions.set(running.authorizer().counts());
         }
+        if let Some(look) = state.watch.last() {
+            self.status.set(&look, state.instance.now());
+        }
+        self.notifications.set(&state.instance);
         let mut text = String::new();
-        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         encode(&mut text, &registry).map_err(countersign_ca::Error::internal)?;
         Ok(text)
     }

@@ -8,6 +8,7 @@ pub mod repository;
 mod response;
 pub mod search;
 pub mod state;
+mod status_metrics;
 pub mod tls;
 
 use actix_web::http::StatusCode;

@@ -10,6 +10,7 @@ use crate::bridge::Bridge;
 use crate::instance::Instance;
 use crate::tasks::JournalCheck;
 use crate::threads::Threads;
+use crate::watch::Watch;
 
 /// The parts of a running server.
 pub struct ServerState {
@@ -23,6 +24,8 @@ pub struct ServerState {
     pub authorizer: Option<Arc<Running>>,
     /// The panics of the threads that sign.
     pub threads: Threads,
+    /// The watch, which looks at what `countersign status` shows.
+    pub watch: Arc<Watch>,
     /// The slots of the HTTP connections.
     pub connections: Arc<ConnectionSlots>,
     /// The verification of the journal, which runs once after the start.

@@ -25,6 +25,7 @@ const STATE: &[Verb] = &[
     Verb::TrustList,
     Verb::TrustShow,
     Verb::PublishStatus,
+    Verb::NotifyShow,
     Verb::Status,
     Verb::StoreStatus,
     Verb::AdminRoles,
@@ -49,6 +50,7 @@ const KEEPING: &[Verb] = &[
     Verb::CrlPublish,
     Verb::CrlImport,
     Verb::PublishRun,
+    Verb::NotifyTest,
 ];
 
 /// The built-in roles with the parts that they are made of, and a line for people.
@@ -198,6 +200,7 @@ mod tests {
                 "crl-publish",
                 "crl-import",
                 "publish-run",
+                "notify-test",
             ]
         );
         let administrator = roles.verbs.get(&label("administrator")).unwrap();

@@ -75,6 +75,8 @@ verbs! {
     CrlImport "crl-import" Changes,
     PublishStatus "publish-status" Reads,
     PublishRun "publish-run" Changes,
+    NotifyShow "notify-show" Reads,
+    NotifyTest "notify-test" Changes,
     Status "status" Reads,
     StoreStatus "store-status" Reads,
     Backup "backup" Changes,
