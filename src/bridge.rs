@@ -164,7 +164,7 @@ impl Bridge {
 pub enum Effect {
     /// The operations are carried out.
     Apply,
-    /// Nothing is changed.
+    /// A dry run: nothing is changed.
     DryRun,
 }
 

@@ -50,7 +50,7 @@ pub fn failed(text: &str) {
     }
 }
 
-/// Has panics logged as JSON lines. For a text log this is not called, and Rust's own message is printed.
+/// Has panics logged as JSON lines. It is not called for a text log, and Rust's own message is printed.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current().name().unwrap_or("unnamed").to_owned();

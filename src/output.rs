@@ -78,7 +78,7 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// A list as CSV; `None` for what is no list of objects.
+/// A list as CSV; `None` if the value is not a list of objects.
 fn csv_text(value: &Value) -> Option<String> {
     let rows = value.as_array()?;
     let Some(first) = rows.first() else { return Some(String::new()) };

@@ -56,7 +56,7 @@ pub fn new(folder: &DataFolder, file: Option<&Path>) -> Result<NewPassphrase, Fa
 pub struct ChangedPassphrase {
     /// The passphrase.
     pub passphrase: Passphrase,
-    /// Its text, without a newline.
+    /// The text of the passphrase, without a newline.
     pub text: Zeroizing<String>,
 }
 

@@ -47,7 +47,7 @@ const STRINGS: [u8; 13] =
 /// in what is returned: the message may be the decrypted content of another, and have a secret in it.
 ///
 /// An element in which nothing has to change keeps its octets, also where they are no DER: the order of a SET, and lengths of more octets
-/// than necessary. The message must be one element, with nothing behind it. The size of sets is bounded by [`sets::are_small`].
+/// than necessary. The message must be one element, and nothing may follow it. The size of sets is bounded by [`sets::are_small`].
 ///
 /// # Errors
 /// [`Error::Malformed`], with the reason and where it was found.
@@ -85,9 +85,9 @@ struct Walk<'a> {
 
 /// An element that was walked over.
 struct Walked {
-    /// The position behind it.
+    /// The position after the element.
     after: usize,
-    /// Its new octets; `None` if it stays as it was sent.
+    /// The new octets of the element; `None` if it stays as it was sent.
     changed: Option<Zeroizing<Vec<u8>>>,
 }
 
@@ -285,7 +285,7 @@ impl<'a> Element<'a> {
     }
 }
 
-/// Elements behind each other, with definite lengths.
+/// Consecutive elements with definite lengths.
 #[derive(Debug, Clone, Copy)]
 pub struct Elements<'a>(&'a [u8]);
 

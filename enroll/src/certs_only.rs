@@ -64,7 +64,7 @@ pub fn certificates_in(message: &[u8], bounds: Bounds) -> Result<Vec<Vec<u8>>, E
     Ok(certificates.map(|element| element.whole.to_vec()).collect())
 }
 
-/// An element with this tag around these, or nothing around none.
+/// An element with this tag that contains `elements`; no octets if there are none.
 fn optional(tag: u8, elements: &[&[u8]]) -> Vec<u8> {
     match elements {
         [] => Vec::new(),

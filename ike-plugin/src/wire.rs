@@ -114,9 +114,9 @@ pub enum Role {
 /// One end of an IKE SA.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct End {
-    /// Its IP address, as the daemon sees it.
+    /// The IP address of this end, as the daemon sees it.
     pub address: IpAddr,
-    /// Its UDP port, as the daemon sees it, for the log; 0 if the daemon did not tell it.
+    /// The UDP port of this end, as the daemon sees it, for the log; 0 if the daemon did not tell it.
     #[serde(default)]
     pub port: u16,
     /// The identity that it claims.
@@ -255,9 +255,9 @@ pub struct Answer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// It may.
+    /// The peer may connect.
     Allow,
-    /// It may not.
+    /// The peer may not connect.
     Deny,
 }
 
@@ -276,7 +276,7 @@ pub enum Step {
     Identity,
     /// Asking the KeyNote policy.
     Policy,
-    /// None of the others: the authorizer was unable to decide, for instance for want of time.
+    /// None of the other steps: the authorizer was unable to decide, for instance because the time ran out.
     Authorizer,
 }
 

@@ -54,7 +54,7 @@ pub struct Ava {
 }
 
 impl Dn {
-    /// Its RDNs, most specific first.
+    /// The RDNs of the DN, most specific first.
     pub fn rdns(&self) -> &[Rdn] {
         &self.0
     }
@@ -80,7 +80,7 @@ impl Dn {
         Self(self.0.iter().chain(&base.0).cloned().collect())
     }
 
-    /// This DN with each `{name}` in its values replaced by the value that `value_of` gives. A `{name}` for which it gives none stays.
+    /// This DN with each `{name}` in its values replaced by the result of `value_of`. If the result is `None`, the `{name}` stays.
     pub fn filled(&self, value_of: &dyn Fn(&str) -> Option<String>) -> Self {
         let ava = |ava: &Ava| Ava { kind: ava.kind.clone(), value: fill(&ava.value, value_of) };
         Self(self.0.iter().map(|rdn| Rdn(rdn.0.iter().map(ava).collect())).collect())
@@ -102,7 +102,7 @@ impl Dn {
 }
 
 impl Rdn {
-    /// Its attributes, in the order they are written.
+    /// The attributes of the RDN, in the order in which they are written.
     pub fn attributes(&self) -> &[Ava] {
         &self.0
     }
@@ -195,7 +195,7 @@ impl Reader<'_> {
         next
     }
 
-    /// Reads one `type=value`, and stops before the separator behind it.
+    /// Reads one `type=value`, up to the separator that follows.
     fn ava(&mut self) -> std::result::Result<Ava, String> {
         let (kind, value) =
             self.rest.split_once('=').ok_or("expected `type=value`, found no `=`")?;

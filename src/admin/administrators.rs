@@ -37,7 +37,7 @@ pub fn list(instance: &Instance) -> Result<Vec<AdministratorLine>, Failure> {
     Ok(instance.store.administrators()?.iter().map(line).collect())
 }
 
-/// One administrator. A name that none has is an error.
+/// Shows one administrator. A name that no administrator has is an error.
 pub fn show(instance: &Instance, name: &Label) -> Result<AdministratorLine, Failure> {
     let found = instance.store.administrator(name)?.ok_or_else(|| no_administrator(name))?;
     Ok(line(&found))
@@ -103,8 +103,8 @@ pub fn grant(
     Ok(line(&changed))
 }
 
-/// Refuses a change that is based on another version of an administrator's record than the present one. The caller has what
-/// [`Instance::change`] gives.
+/// Refuses a change that is based on another version of an administrator's record than the present one. The caller holds the guard of
+/// [`Instance::change`].
 ///
 /// # Errors
 /// Exit code 3 if there is no such administrator, or the record was changed meanwhile.

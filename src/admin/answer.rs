@@ -23,41 +23,41 @@ pub fn to_value(answer: impl Serialize) -> Result<Value, Failure> {
 /// An account, without anything secret.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AccountLine {
-    /// Its name.
+    /// The name of the account.
     #[schema(value_type = String)]
     pub name: Label,
-    /// Its profile.
+    /// The profile of the account.
     #[schema(value_type = String)]
     pub profile: Label,
-    /// Its issuing CA, if not the default.
+    /// The issuing CA of the account, if not the default.
     #[schema(value_type = Option<String>)]
     pub ca: Option<Label>,
-    /// Its identities.
+    /// The identities of the account.
     pub ids: Vec<String>,
     /// The device that may enrol for it, as `VENDOR:VALUE`.
     #[serde(rename = "equipment")]
     pub device: Option<String>,
-    /// For how many more certificates the device may enrol.
+    /// How many more certificates the device may get by its vendor's certificate.
     #[serde(rename = "equipment_uses_left")]
     pub device_uses_left: Option<u32>,
     /// The reference of its secret.
     pub reference: Option<String>,
-    /// For how many more certificates the secret is good.
+    /// How many more certificates the secret may be used for.
     pub uses_left: Option<u32>,
     /// When the secret expires.
     pub expires: Option<String>,
     /// When the account was created.
     pub created: String,
-    /// Its permissions.
+    /// The permissions of the account.
     #[schema(value_type = Vec<String>)]
     pub permissions: BTreeSet<Permission>,
-    /// Its labels, each as `KEY=VALUE`.
+    /// The labels of the account, each as `KEY=VALUE`.
     #[serde(default)]
     pub labels: Vec<String>,
     /// The person or group that answers for it.
     #[serde(default)]
     pub owner: Option<String>,
-    /// Any other words.
+    /// A free-text note about the account.
     #[serde(default)]
     pub note: Option<String>,
     /// Whether it is disabled.
@@ -69,7 +69,7 @@ pub struct AccountLine {
     /// The end of that certificate's validity.
     #[serde(default)]
     pub not_after: Option<String>,
-    /// When it got its last certificate; `None` if it never enrolled.
+    /// When the account got its last certificate; `None` if it never enrolled.
     #[serde(default)]
     pub last_seen: Option<String>,
 }
@@ -77,7 +77,7 @@ pub struct AccountLine {
 /// A page of accounts.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AccountPage {
-    /// Its accounts.
+    /// The accounts of the page.
     pub items: Vec<AccountLine>,
     /// The name to ask for the next page with; `None` on the last page. A page may have fewer accounts than it might, and even none,
     /// although more follow.
@@ -116,7 +116,7 @@ pub struct EditedAccount {
 /// An account with its secret, after it was added or got another secret. The secret is shown this once.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct NewAccountLine {
-    /// Its name.
+    /// The name of the account.
     #[schema(value_type = String)]
     pub name: Label,
     /// The reference of its secret.
@@ -127,20 +127,20 @@ pub struct NewAccountLine {
     pub secret: Option<Zeroizing<String>>,
     /// When the secret expires.
     pub expires: Option<String>,
-    /// For how many certificates the secret is good.
+    /// How many certificates the secret may be used for.
     pub uses: Option<u32>,
     /// The device that may enrol for it, as `VENDOR:VALUE`.
     #[serde(rename = "equipment")]
     pub device: Option<String>,
-    /// Its identities.
+    /// The identities of the account.
     pub ids: Vec<String>,
-    /// Its profile.
+    /// The profile of the account.
     #[schema(value_type = String)]
     pub profile: Label,
-    /// Its issuing CA, if not the default.
+    /// The issuing CA of the account, if not the default.
     #[schema(value_type = Option<String>)]
     pub ca: Option<Label>,
-    /// Its permissions.
+    /// The permissions of the account.
     #[schema(value_type = Vec<String>)]
     pub permissions: BTreeSet<Permission>,
     /// Probable mistakes in the account, for the administrator.
@@ -176,9 +176,9 @@ pub enum RemovedAccount {
         revoked: Vec<String>,
         /// The reason (RFC 5280 §5.3.1), such as `cessationOfOperation`.
         reason: &'static str,
-        /// The next CRL of each CA that issued one of them.
+        /// The next CRL of each CA that issued one of the revoked certificates.
         crls: Vec<NextCrl>,
-        /// A note that an earlier command removed the account and left its certificates; `None` if this one removed it.
+        /// A note that an earlier command removed the account and left its certificates; `None` if this command removed it.
         #[serde(skip_serializing_if = "Option::is_none")]
         note: Option<&'static str>,
     },
@@ -197,7 +197,7 @@ pub enum NextCrl {
 /// A vendor whose devices may enrol by their factory certificates.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct VendorLine {
-    /// Its name.
+    /// The name of the vendor.
     #[schema(value_type = String)]
     pub name: Label,
     /// The field of a certificate that names the device.
@@ -217,7 +217,7 @@ pub struct VendorLine {
 /// A vendor with its certificates.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct VendorInFull {
-    /// Its name.
+    /// The name of the vendor.
     #[schema(value_type = String)]
     pub name: Label,
     /// The field of a certificate that names the device.
@@ -239,7 +239,7 @@ pub struct VendorInFull {
 /// A certificate of a vendor's CA.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct VendorCertificate {
-    /// Its subject.
+    /// The subject of the certificate.
     pub subject: String,
     /// The kind of its key.
     pub key: String,
@@ -252,7 +252,7 @@ pub struct VendorCertificate {
 /// A vendor that was removed.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Removed {
-    /// Its name.
+    /// The name of the removed vendor.
     #[schema(value_type = String)]
     pub removed: Label,
 }
@@ -302,7 +302,7 @@ impl From<CertificateStatus> for inventory::CertificateStatus {
 /// A page of certificates.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CertificatePage {
-    /// Its certificates.
+    /// The certificates of the page.
     pub items: Vec<CertificateLine>,
     /// The cursor to ask for the next page with; `None` on the last page. A page may have fewer certificates than it might, and even none,
     /// although more follow.
@@ -312,11 +312,11 @@ pub struct CertificatePage {
 /// A certificate, in short.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CertificateLine {
-    /// Its serial number.
+    /// The serial number of the certificate.
     pub serial: String,
-    /// Its status.
+    /// The status of the certificate.
     pub status: CertificateStatus,
-    /// Its subject.
+    /// The subject of the certificate.
     pub subject: String,
     /// The name of the account that it was issued to.
     #[schema(value_type = String)]
@@ -327,7 +327,7 @@ pub struct CertificateLine {
     /// The CA that issued it.
     #[schema(value_type = String)]
     pub ca: Label,
-    /// When it was issued, or recorded by an import.
+    /// When the certificate was issued, or recorded by an import.
     pub issued: String,
     /// The end of its validity.
     pub not_after: String,
@@ -349,13 +349,13 @@ pub struct CertificateInFull {
     pub client: Option<IpAddr>,
     /// The start of its validity.
     pub not_before: String,
-    /// Its subjectAltName.
+    /// The subjectAltName of the certificate.
     pub alt_names: Vec<String>,
     /// The kind of its key.
     pub key: String,
-    /// Its subjectKeyIdentifier.
+    /// The subjectKeyIdentifier of the certificate.
     pub key_identifier: String,
-    /// Its revocation, if it is revoked or on hold.
+    /// The revocation of the certificate, if it is revoked or on hold.
     #[serde(flatten)]
     #[schema(value_type = PerhapsRevocation)]
     pub revocation: Option<RevocationFields>,
@@ -368,7 +368,7 @@ pub struct CertificateInFull {
 #[schema(as = Revocation)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub struct PerhapsRevocation {
-    /// When it was revoked.
+    /// When the certificate was revoked.
     #[schema(required = false, nullable = false)]
     revoked: Option<String>,
     /// The reason (RFC 5280 §5.3.1), such as `keyCompromise`.
@@ -382,7 +382,7 @@ pub struct PerhapsRevocation {
 /// The revocation of a certificate.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RevocationFields {
-    /// When it was revoked.
+    /// When the certificate was revoked.
     pub revoked: String,
     /// The reason (RFC 5280 §5.3.1), such as `keyCompromise`.
     pub reason: String,
@@ -393,9 +393,9 @@ pub struct RevocationFields {
 /// A certificate that was revoked, put on hold or released.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct RevocationAnswer {
-    /// Its serial number.
+    /// The serial number of the certificate.
     pub serial: String,
-    /// Its status after the change.
+    /// The status of the certificate after the change.
     pub status: CertificateStatus,
     /// The reason (RFC 5280 §5.3.1); absent after a release.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -410,9 +410,9 @@ pub struct IssuedAnswer {
     /// The fields that a list shows, too.
     #[serde(flatten)]
     pub line: CertificateLine,
-    /// Its subjectAltName.
+    /// The subjectAltName of the certificate.
     pub alt_names: Vec<String>,
-    /// What the account and the profile have otherwise than the request, each as a sentence.
+    /// The differences of the account and the profile from the request, each as a sentence.
     pub changes: Vec<String>,
     /// The certificate, PEM.
     pub pem: String,
@@ -423,7 +423,7 @@ pub struct IssuedAnswer {
 /// Several certificates that were revoked.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RevokedMany {
-    /// One line for each.
+    /// A line for each certificate.
     pub certificates: Vec<RevokedLine>,
     /// Whether nothing was revoked, because it was a dry run.
     pub dry_run: bool,
@@ -431,7 +431,7 @@ pub struct RevokedMany {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub removed: Option<Label>,
-    /// What shows the change: the number of the next CRL of each CA, or when it will be signed.
+    /// The CRLs that show the change: for each CA the number of its next CRL, or when it will be signed.
     pub crls: Vec<CaCrl>,
 }
 
@@ -445,10 +445,10 @@ pub struct CaCrl {
     pub crl: Value,
 }
 
-/// One of several certificates that were to be revoked.
+/// A certificate of several that were to be revoked.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RevokedLine {
-    /// Its serial number.
+    /// The serial number of the certificate.
     pub serial: String,
     /// The CA that issued it.
     #[schema(value_type = String)]
@@ -456,7 +456,7 @@ pub struct RevokedLine {
     /// The account that it was issued to.
     #[schema(value_type = String)]
     pub account: Label,
-    /// Its subject.
+    /// The subject of the certificate.
     pub subject: String,
     /// The reason.
     pub reason: String,
@@ -496,7 +496,7 @@ pub enum ImportKind {
 /// A request for a certificate that needs an approval. It is listed until it expires or its peer has the answer, also after the decision.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct RequestLine {
-    /// Its identifier, hexadecimal.
+    /// The identifier of the request, hexadecimal.
     pub id: String,
     /// `waiting`, `approved` or `rejected`.
     pub status: &'static str,
@@ -547,11 +547,11 @@ pub struct RequestInFull {
     /// The address that the request came from.
     #[schema(value_type = Option<String>)]
     pub client: Option<IpAddr>,
-    /// How many people must approve it.
+    /// How many people must approve the request.
     pub approvals: usize,
-    /// Those who approved it, while more must.
+    /// The people who approved the request, while more must approve it.
     pub approved_by: Vec<String>,
-    /// When it was decided; `None` before the decision.
+    /// When the request was decided; `None` before the decision.
     pub decided: Option<String>,
     /// The administrator who decided, such as `uid 0`.
     pub decided_by: Option<String>,
@@ -563,12 +563,12 @@ pub struct RequestInFull {
 /// A CA of the instance.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CaLine {
-    /// Its name.
+    /// The name of the CA.
     #[schema(value_type = String)]
     pub name: Label,
     /// `root` or `issuing`.
     pub kind: String,
-    /// Its subject.
+    /// The subject of the CA.
     pub subject: String,
     /// The kind of its key.
     pub key: String,
@@ -602,13 +602,13 @@ pub struct CrlLine {
     pub ca: Label,
     /// `full`, `delta`, or the number of the partition.
     pub scope: String,
-    /// Its cRLNumber.
+    /// The cRLNumber of the CRL.
     pub number: Option<u64>,
-    /// How many entries it has.
+    /// How many entries the CRL has.
     pub entries: Option<u64>,
-    /// Its thisUpdate.
+    /// The thisUpdate of the CRL.
     pub this_update: Option<String>,
-    /// Its nextUpdate.
+    /// The nextUpdate of the CRL.
     pub next_update: Option<String>,
     /// SHA-256 over its TBSCertList.
     pub tbs_sha256: Option<String>,
@@ -618,9 +618,9 @@ pub struct CrlLine {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(untagged)]
 pub enum DirectoryLine {
-    /// No server runs, so that nothing is known of it.
+    /// No server runs, so that nothing is known of the directory.
     NotRunning {
-        /// Its name.
+        /// The name of the directory.
         directory: String,
         /// The text `the server does not run`.
         state: &'static str,
@@ -632,7 +632,7 @@ pub enum DirectoryLine {
 /// An LDAP directory as the running server sees it.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct DirectoryState {
-    /// Its name; `built-in` for the built-in directory.
+    /// The name of the directory; `built-in` for the built-in directory.
     pub directory: String,
     /// `serves` for the built-in directory. For others `in step` if the directory has the entries that it should have, `behind` if changes
     /// are still to be sent, or `fails`.
@@ -641,11 +641,11 @@ pub struct DirectoryState {
     pub url: Option<String>,
     /// How many entries the built-in directory has; `None` for others.
     pub entries: Option<usize>,
-    /// When it last had the entries that it should have.
+    /// When the directory last had the entries that it should have.
     pub last_success: Option<String>,
-    /// How many operations were carried out on it since the start of the server.
+    /// How many operations were carried out on the directory since the start of the server.
     pub operations: Option<u64>,
-    /// How many times in a row it failed.
+    /// How many times in a row the directory failed.
     pub failures: Option<u32>,
     /// When the publisher tries again; `None` unless it failed.
     pub next_try: Option<String>,
@@ -656,11 +656,11 @@ pub struct DirectoryState {
 /// The comparison of a directory with the entries that it should have.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct DirectoryReport {
-    /// Its name.
+    /// The name of the directory.
     pub directory: String,
     /// The URL of the server that was compared.
     pub url: String,
-    /// How many operations were carried out, or in a dry run would be, to give it the entries that it should have.
+    /// How many operations were carried out to give the directory the entries that it should have. In a dry run: how many would be.
     pub operations: usize,
     /// The operations that were refused, or cannot be carried out.
     pub problems: Vec<String>,
@@ -720,12 +720,12 @@ pub struct AdministratorLine {
 /// A role.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct RoleLine {
-    /// Its name.
+    /// The name of the role.
     #[schema(value_type = String)]
     pub role: Label,
-    /// What it is for; `None` for a role of the configuration.
+    /// What the role is for; `None` for a role of the configuration.
     pub about: Option<String>,
-    /// Its verbs.
+    /// The verbs of the role.
     pub verbs: Vec<String>,
 }
 
@@ -746,15 +746,15 @@ pub struct GrantLine {
 /// A token, without its secret.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TokenLine {
-    /// Its name.
+    /// The name of the token.
     #[schema(value_type = String)]
     pub name: Label,
     /// The roles that it may use; empty for all of the administrator's.
     #[schema(value_type = Vec<String>)]
     pub roles: BTreeSet<Label>,
-    /// When it was made.
+    /// When the token was made.
     pub created: String,
-    /// When it ends.
+    /// When the token ends.
     pub expires: String,
 }
 
@@ -790,7 +790,7 @@ pub struct NewTokenLine {
     #[serde(serialize_with = "text_in_clear")]
     #[schema(value_type = String)]
     pub token: Zeroizing<String>,
-    /// The warning that the journal does not say who acted, if it does not.
+    /// The warning that the journal does not say who acted; empty if the journal says it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
@@ -807,9 +807,9 @@ fn text_in_clear<S: Serializer>(
 pub struct StatusAnswer {
     /// Whether no finding is an error.
     pub ok: bool,
-    /// What an administrator should look at.
+    /// The findings that an administrator should look at.
     pub findings: Vec<Finding>,
-    /// When it was looked at.
+    /// When the state was looked at.
     pub at: String,
     /// Whether the server runs.
     pub running: bool,
@@ -837,9 +837,9 @@ pub struct StatusAnswer {
 /// Something that an administrator should look at.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Finding {
-    /// How bad it is.
+    /// How bad the finding is.
     pub severity: Severity,
-    /// A name for its kind, which does not change, such as `crl-stale`.
+    /// A name for the kind of finding, which does not change, such as `crl-stale`.
     pub code: String,
     /// The finding, as a sentence.
     pub message: String,
@@ -858,7 +858,7 @@ pub enum Severity {
 /// A CA in [`StatusAnswer`].
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct StatusCa {
-    /// Its name.
+    /// The name of the CA.
     #[schema(value_type = String)]
     pub name: Label,
     /// `root` or `issuing`.
@@ -879,11 +879,11 @@ pub struct StatusCrl {
     pub ca: Label,
     /// `full`, `delta`, or the number of the partition.
     pub scope: String,
-    /// Its cRLNumber.
+    /// The cRLNumber of the CRL.
     pub number: u64,
-    /// How many entries it has.
+    /// How many entries the CRL has.
     pub entries: u64,
-    /// Its nextUpdate.
+    /// The nextUpdate of the CRL.
     pub next_update: String,
 }
 
@@ -891,32 +891,32 @@ pub struct StatusCrl {
 /// most 10,000 are counted.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct CertificateCounts {
-    /// How many were ever issued.
+    /// How many certificates were ever issued.
     pub issued: u64,
-    /// How many end within 14 days.
+    /// How many certificates end within 14 days.
     pub expiring_14_days: usize,
-    /// How many end within 30 days.
+    /// How many certificates end within 30 days.
     pub expiring_30_days: usize,
-    /// How many should have been renewed: a sixth of their validity is left.
+    /// How many certificates should have been renewed: a sixth of their validity is left.
     pub overdue: usize,
 }
 
 /// The accounts in [`StatusAnswer`].
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct AccountCounts {
-    /// How many there are.
+    /// How many accounts there are.
     pub all: usize,
-    /// How many are disabled.
+    /// How many accounts are disabled.
     pub disabled: usize,
-    /// How many never had a certificate.
+    /// How many accounts never had a certificate.
     pub never_enrolled: usize,
 }
 
 /// The open requests in [`StatusAnswer`].
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct WaitingCounts {
-    /// How many wait for an administrator.
+    /// How many requests wait for an administrator.
     pub waiting: usize,
-    /// How many are approved and wait for their peer.
+    /// How many requests are approved and wait for their peer.
     pub approved: usize,
 }

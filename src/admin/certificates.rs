@@ -21,7 +21,7 @@ use super::request::{CertificateFilter, SortKey};
 use crate::exit::Failure;
 use crate::instance::Instance;
 
-/// A page of the certificates that a filter asks for: at most `limit`, behind the cursor `after`, or from the beginning for `None`.
+/// A page of the certificates that a filter asks for: at most `limit`, after the cursor `after`, or from the beginning for `None`.
 pub fn page(
     instance: &Instance,
     filter: &CertificateFilter,
@@ -108,7 +108,7 @@ fn line(record: &CertificateRecord, now: Timestamp) -> CertificateLine {
     }
 }
 
-/// One certificate, with everything that is recorded of it.
+/// Shows one certificate, with everything that is recorded of it.
 pub fn show(
     instance: &Instance,
     serial: &str,
@@ -143,7 +143,7 @@ pub fn show(
     })
 }
 
-/// The certificate with this serial number (hexadecimal), of the named CA, or of the first CA that has it.
+/// The certificate with this serial number (hexadecimal), of the named CA, or of the first CA that has the number.
 pub fn find(
     instance: &Instance,
     serial: &str,

@@ -20,14 +20,14 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// The certificates that end soon are counted within these windows.
 const WINDOWS: (Duration, Duration) =
     (Duration::from_secs(14 * 86_400), Duration::from_secs(30 * 86_400));
-/// At most so many certificates are counted of those that end soon.
+/// The most certificates that are counted of those that end soon.
 const MOST_COUNTED: usize = 10_000;
 /// A renewal is overdue when this part of the validity is left, and no newer certificate has replaced it. `countersign enroll` renews when a
 /// third is left.
 const OVERDUE: u32 = 6;
-/// A backup that is older is told.
+/// A backup that is older than this is reported.
 const OLD_BACKUP: Duration = Duration::from_secs(8 * 86_400);
-/// A CA whose certificate ends within this time is told.
+/// A CA whose certificate ends within this time is reported.
 const CA_ENDS_SOON: Duration = Duration::from_secs(90 * 86_400);
 /// An offline root's CRL that ends within this time is told.
 const CRL_ENDS_SOON: Duration = Duration::from_secs(14 * 86_400);
@@ -38,7 +38,7 @@ const MAX_NAMED: usize = 5;
 /// The number of accounts that are read at once.
 const PAGE: usize = 1000;
 
-/// What was found so far.
+/// The findings so far.
 #[derive(Default)]
 struct Findings(Vec<Finding>);
 

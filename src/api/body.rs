@@ -1,4 +1,4 @@
-//! The bodies and queries of requests, where they are not those of the admin socket.
+//! The bodies and queries of requests that differ from the requests on the admin socket.
 
 use std::collections::BTreeSet;
 
@@ -19,31 +19,31 @@ const PAGE: usize = 100;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewAccount {
-    /// Its name: 1 to 64 letters, digits, `.`, `_` or `-`.
+    /// The name of the account: 1 to 64 letters, digits, `.`, `_` or `-`.
     #[schema(value_type = String, pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
     name: Label,
-    /// Its identities, such as `fqdn:gw1.example.net`.
+    /// The identities of the account, such as `fqdn:gw1.example.net`.
     ids: Vec<String>,
-    /// Its profile, such as `gateway`.
+    /// The profile of the account, such as `gateway`.
     #[schema(value_type = String, pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
     profile: Label,
-    /// Its issuing CA, if not the default.
+    /// The issuing CA of the account, if not the default.
     #[schema(value_type = Option<String>)]
     ca: Option<Label>,
     /// The device that may enrol for it by the vendor's certificate.
     equipment: Option<RequestedDevice>,
     /// The secret to make; none without it.
     secret: Option<RequestedSecret>,
-    /// Its permissions beyond certificates for keys of its own.
+    /// The permissions of the account beyond certificates for keys of its own.
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     permissions: BTreeSet<Permission>,
-    /// Its labels, each as `KEY=VALUE`.
+    /// The labels of the account, each as `KEY=VALUE`.
     #[serde(default)]
     labels: Vec<String>,
     /// The person or group that answers for it.
     owner: Option<String>,
-    /// Any other words.
+    /// A free-text note about the account.
     note: Option<String>,
 }
 
@@ -125,7 +125,7 @@ pub struct NewDuty {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewCrl {
-    /// The CA; null for each whose key is here.
+    /// The CA; null for each CA whose private key this instance has.
     #[schema(value_type = Option<String>)]
     pub ca: Option<Label>,
 }
@@ -168,10 +168,10 @@ pub struct NewGrants {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewToken {
-    /// Its name.
+    /// The name of the token.
     #[schema(value_type = String, pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
     pub name: Label,
-    /// How long it is good, in seconds: one minute to 366 days.
+    /// How long the token is valid, in seconds: one minute to 366 days.
     #[schema(minimum = 60, maximum = 31622400)]
     pub seconds: u64,
     /// The administrator's roles that it may use; none for all of them.
@@ -283,7 +283,7 @@ pub struct RevocationOfAll {
     /// Whether the account is removed, too.
     #[serde(default)]
     pub remove: bool,
-    /// Whether nothing is done but to tell what would be.
+    /// Whether nothing is done but to report what would be done.
     #[serde(default)]
     pub dry_run: bool,
 }
@@ -295,7 +295,7 @@ pub struct RevocationOfMany {
     /// The certificates.
     #[schema(min_items = 1)]
     pub certificates: Vec<RequestedRevocation>,
-    /// Whether nothing is done but to tell what would be.
+    /// Whether nothing is done but to report what would be done.
     #[serde(default)]
     pub dry_run: bool,
 }

@@ -59,7 +59,7 @@ impl Input {
             .map_err(|e: countersign_ca::Error| Problem::new(StatusCode::NOT_FOUND, e.to_string()))
     }
 
-    /// The query, in which nothing else may be.
+    /// The query. An unknown parameter in it is an error.
     pub fn query<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         web::Query::<T>::from_query(&self.query)
             .map(web::Query::into_inner)
@@ -97,7 +97,7 @@ impl Input {
         }
     }
 
-    /// The octets of method, path, query and body: what the same request has in common with its repetition.
+    /// The octets of method, path, query and body. A request and its repetition have the same.
     pub fn identity(&self) -> Vec<u8> {
         [self.head.as_bytes(), &self.body].concat()
     }
@@ -120,8 +120,8 @@ fn no_tag() -> Problem {
     Problem::malformed("expected `If-Match` with the ETag of an answer, in quotes, or `*`")
 }
 
-/// Refuses a change that a page of another site makes a browser ask for. A browser presents a client certificate whoever asks (RFC 6749
-/// knows the fault as cross-site request forgery, §10.12); programs send neither header.
+/// Refuses a change that a page of another site makes a browser ask for. A browser presents a client certificate with every such request
+/// (RFC 6749 knows the fault as cross-site request forgery, §10.12); programs send neither header.
 ///
 /// # Errors
 /// 403, if a browser says that the request comes from elsewhere.

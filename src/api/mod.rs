@@ -1,7 +1,8 @@
 //! The administration API: JSON over HTTPS (ADR 30). It runs the handlers of the admin socket, for administrators who prove who they are by
 //! a client certificate or a token, and may do what their grants say.
 //!
-//! A request is judged in this order: who sends it; may the sender do such things at all; can the request be read; may the sender do this.
+//! The server judges a request in this order: who sends it; whether the sender may use the verb at all; whether the request can be read;
+//! whether the sender may do what it asks.
 
 mod body;
 mod document;
@@ -302,7 +303,7 @@ impl Api {
         work.await.unwrap_or_else(|_| Err(failed()))
     }
 
-    /// The largest body that a request may have: that of the configuration for what may be large, and 64 KiB for everything else.
+    /// The largest body that a request may have: the configured bound for verbs whose requests may be large, and 64 KiB for all others.
     ///
     /// # Errors
     /// 403 if the administrator may not make such a request at all.

@@ -1,6 +1,6 @@
-//! Requests that create something, and their repetitions. A client that lost an answer repeats its request with the same `Idempotency-Key`,
-//! and gets the same answer, also if that has a secret in it. Answers are kept in memory for an hour; a restart forgets them, and the
-//! repetition then finds that what it would create exists.
+//! Requests that create something, and their repetitions. A client that lost an answer repeats its request with the same
+//! `Idempotency-Key`, and gets the same answer, even one with a secret in it. Answers are kept in memory for an hour. A restart forgets
+//! them; the repetition then fails, because the object that it would create exists.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -19,7 +19,7 @@ use crate::logging::REFUSED;
 /// The text for a client that proves nothing.
 const NO_PROOF: &str = "expected an administrator's client certificate, or a token in the header `Authorization: Bearer …`";
 
-/// What a client presented, to be judged on another thread, and again when its body has come.
+/// The proofs that a client presented. Another thread judges them, and judges them again when the body has come.
 #[derive(Clone)]
 pub struct Presented {
     address: Option<IpAddr>,
@@ -29,7 +29,7 @@ pub struct Presented {
 }
 
 impl Presented {
-    /// What came with a request.
+    /// The proofs that came with a request.
     pub fn of(request: &HttpRequest) -> Self {
         let authorization = request.headers().get(AUTHORIZATION).map(|header| {
             // A header that is no text is no token.

@@ -198,7 +198,8 @@ impl Roll<'_> {
 
     /// Refuses to roll an issuing CA without `--staged` and `--at-once` if the configuration has a gateway with another daemon than
     /// strongSwan. Such a daemon reads CRLs from files or a database; it refuses a peer whose CA it does not know, or whose CA's CRL it
-    /// lacks. Also refuses `--staged` for a root. `old` is the record of the CA; `None` if there is no such CA, which is reported later.
+    /// lacks. It also refuses `--staged` for a root. `old` is the record of the CA; `None` if there is no such CA, which is reported
+    /// later.
     fn refuse_surprise(&self, config: &Config, old: Option<&CaRecord>) -> Result<(), Failure> {
         if old.is_none_or(|old| old.is_root) {
             return match self.staged {

@@ -341,7 +341,7 @@ impl Enroll {
         Ok(settings)
     }
 
-    /// Whom the command line says to trust; `None` if it names no anchors.
+    /// The trust anchors that the command line names; `None` if it names none.
     fn trust(&self) -> Result<Option<Trust>, Failure> {
         let is_from_answer = self.trust_from_answer || self.ca_fingerprint.is_some();
         let anchors = match &self.trust {

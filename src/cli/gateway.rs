@@ -31,7 +31,7 @@ const MAX_CERTIFICATE: u64 = 1 << 20;
 pub struct Described {
     /// The gateway, as `export` and `check` use it.
     pub gateway: Gateway,
-    /// Its certificate, the CAs above it, and the roots that it trusts; or why it has no certificate.
+    /// The gateway's certificate, the CAs above it, and the roots that it trusts; or the reason why it has no certificate.
     pub material: Result<Material, Failure>,
 }
 

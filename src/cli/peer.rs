@@ -529,7 +529,7 @@ fn warn(context: &Context, new: &mut Value) {
     }
 }
 
-/// The failure to hand a secret out, which nobody can read any more. `to` is the place that did not take it.
+/// The failure to hand out a secret, which nobody can read any more. `to` is the place to which it could not be written.
 fn lost(to: &str, why: &dyn std::fmt::Display) -> Failure {
     Failure::unavailable(format!(
         "{to}: {why}. What was asked for is done, and the new secrets are lost: `countersign peer reset-secret NAME` makes another"

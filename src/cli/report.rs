@@ -37,7 +37,7 @@ pub struct Report {
     actor: Option<String>,
 }
 
-/// One line of the report.
+/// A line of the report.
 struct Line {
     actor: String,
     action: String,
@@ -54,7 +54,8 @@ impl Line {
         self.actor == actor || person(&self.actor) == actor
     }
 
-    /// Something that the instance did by itself, or that an administrator had it do, whom the entry behind it names.
+    /// A line about something that the instance did by itself, or that an administrator had it do. In the second case, the entry that
+    /// follows names the administrator.
     fn of_instance(action: &str, detail: String) -> Self {
         Self {
             actor: "instance".into(),
@@ -70,7 +71,7 @@ impl Line {
         Self { accounts: accounts.into_iter().collect(), ..self }
     }
 
-    /// Something that a peer did in a transaction.
+    /// A line about something that a peer did in a transaction.
     fn by(self, transaction: &Transaction, proof: &str) -> Self {
         let (actor, proof) = match &transaction.registrar {
             Some(registrar) => (registrar, "its certificate, for the account".to_owned()),
@@ -111,7 +112,7 @@ impl Line {
     }
 }
 
-/// Whose the certificates and transactions are that later entries name without their account.
+/// The accounts of the certificates and transactions that later entries name without their account.
 #[derive(Default)]
 struct Owners {
     wanted: HashSet<CertificateId>,
@@ -182,7 +183,7 @@ fn names(accounts: &[Account]) -> impl Iterator<Item = Label> {
     accounts.iter().map(|account| account.name.clone())
 }
 
-/// The line of an entry; `None` for entries that are no deed of their own, as they belong to the one behind them.
+/// The line of an entry; `None` for an entry that is only a part of the action which the next entry records.
 fn line_of(entry: &Entry, owners: &Owners) -> Option<Line> {
     let own = Line::of_instance;
     Some(match entry {

@@ -22,7 +22,7 @@ pub struct EstFile {
     pub names: Vec<String>,
     /// The operator's own certificate chain, PEM, in place of the instance's.
     pub certificate: Option<PathBuf>,
-    /// Its private key, PEM.
+    /// The private key of that certificate, PEM.
     pub key: Option<PathBuf>,
     /// How long after its end a certificate may still be renewed with.
     pub renew_expired: DurationText,

@@ -10,7 +10,7 @@ use crate::exit::Failure;
 /// A TLS listener.
 #[derive(Debug, Clone)]
 pub struct TlsListener {
-    /// Its address and port.
+    /// The address and port of the listener.
     pub address: SocketAddr,
     /// The certificate that it presents.
     pub certificate: ServerCertificate,
@@ -40,7 +40,7 @@ pub struct TlsFile<'a> {
     pub names: &'a [String],
     /// The operator's own certificate chain in place of the instance's.
     pub certificate: Option<&'a PathBuf>,
-    /// Its private key.
+    /// The private key of the certificate.
     pub key: Option<&'a PathBuf>,
     /// `http.public_url`, whose host names the server if the section names none.
     pub public_url: Option<&'a str>,

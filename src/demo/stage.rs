@@ -29,7 +29,7 @@ pub enum Host {
 pub struct CommandResult {
     /// Whether it succeeded.
     pub ok: bool,
-    /// Its standard output, followed by its standard error.
+    /// The standard output of the command, followed by its standard error.
     pub text: String,
 }
 

@@ -24,7 +24,7 @@ pub struct Source {
     peer: Peer,
     /// The certificate that the gateway signs with, DER; `None` if a secret protects its messages.
     certificate: Option<Vec<u8>>,
-    /// Its trust anchors, DER.
+    /// The trust anchors of the gateway, DER.
     roots: Vec<Vec<u8>>,
     _folder: Option<Folder>,
 }

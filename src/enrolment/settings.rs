@@ -221,7 +221,7 @@ impl Settings {
         self.layout()?.check_key(kind).map_err(|e| Failure::input(e.to_string()))
     }
 
-    /// Refuses what the protocol cannot carry.
+    /// Refuses settings that the protocol cannot express.
     fn check_protocol(&self) -> Result<(), Failure> {
         use Protocol::{Cmp, Scep};
         let First { reference, secret_file, mac, mac_iterations, ca_fingerprint, .. } = &self.first;

@@ -8,7 +8,7 @@ use countersign_ca::record::Label;
 use super::verb::Verb;
 use crate::exit::Failure;
 
-/// The verbs by which an administrator sees what a peer has.
+/// The verbs by which an administrator sees the accounts and certificates of peers.
 const INVENTORY: &[Verb] = &[
     Verb::PeerList,
     Verb::PeerShow,
@@ -141,7 +141,7 @@ impl Roles {
         )))
     }
 
-    /// Each role with its verbs and, for a built-in one, a line about it, by name.
+    /// Every role with its verbs and, for a built-in role, a line about it; ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (&Label, &BTreeSet<Verb>, Option<&'static str>)> {
         self.verbs.iter().map(|(name, verbs)| {
             let known = BUILT_IN.iter().find(|(built_in, ..)| *built_in == name.as_str());
@@ -163,7 +163,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// The table of who may do what, written out once more by hand.
+    /// The table of which role may do what, written out once more by hand.
     #[test]
     fn each_role_has_its_verbs_and_no_others() {
         let roles = Roles::new(&BTreeMap::new()).unwrap();

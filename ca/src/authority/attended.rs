@@ -1,5 +1,5 @@
 //! Requests that an administrator brings for an account, such as the CSR of an appliance. The names and extensions of such a request only
-//! propose: what the account and the profile have otherwise is listed, and not refused.
+//! propose. Where the account or the profile differs from the request, the answer lists the difference, and the request is not refused.
 
 use super::authorize::{Authorized, check_extensions, check_use, validity};
 use super::request::CertificateRequest;

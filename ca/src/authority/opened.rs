@@ -36,7 +36,7 @@ struct Opened {
 #[derive(Default)]
 struct State {
     opened: HashMap<User, Opened>,
-    /// Every user in `opened` once for each time that its secret was kept, the first one first.
+    /// The users in `opened`, in the order in which their secrets were kept, the oldest first. A user occurs once for each time.
     order: VecDeque<(Instant, User)>,
 }
 

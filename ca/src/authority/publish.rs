@@ -23,8 +23,8 @@ use crate::signed::crl::Crl;
 
 /// The smallest step between the thisUpdate of a CRL and that of the CA's next one.
 const SECOND: Duration = Duration::from_secs(1);
-/// How far in the future the next thisUpdate may lie for the signer to wait for it. A time that is further ahead is taken for that of a
-/// clock that was wrong.
+/// How long the signer waits, at most, for the next thisUpdate. A thisUpdate further in the future is taken for that of a clock that was
+/// wrong.
 const NEAR: Duration = Duration::from_secs(5);
 /// The longest pause between two looks at the clock while waiting. [`TRIES`] is the number of looks.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -207,8 +207,8 @@ impl Authority {
         Ok(due)
     }
 
-    /// Whether a revocation or release was recorded that is missing from the CA's last full CRL, or there is no CRL that this instance
-    /// signed. A command that revokes without access to the CA's private key causes that.
+    /// Whether a recorded revocation or release is missing from the CA's last full CRL, or this instance has signed no CRL. A command
+    /// that revokes without access to the CA's private key causes that.
     ///
     /// # Errors
     /// [`Error::Internal`] if the store fails.

@@ -124,8 +124,8 @@ impl<K> CertificateRequest<K> {
 }
 
 impl CertificateRequest<()> {
-    /// The form in the store of a request whose key will be generated when it is approved, with the profile and the CA that the authority
-    /// decided. Its SubjectPublicKeyInfo has an algorithm and no key, as in RFC 9483 §4.1.6.
+    /// The record of a request whose key will be generated when it is approved, with the profile and the CA that the authority decided.
+    /// Its SubjectPublicKeyInfo has an algorithm and no key, as in RFC 9483 §4.1.6.
     ///
     /// # Errors
     /// [`Error::Internal`] if it cannot be encoded.

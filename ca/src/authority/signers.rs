@@ -1,5 +1,5 @@
-//! What is remembered of the certificates that sign messages, so that a peer's next message need not have its certificate parsed and read
-//! from the journal again.
+//! Remembers the certificates that signed messages, so that a peer's next message need not have its certificate parsed and read from the
+//! journal again.
 //!
 //! INVARIANT: only what never changes is remembered: the parsed octets, and the record of a confirmed certificate without its revocation.
 //! The revocation and the account are read for each message.
@@ -23,20 +23,20 @@ pub(super) struct Signers(Mutex<State>);
 pub(super) struct Signer {
     /// The fields of the certificate.
     pub(super) facts: Arc<Facts>,
-    /// Its record, which says that it is confirmed and not revoked.
+    /// The record of the certificate, which says that the certificate is confirmed and not revoked.
     pub(super) record: CertificateRecord,
 }
 
 #[derive(Default)]
 struct State {
-    /// By the hash of their DER.
+    /// The remembered signers, by the hash of their certificate's DER.
     known: HashMap<[u8; 32], Arc<Signer>>,
     /// The first one that was remembered comes first.
     order: VecDeque<[u8; 32]>,
 }
 
 impl Signers {
-    /// What is remembered of a certificate, DER; `None` if nothing is.
+    /// The remembered fields and record of a certificate (DER); `None` if it is not remembered.
     pub(super) fn find(&self, certificate: &[u8]) -> Option<Arc<Signer>> {
         let found = self.lock().known.get(&hash(certificate)).map(Arc::clone);
         found.filter(|signer| signer.record.certificate == certificate)

@@ -237,8 +237,8 @@ impl Recovery<'_> {
         Ok(Some(revocation).filter(|_| reason != Reason::RemoveFromCrl))
     }
 
-    /// Records the number and thisUpdate of the imported CRL, so that those of the next CRL exceed them. A CRL without a number, with one
-    /// of more than 64 bits, or with one that is not larger than those on record is left out.
+    /// Records the number and thisUpdate of the imported CRL, so that those of the next CRL exceed them. A CRL is ignored if it has no
+    /// number, or one of more than 64 bits, or one that is not larger than those on record.
     fn note_number(&self, ca: &Label, crl: &CertificateList) -> Result<()> {
         let list = &crl.tbs_cert_list;
         let extensions = list.crl_extensions.iter().flatten();

@@ -102,7 +102,7 @@ pub enum Entry {
     PartlyApproved {
         /// The request.
         request: RequestId,
-        /// Who approved it.
+        /// The person who approved the request.
         approval: PartialApproval,
     },
     /// An administrator decided a request, or the peer withdrew it.

@@ -59,7 +59,8 @@ pub struct DecryptionKey {
     pkcs1: Pkcs1PrivateDecryptingKey,
     oaep: OaepPrivateDecryptingKey,
     public: SubjectPublicKey,
-    /// Makes the keys that stand for wrong ones. The same encrypted key always gives the same one, so that sending it again tells nothing.
+    /// Derives the key that is returned in place of a wrong one. The same encrypted key always gives the same result, so that an attacker
+    /// learns nothing by sending it again.
     decoys: hmac::Key,
 }
 

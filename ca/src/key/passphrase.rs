@@ -47,7 +47,7 @@ struct Derived {
 type Key = Zeroizing<[u8; 32]>;
 
 impl Passphrase {
-    /// Takes a passphrase from text, without the line ends behind it.
+    /// Makes a passphrase of text, without the line ends at its end.
     ///
     /// # Errors
     /// [`Error::Malformed`] if it is empty.

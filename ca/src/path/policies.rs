@@ -17,7 +17,7 @@ pub enum Processing {
 }
 
 impl Processing {
-    /// By one of the counters of §6.1.2, which inhibits at zero.
+    /// The state of a counter of RFC 5280 §6.1.2: the processing is inhibited once the counter is zero.
     pub const fn by_counter(certificates_left: usize) -> Self {
         if certificates_left > 0 { Self::Allowed } else { Self::Inhibited }
     }

@@ -52,7 +52,7 @@ impl Grant {
         self.cas.is_empty() && self.accounts.is_empty()
     }
 
-    /// Whether the grant is good for this account, whose certificates this CA issues.
+    /// Whether the grant covers this account, whose certificates this CA issues.
     pub fn covers(&self, account: &Label, ca: &Label) -> bool {
         (self.cas.is_empty() || self.cas.contains(ca))
             && (self.accounts.is_empty()
@@ -75,7 +75,8 @@ pub struct Token {
     pub expires: Timestamp,
 }
 
-/// Whether the whole of `text` is as `pattern` says, in which `*` stands for any text. The work is at most the product of both lengths.
+/// Whether `pattern` matches the whole of `text`; `*` in the pattern stands for any text. The work is at most the product of both
+/// lengths.
 fn matches(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else {

@@ -31,7 +31,7 @@ pub const MAX_PENDING_OF_ACCOUNT: usize = 8;
 /// The most transactions that may join one request, that is, ask for the same again.
 pub const MAX_JOINED: u16 = 4096;
 
-/// The most people whose approvals a profile can want for one request.
+/// The most people whose approvals a profile can require for one request.
 pub const MAX_APPROVERS: usize = 5;
 
 /// The longest comment of an administrator, in characters.
@@ -226,7 +226,7 @@ pub struct Decision {
     pub comment: Option<String>,
 }
 
-/// An approval that does not suffice alone, because the profile wants those of several people.
+/// One of several approvals that a request needs, because its profile requires more than one person to approve it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartialApproval {
     /// Who approved: the name of an administrator, or a user of the operating system. One person counts once.

@@ -60,7 +60,7 @@ pub enum ListOrder {
     ExpiresReversed,
 }
 
-/// The place of a certificate in a list: a page begins behind it. The text form is opaque to users.
+/// The place of a certificate in a list. A page begins after such a place. The text form is opaque to users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ListPlace {
     /// The end of the certificate's validity.
@@ -129,7 +129,7 @@ impl FromStr for SerialPrefix {
     }
 }
 
-/// What an index knows of a certificate besides its search keys: many certificates have the same.
+/// A property of certificates that the index knows besides the search keys. Many certificates share it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Facet {
     /// The issuing CA.

@@ -67,8 +67,8 @@ impl SearchKey {
         Ok(names.into_iter().next().map_or_else(|| Self::Subject(sha1(&der)), Self::Name))
     }
 
-    /// A number for the kind and the value of the key, for the index. Different keys may share a fingerprint, and
-    /// whoever chooses a name can make them: what is found by it is compared with the key.
+    /// A number for the kind and the value of the key, for the index. Different keys may share a fingerprint, and a peer that chooses its
+    /// name can make them share one. Therefore the caller compares what it finds with the key.
     pub(crate) fn fingerprint(&self) -> u64 {
         let (kind, value): (u8, &[u8]) = match self {
             Self::Certificate(hash) => (0, hash),
@@ -197,7 +197,7 @@ fn common_names(subject: &[u8]) -> Option<Vec<String>> {
     Some(found)
 }
 
-/// The content octets of an element with this tag, behind which nothing stands.
+/// The content octets of an element with this tag. `None` if the element is followed by other octets.
 fn content(der: &[u8], tag: u8) -> Option<&[u8]> {
     let whole = element(der, 0)?;
     (whole.tag == tag && whole.after == der.len()).then_some(whole.content)
@@ -211,7 +211,7 @@ struct Elements<'a> {
 }
 
 impl<'a> Elements<'a> {
-    /// Those inside an element, DER, behind which nothing stands.
+    /// The elements inside the element `der`. `None` if other octets follow that element.
     fn inside(der: &'a [u8]) -> Option<Self> {
         let whole = element(der, 0)?;
         (whole.after == der.len()).then_some(Self { der: whole.content, at: 0 })

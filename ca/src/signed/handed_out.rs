@@ -34,7 +34,7 @@ pub struct HandedOut {
     /// The certificates from the CA upwards, without the anchor.
     between: Vec<Arc<Certificate>>,
     anchor: Arc<Certificate>,
-    /// Whether one of the CA's certificate and those above it has name constraints, or cannot be read.
+    /// Whether the CA's certificate, or one above it, has name constraints or cannot be read.
     constrains_names: bool,
 }
 

@@ -25,7 +25,7 @@ pub struct Arrived<'a> {
 pub enum Roots {
     /// These certificates, DER.
     Known(Vec<Vec<u8>>),
-    /// The self-issued ones of these certificates, DER, which the CA names in an answer that is proven to be its own.
+    /// The self-issued ones among these certificates, DER. The CA names them in an answer that is proven to be its own.
     AmongThese(Vec<Vec<u8>>),
 }
 

@@ -55,7 +55,7 @@ impl TlsTrust<'_> {
     }
 }
 
-/// Why a connection is not used: it is held, until the request that is bound to it is made.
+/// The error that leaves a connection unused: the connection is held until the request that is bound to it is made.
 #[derive(Debug)]
 pub struct Held;
 

@@ -48,7 +48,7 @@ pub enum Cipher {
 }
 
 impl Cipher {
-    /// Each cipher with its identifier.
+    /// Every cipher, with its object identifier.
     const ALL: [(Self, ObjectIdentifier); 4] = [
         (Self::Aes128, oid::AES_128_CBC),
         (Self::Aes192, oid::AES_192_CBC),
@@ -102,7 +102,7 @@ impl Cipher {
     }
 }
 
-/// What the client must change whose content is encrypted with this algorithm.
+/// The refusal of a content that is encrypted with the algorithm `found`. It says what the client must change.
 fn other_cipher(found: ObjectIdentifier) -> Refusal {
     Refusal::bad_alg(match found {
         oid::DES_CBC => "the content is encrypted with single DES, which is never accepted; have the client use AES, which \

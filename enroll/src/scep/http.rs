@@ -105,8 +105,8 @@ impl Endpoint {
         Ok(route)
     }
 
-    /// Works on a request for what everybody may have, on a thread that may wait: a delegate may have to be made. `None` if that failed,
-    /// which was logged.
+    /// Works on a request for public information, on a thread that may wait, because a delegate may have to be made. `None` if that
+    /// failed, which was logged.
     async fn public<T: Send + 'static>(
         &self,
         slot: Slot,

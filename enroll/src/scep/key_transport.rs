@@ -1,4 +1,5 @@
-//! How the key of a content is encrypted for an RSA key, as an AlgorithmIdentifier: RSA with PKCS #1 v1.5, or RSAES-OAEP (RFC 4055 §4.1).
+//! How a content encryption key is encrypted with an RSA key, as an AlgorithmIdentifier: RSA with PKCS #1 v1.5, or RSAES-OAEP (RFC 4055
+//! §4.1).
 
 use countersign_ca::key::{KeyTransport, OaepHash};
 use countersign_ca::{Error, oid as ca};

@@ -18,9 +18,10 @@ use crate::ber::{self, Bounds, Elements, SEQUENCE};
 struct Named {
     /// The CA that would have issued it.
     ca: Label,
-    /// Its serial number; `None` for one that no certificate here has.
+    /// The serial number of the certificate; `None` for one that no certificate here has.
     serial: Option<Serial>,
-    /// Why this is not the certificate that the message names, but one that is looked up in its stead, so that the refusal takes as long.
+    /// If this is not the certificate that the message names: the reason. Another certificate is then looked up in its place, so that the
+    /// refusal takes as long.
     instead: Option<String>,
 }
 

@@ -26,7 +26,7 @@ pub struct Refusal {
     pub failure: FailInfo,
     /// The failInfoText, for the peer's operator.
     pub text: String,
-    /// What only the log says; empty if the text says all.
+    /// Details for the log only; empty if the text says everything.
     pub detail: String,
 }
 

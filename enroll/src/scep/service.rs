@@ -87,7 +87,7 @@ pub struct Opened {
     pub transaction: Transaction,
     /// The cipher of the content, which the answer uses, too.
     pub cipher: Cipher,
-    /// How the content's key was encrypted, and that of the answer is.
+    /// The key transport of the content encryption key. The answer uses the same.
     pub transport: KeyTransport,
     /// The delegates for which the message was encrypted.
     pub delegates: ScepDelegates,

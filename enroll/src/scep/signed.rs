@@ -25,7 +25,7 @@ pub enum Digest {
 }
 
 impl Digest {
-    /// Its identifier.
+    /// The object identifier of the hash algorithm.
     const fn identifier(self) -> ObjectIdentifier {
         match self {
             Self::Sha256 => ca::SHA256,

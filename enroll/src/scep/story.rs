@@ -156,7 +156,7 @@ impl ScepService {
         signed_data(&delegates.signature, &content, Vec::new(), &next).map(Some)
     }
 
-    /// The delegates for whose key an envelope is encrypted, as this recipient.
+    /// The delegates for whose key an envelope is encrypted, and the recipient that the envelope names.
     fn recipient<'a>(
         &self,
         envelope: &'a Envelope,
@@ -200,7 +200,7 @@ fn unreadable(why: &Unreadable) -> Answered {
     Answered { reply: Reply::Unreadable(why), outcome }
 }
 
-/// The answer to a message that is not granted, signed by one of these delegates.
+/// The answer to a message that is not granted. One of the delegates signs it.
 fn stopped(
     stop: Stop,
     kind: &'static str,

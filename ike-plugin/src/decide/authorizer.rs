@@ -56,13 +56,13 @@ pub struct Authorizer {
     counts: Counts,
 }
 
-/// Where a peer may send from if its identity is an IP address that is in its certificate (RFC 4945 §3.1.1).
+/// The addresses from which a peer may send if its identity is an IP address that is in its certificate (RFC 4945 §3.1.1).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum AddressIds {
-    /// From that address.
+    /// From that address only.
     #[default]
     Source,
-    /// From anywhere.
+    /// From any address.
     Any,
 }
 
@@ -120,7 +120,7 @@ impl Authorizer {
         })
     }
 
-    /// Sets where peers whose identity is an IP address may send from.
+    /// Sets from which addresses peers may send whose identity is an IP address.
     #[must_use]
     pub fn with_address_ids(self, address_ids: AddressIds) -> Self {
         Self { address_ids, ..self }
@@ -316,7 +316,7 @@ impl Authorizer {
         Knowledge { known, peer, policy: asking.policy, origin, is_thorough, path }
     }
 
-    /// Judges what depends on this question and is not cached: where the peer sends from, and the policy.
+    /// Judges the parts of a question that are not cached: the address that the peer sends from, and the policy.
     fn judge(
         &self,
         question: &Question,

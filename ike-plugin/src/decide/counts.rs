@@ -22,9 +22,9 @@ pub struct Counts {
 /// Whether the facts about the peer came from a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// They did not: path, status or identity were judged for this answer, or the question could not be read.
+    /// The facts were not cached: path, status or identity were judged for this answer, or the question could not be read.
     Verified,
-    /// They did.
+    /// The facts were cached.
     Cached,
 }
 

@@ -1,4 +1,4 @@
-//! A bounded cache of what was used recently.
+//! A bounded cache that keeps what was used recently.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! One decision, and its JSON object.
+//! One decision as it is logged, and its JSON object.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use countersign_ca::path::ValidPath;
 pub struct Decision {
     /// The time of the decision.
     pub at: Timestamp,
-    /// How long it took, in microseconds.
+    /// How long the decision took, in microseconds.
     pub micros: u64,
     /// The answer.
     pub answer: Answer,

@@ -48,14 +48,14 @@ pub enum Library {
     OpenSsl,
 }
 
-/// Where a daemon gets the status of a peer's certificates from.
+/// The source from which a daemon gets the status of a peer's certificates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StatusSource {
-    /// It fetches CRLs and OCSP responses from the URLs in each certificate of the peer's path.
+    /// The daemon fetches CRLs and OCSP responses from the URLs in each certificate of the peer's path.
     PeerPath,
-    /// It fetches CRLs from the URLs in the certificates of its own database: its own certificate and those of CAs.
+    /// The daemon fetches CRLs from the URLs in the certificates of its own database: its own certificate and those of CAs.
     OwnDatabase,
-    /// It fetches nothing. It reads the CRLs in its folder.
+    /// The daemon fetches nothing. It reads the CRLs in its folder.
     Files,
 }
 
@@ -80,7 +80,7 @@ pub struct Abilities {
     pub one_key_family: bool,
     /// The library by which it verifies certificates and CRLs.
     pub library: Library,
-    /// Where it gets the status of a peer's certificates from.
+    /// The source from which the daemon gets the status of a peer's certificates.
     pub status: StatusSource,
     /// Whether it refuses all peers below a CA without a CRL as soon as it has the CRL of another CA.
     pub needs_every_crl: bool,
@@ -95,7 +95,7 @@ pub struct Abilities {
     pub needs_peers: bool,
     /// Whether all its proposals must have the same group, because it has one setting for perfect forward secrecy.
     pub one_group: bool,
-    /// Its default proposals in IKEv2.
+    /// The daemon's default proposals in IKEv2.
     pub default_v2: &'static [Proposal],
     /// Writes a proposal for phase 1 in its notation; `None` if it does not support the proposal in this mode.
     pub phase_1: fn(&Proposal, Mode) -> Option<String>,
@@ -145,7 +145,8 @@ impl Abilities {
         self.status != StatusSource::Files
     }
 
-    /// Checks that it supports a kind of key in a mode. If it does not support the mode at all, the key must be good for another one.
+    /// Checks that the daemon supports a kind of key in a mode. If the daemon does not support the mode at all, it must support the key
+    /// in another mode.
     ///
     /// # Errors
     /// It does not. The text is a sentence for the operator.

@@ -97,7 +97,7 @@ impl Facts {
         Ok(common.map(|part| String::from_utf8_lossy(part.value.value()).into_owned()).collect())
     }
 
-    /// Its names in words, for messages.
+    /// The names of the certificate in words, for messages.
     pub fn names(&self) -> String {
         self.names.shown()
     }

@@ -38,7 +38,7 @@ impl Entry {
         }
     }
 
-    /// Its content; empty for a link.
+    /// The content of the entry; empty for a link.
     pub fn bytes(&self) -> &[u8] {
         match self {
             Self::Public(bytes) | Self::Script(bytes) => bytes,

@@ -71,16 +71,16 @@ impl Feature {
 /// What a program does with a feature that it does not support.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// It refuses the object, or cannot use it.
+    /// The program refuses the object, or cannot use it.
     Refuses,
-    /// It accepts the object and treats it wrongly, or behaves wrongly otherwise.
+    /// The program accepts the object and treats it wrongly, or behaves wrongly otherwise.
     Misreads,
 }
 
 /// A program in the version with which a limit was found.
 #[derive(Debug, Clone, Copy)]
 pub struct Program {
-    /// Its name.
+    /// The name of the program.
     pub name: &'static str,
     /// The version.
     pub version: &'static str,
@@ -99,7 +99,7 @@ pub struct Limit {
     pub effect: Effect,
     /// The effect in words: the rest of a sentence that begins with the program's name.
     pub does: &'static str,
-    /// How it was found: a test of this repository, a tool, or by hand.
+    /// The way in which the limit was found: a test of this repository, a tool, or by hand.
     pub seen: &'static str,
 }
 

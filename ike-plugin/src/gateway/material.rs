@@ -10,7 +10,7 @@ use countersign_ca::path::crl::Crl;
 /// A CA's certificate, with a name that can be used as a file name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedCa {
-    /// Its name.
+    /// The name of the CA.
     pub name: String,
     /// The certificate in DER.
     pub der: Vec<u8>,
@@ -42,7 +42,7 @@ impl IssuedCrl {
 /// A gateway's certificate, and everything by which it verifies its peers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Material {
-    /// Its certificate in DER.
+    /// The gateway's certificate in DER.
     pub certificate: Vec<u8>,
     /// The CAs between its certificate and a root, the issuer first. Other keys of these CAs, and CAs of its peers, follow.
     pub chain: Vec<NamedCa>,

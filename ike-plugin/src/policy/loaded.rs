@@ -29,7 +29,7 @@ use countersign_ca::path::ValidPath;
 const MAX_POLICY: u64 = 256 << 20;
 /// The most credentials of a peer for which the log says why they were dropped.
 const MAX_SAID: usize = 16;
-/// What follows each file in the text of a policy.
+/// The octets that follow each file in the text of a policy.
 const BEHIND: &[u8] = b"\n\n";
 /// The name of the file with a peer's credentials, as in isakmpd.
 const CREDENTIALS: &str = "credentials";
@@ -98,9 +98,9 @@ impl Policy {
 /// it has facts and no parsed certificates, and shares what peers have in common.
 pub struct RequestingPeer {
     requesters: Requesters,
-    /// What the peer's own certificate says.
+    /// The delegation that the peer's own certificate expresses.
     own: Option<Delegation>,
-    /// What the certificates above it say.
+    /// The delegations that the certificates above it express.
     issuers: Option<Arc<Issuers>>,
     /// The operator's credentials for the peer, if there are any that count.
     credentials: Option<Box<PolicySet>>,
@@ -181,7 +181,7 @@ impl LoadedPolicy {
         self.set.len()
     }
 
-    /// Whether it has no assertion. It then allows nothing.
+    /// Whether the policy has no assertion. It then allows nothing.
     pub fn is_empty(&self) -> bool {
         self.set.is_empty()
     }

@@ -443,7 +443,7 @@ mod tests {
         read(params.signed_by(&Issuer::from_params(&ca, &key)).unwrap().der()).unwrap()
     }
 
-    /// Its successor may come at any time. A server that is late with it must not be asked every two seconds for hours.
+    /// The successor of an expired CRL may come at any time. A server that is late with it must not be asked every two seconds for hours.
     #[test]
     fn an_expired_crl_is_fetched_again_ever_later_but_within_a_minute() {
         let settings = CacheSettings { folder: None, refresh: Duration::from_secs(3600) };

@@ -16,7 +16,7 @@ const MAX_CERTIFICATES: usize = 10_000;
 const MAX_RESPONDERS: usize = 4;
 /// A certificate that no decision was about for this long is forgotten when its answer is due.
 const FORGOTTEN: Duration = Duration::from_secs(3600);
-/// If the cache is full, a certificate that no decision was about for this long makes room for another one.
+/// If the cache is full, a certificate makes room for another one if no decision was about it for this long.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// Sends requests to OCSP responders, within bounds of size and time.
@@ -293,7 +293,7 @@ mod tests {
         assert_eq!(*silent.0.lock().unwrap(), ["http://one.example/", "http://two.example/"]);
     }
 
-    /// It counts for ever. The responder must not be asked for another every two seconds.
+    /// The answer counts for ever. The responder must not be asked for another every two seconds.
     #[test]
     fn an_old_revocation_is_asked_about_ever_later_but_within_a_minute() {
         let source = Responders {

@@ -22,7 +22,7 @@ pub const MIN_REFRESH: Duration = Duration::from_secs(2);
 /// The longest pause after a fetch that brought a value which does not count any more, or has no end. The next one may come at any time, and
 /// decisions wait for it.
 const MAX_UNRENEWED: Duration = Duration::from_secs(60);
-/// How long a worker sleeps that has nothing to fetch; it is woken for a new slot.
+/// How long a worker sleeps if no slot is due; it is woken for a new slot.
 const NOTHING_DUE: Duration = Duration::from_secs(3600);
 
 /// The error that the operator sees of a fetch that panicked. The panic hook of the process has logged the details.
@@ -42,7 +42,7 @@ pub trait Source: Send + Sync + 'static {
     /// The name of the worker threads.
     const THREAD: &'static str;
 
-    /// The job for a slot that is due.
+    /// The job that fetches the value of a slot that is due.
     fn job(&self, value: &Self::Value) -> Self::Job;
 
     /// Fetches, however long it takes. The worker does not hold the lock meanwhile.
@@ -68,9 +68,9 @@ pub trait Source: Send + Sync + 'static {
 /// Whether the result of a fetch may change a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// It may.
+    /// The result may change a decision.
     New,
-    /// It does not.
+    /// The result changes no decision.
     Same,
 }
 
@@ -136,7 +136,7 @@ impl<V> Slot<V> {
         self.due = Instant::now() + wait;
     }
 
-    /// Has it fetched at once, and waited for, as if it were new. The value stays.
+    /// Has the value fetched at once, and has callers wait for it, as if it were new. The present value stays until then.
     pub fn renew(&mut self) {
         (self.error, self.failures, self.unrenewed) = (None, 0, 0);
         (self.due, self.is_tried) = (Instant::now(), false);
@@ -230,7 +230,7 @@ impl<S: Source> Refreshed<S> {
         self.shared.changed.notify_all();
     }
 
-    /// A number that rises whenever something was fetched by which a decision may come out differently.
+    /// A number that rises whenever something was fetched that may change a decision.
     pub fn generation(&self) -> u64 {
         self.shared.generation.load(Ordering::Acquire)
     }

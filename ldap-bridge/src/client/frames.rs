@@ -25,7 +25,7 @@ pub struct Bounds {
 /// The most entries and references that may answer a search for one entry: the entry, and references that a server adds.
 pub const REFERENCES: usize = 8;
 
-/// The most open requests. This program never has so many, so that more are an error of its own.
+/// The most open requests. This program never has so many: more are a fault of its own.
 const MAX_OPEN: usize = 1024;
 
 /// The scope of a search for one entry (RFC 4511 §4.5.1.2).

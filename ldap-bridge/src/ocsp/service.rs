@@ -53,7 +53,7 @@ impl std::fmt::Debug for OcspService {
 enum Refusal {
     /// The request is malformed.
     Malformed(String),
-    /// It names a CA whose private key this instance does not have, or several CAs.
+    /// The request names a CA whose private key this instance does not have, or several CAs.
     Unauthorized(String),
     /// The authority failed.
     Failed(Error),

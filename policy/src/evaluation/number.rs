@@ -88,7 +88,7 @@ impl Arithmetic for f64 {
     }
 }
 
-/// A decimal number such as `-12.5`: an optional minus sign, and digits, with a point before, between or behind them. Spaces, `+`,
+/// A decimal number such as `-12.5`: an optional minus sign, and digits, with a point before, between or after them. Spaces, `+`,
 /// exponents and hexadecimal digits are invalid.
 struct Decimal<'t> {
     negative: bool,

@@ -9,8 +9,8 @@ pub struct Trace {
     pub value: String,
     /// The requesters, without passphrases and their hashes.
     pub requesters: Vec<String>,
-    /// The assertions that matter, from `POLICY` downward; of one authorizer, those with the highest value come first. At most
-    /// [`MAX_SHOWN`](super::MAX_SHOWN).
+    /// The assertions that explain the answer, from `POLICY` downward; of one authorizer, those with the highest value come first. At
+    /// most [`MAX_SHOWN`](super::MAX_SHOWN).
     pub assertions: Vec<AssertionTrace>,
     /// The number of further assertions, by authorizers of which others are shown, that are not shown.
     pub omitted: usize,
@@ -18,22 +18,22 @@ pub struct Trace {
     pub dropped: Vec<DroppedTrace>,
 }
 
-/// One assertion in an explanation.
+/// An assertion in an explanation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AssertionTrace {
     /// File and line of its beginning, as `file:line`.
     pub place: String,
     /// Whether it is policy, which the operator trusts; otherwise it is a credential with a valid signature.
     pub trusted: bool,
-    /// Its authorizer, without a passphrase or its hash.
+    /// The authorizer of the assertion, without a passphrase or its hash.
     pub authorizer: String,
-    /// Its value: the lower of the values of its licensees and its conditions.
+    /// The value of the assertion: the lower of the values of its licensees and its conditions.
     pub value: String,
-    /// Its licensees, with their values.
+    /// The licensees of the assertion, with their values.
     pub licensees: LicenseesTrace,
     /// The value of its conditions.
     pub conditions_value: String,
-    /// Its clauses; `None` if it has no conditions field, which means `_MAX_TRUST`.
+    /// The clauses of the assertion; `None` if it has no conditions field, which means `_MAX_TRUST`.
     pub clauses: Option<Vec<ClauseTrace>>,
 }
 
@@ -42,14 +42,14 @@ pub struct AssertionTrace {
 pub struct LicenseesTrace {
     /// The form: `principal`, `all of`, `any of`, a threshold such as `2 of`, `everybody` for a missing field, `nobody` for an empty one.
     pub kind: String,
-    /// Its value, a compliance value.
+    /// The value of the expression, a compliance value.
     pub value: String,
     /// The principal's name; `None` unless the kind is `principal`, and for one that cannot be computed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub principal: Option<String>,
     /// The reason of its value, in words.
     pub reason: String,
-    /// Its parts, the highest value first; at most [`MAX_SHOWN`](super::MAX_SHOWN). None for a principal.
+    /// The parts of the expression, the highest value first; at most [`MAX_SHOWN`](super::MAX_SHOWN). None for a principal.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<LicenseesTrace>,
 }
@@ -59,11 +59,11 @@ pub struct LicenseesTrace {
 pub struct ClauseTrace {
     /// The line it begins on, counted from 1.
     pub line: usize,
-    /// Its source on one line, shortened.
+    /// The source of the clause on one line, shortened.
     pub text: String,
     /// The outcome of its test: `true`, `false`, or the run-time error that made it false.
     pub outcome: String,
-    /// Its value, a compliance value; `_MIN_TRUST` unless its test is true.
+    /// The value of the clause, a compliance value; `_MIN_TRUST` unless its test is true.
     pub value: String,
     /// The comparisons of its test that were evaluated.
     pub comparisons: Vec<ComparisonTrace>,
@@ -75,7 +75,7 @@ pub struct ClauseTrace {
 /// A comparison that was evaluated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ComparisonTrace {
-    /// Its source on one line, shortened.
+    /// The source of the comparison on one line, shortened.
     pub text: String,
     /// `true`, `false`, or the run-time error that made it false.
     pub outcome: String,

@@ -16,7 +16,7 @@ macro_rules! named {
             /// The name of every variant in a policy, in the same order; two variants may share one.
             pub const NAMES: &'static [&'static str] = &[$($name),+];
 
-            /// Its name in a policy.
+            /// The name of the variant in a policy.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name),+ }
             }
@@ -207,7 +207,7 @@ impl Aead {
 pub enum EspAlgorithms {
     /// A cipher and a method of authentication, or none.
     Separate(Cipher, Option<Integrity>),
-    /// One algorithm for both.
+    /// One algorithm for both encryption and authentication.
     Combined(Aead),
 }
 

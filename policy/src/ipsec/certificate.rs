@@ -21,7 +21,7 @@ use crate::syntax::tree::{
 /// The attribute that names the application, and its value for IPsec.
 const DOMAIN: &str = "app_domain";
 const IPSEC: &[u8] = b"IPsec policy";
-/// The attribute that is the time in UTC.
+/// The name of the attribute that has the present time in UTC.
 const NOW: &str = "GMTTimeOfDay";
 
 /// Why a certificate gives no assertion.
@@ -30,13 +30,13 @@ pub enum CertificateError {
     /// The certificate cannot be parsed.
     #[error("expected an X.509 certificate in DER, found something else: {0}")]
     Malformed(String),
-    /// Its key, or the issuer's, is malformed or of a kind that is not supported.
+    /// The key of the certificate, or of its issuer, is malformed or of a kind that is not supported.
     #[error("the certificate's key cannot be a principal: {0}")]
     Key(String),
     /// The name of its subject or its issuer cannot be a principal.
     #[error("the certificate's name cannot be a principal: {0}")]
     Name(#[from] NameError),
-    /// Its validity is outside the years 0 to 9999, which an attribute can express.
+    /// The validity of the certificate is outside the years 0 to 9999, which an attribute can express.
     #[error("the certificate's validity cannot be written as `YYYYMMDDHHMMSS`")]
     Validity,
 }
@@ -50,8 +50,8 @@ pub struct Party {
     pub name: Principal,
 }
 
-/// What a certificate says to the policy: the issuer's key trusts the subject's key, and the issuer's name the subject's name, both with
-/// `app_domain == "IPsec policy"` and while the certificate is valid.
+/// The delegation that a certificate expresses: the issuer's key trusts the subject's key, and the issuer's name the subject's name, both
+/// with `app_domain == "IPsec policy"` and while the certificate is valid.
 ///
 /// It answers as its two [assertions](Self::assertions) do ([`PolicySet::ask_with_delegations`](crate::PolicySet::ask_with_delegations)), in a
 /// tenth of their memory. A peer that is known keeps this.
@@ -125,7 +125,7 @@ impl Delegation {
         value(DOMAIN) == IPSEC && begin.as_slice() <= now && now <= end.as_slice()
     }
 
-    /// What each subject is trusted by: pairs of subject and issuer, by key and by name.
+    /// The delegations that the certificate expresses: pairs of subject and issuer, by key and by name.
     pub(crate) fn links(&self) -> [(&Principal, &Principal); 2] {
         let (subject, issuer) = (&self.subject, &self.issuer);
         [(&subject.key, &issuer.key), (&subject.name, &issuer.name)]

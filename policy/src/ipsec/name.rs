@@ -153,7 +153,7 @@ fn push_escaped(line: &mut String, byte: u8) {
     }
 }
 
-/// Whether unescaped bytes could be read as an escape, or could escape the separator behind them.
+/// Whether unescaped bytes could be read as an escape, or could escape the separator that follows them.
 fn is_ambiguous(value: &[u8]) -> bool {
     let hex = |byte: &u8| byte.is_ascii_digit() || (b'A'..=b'F').contains(byte);
     value.ends_with(b"\\")

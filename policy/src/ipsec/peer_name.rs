@@ -12,7 +12,7 @@ use super::requesters::MAX_PASSPHRASE;
 const DN: &str = "DN:";
 /// The prefix of pre-shared keys.
 const PASSPHRASE: &str = "passphrase:";
-/// The prefixes of hashes of pre-shared keys, with the number of hexadecimal digits behind each.
+/// The prefixes of hashes of pre-shared keys, with the number of hexadecimal digits after each.
 const HASHES: [(&str, usize); 2] = [("passphrase-md5-hex:", 32), ("passphrase-sha1-hex:", 40)];
 /// The prefixes of the names of users that EAP and XAuth authenticate.
 const USERS: [&str; 2] = ["EAP:", "XAUTH:"];

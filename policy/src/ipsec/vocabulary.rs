@@ -6,9 +6,9 @@ use super::format::{Format, MAX_NUMBER};
 /// An action attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attribute {
-    /// Its name, in the required case.
+    /// The name of the attribute, in the required case.
     pub name: &'static str,
-    /// Its meaning, in one line.
+    /// The meaning of the attribute, in one line.
     pub meaning: &'static str,
     /// The format of its values, other than the empty string.
     pub format: Format,

@@ -13,7 +13,7 @@ pub(super) struct Expression {
 pub(super) enum Node {
     /// The empty string.
     Empty,
-    /// One byte of a set.
+    /// Any one byte of a set.
     Set(ByteSet),
     /// `^`
     Start,

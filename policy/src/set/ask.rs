@@ -313,7 +313,7 @@ impl<'q, O: Observer> Propagation<'q, O> {
         }
     }
 
-    /// Takes `value` as that of the whole licensees field of an assertion. The authorizer then waits for the lower one of this value and
+    /// Sets `value` as that of the whole licensees field of an assertion. The authorizer then waits for the lower one of this value and
     /// that of the conditions.
     fn supported(&mut self, assertion: AssertionId, value: usize) {
         let known = self.set.authorizer(assertion);

@@ -43,9 +43,9 @@ pub(super) struct ComputedLicensee {
 /// Whether a set keeps assertions that no chain of delegation from `POLICY` reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unreached {
-    /// They are left out.
+    /// The assertions are left out.
     Omit,
-    /// They stay, because they may be reached through another set that is asked together with this one.
+    /// The assertions stay, because they may be reached through another set that is asked together with this one.
     Keep,
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct Loaded {
 pub(crate) struct Naming {
     /// The authorizer, which may be computed from attributes.
     pub authorizer: Text,
-    /// The licensees; `None` if it has no such field.
+    /// The licensees; `None` if the assertion has no such field.
     pub licensees: Option<Licensees>,
     /// The local constants that computed names in the authorizer and the licensees may refer to.
     pub constants: Constants,

@@ -33,7 +33,7 @@ impl SignatureAlgorithm {
         Self::Ed25519,
     ];
 
-    /// Its name in a `Signature` field, without `-hex` or `-base64`.
+    /// The name of the algorithm in a `Signature` field, without `-hex` or `-base64`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::RsaSha1 => "sig-rsa-sha1",

@@ -7,7 +7,7 @@ use num_bigint::BigUint;
 
 use crate::key::{DsaDer, DsaKey, RsaDer, RsaKey};
 
-/// The signed content: the hash, behind octets that name the hash algorithm.
+/// The signed content: octets that name the hash algorithm, followed by the hash.
 pub(crate) struct Digest<'d> {
     /// The DER octets that may stand directly before the hash; one of them must.
     pub prefixes: &'d [&'d [u8]],
@@ -48,7 +48,7 @@ struct DsaSignature<'a> {
     s: UintRef<'a>,
 }
 
-/// Whether a DSA signature is valid (FIPS 186-4 §4.7). Of a hash that is longer than q, the leftmost bits count.
+/// Whether a DSA signature is valid (FIPS 186-4 §4.7). If the hash is longer than q, its leftmost bits count.
 pub(crate) fn verify_dsa(key: &DsaKey, hash: &[u8], signature: &[u8]) -> bool {
     let (Ok(DsaDer { y, p, q, g }), Ok(DsaSignature { r, s })) =
         (DsaDer::from_der(key.der()), DsaSignature::from_der(signature))

@@ -64,7 +64,7 @@ impl Assertion {
         &self.source
     }
 
-    /// Its fields, in the order of the text.
+    /// The fields of the assertion, in the order of the text.
     pub fn fields(&self) -> &[RawField] {
         &self.fields
     }

@@ -20,7 +20,7 @@ pub fn text(bytes: &[u8], content: Span) -> Parsed<Text> {
     Ok(text)
 }
 
-/// Parses `<Signature>`, RFC 2704 §4.6.7; also returns the span of the text behind it, if there is any.
+/// Parses `<Signature>`, RFC 2704 §4.6.7. Also returns the span of the text after it, if there is any.
 pub fn signature(bytes: &[u8], content: Span) -> Parsed<(Text, Option<Span>)> {
     let mut parser = Parser::new(bytes, content, Mode::Signature);
     let text = parser.text()?;

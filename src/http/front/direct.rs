@@ -1,9 +1,9 @@
 //! Answers POSTs of the simplest form on the socket itself, before the HTTP library sees them: the library takes longer for a request than
 //! an OCSP answer from the cache does.
 //!
-//! What is not exactly of that form, or has no direct answer, is left to the library from its first octet on, together with the rest of
-//! its connection. So nothing is refused here. The bounds are those of the library's connections: a slot, one request after the other, and
-//! no wait that the slots or the kernel do not end.
+//! A request that is not exactly of that form, or has no direct answer, is left to the library from its first octet on, together with the
+//! rest of its connection. So nothing is refused here. The bounds are those of the library's connections: a slot, one request after the
+//! other, and no wait that the slots or the kernel do not end.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -42,7 +42,7 @@ pub struct Post<'a> {
     pub target: &'a str,
     /// The value of its Content-Type.
     pub content_type: &'a str,
-    /// Its body.
+    /// The body of the request.
     pub body: &'a [u8],
 }
 

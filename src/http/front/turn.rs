@@ -57,7 +57,7 @@ impl Turn {
         }
     }
 
-    /// How many of these octets the service may have: at most to the end of a head or body. The caller must hand them on.
+    /// How many of these octets the service may have: at most those up to the end of a head or body. The caller must hand them on.
     pub fn hand_on(&self, octets: &[u8]) -> usize {
         let Some(mut framing) = self.framing.get() else { return 0 };
         let is_head = matches!(framing, Framing::Head(_));

@@ -280,7 +280,7 @@ pub struct LockedBody<'a> {
 }
 
 impl<'a> LockedBody<'a> {
-    /// The body for a reference that is locked until this time.
+    /// The body for a reference that is locked until the time `until`.
     pub fn new(reference: &'a str, until: Timestamp) -> Self {
         Self { reference, until: until.millis() }
     }

@@ -91,14 +91,14 @@ pub struct Writer {
 
 enum State {
     Ready,
-    /// Octets of a failed group may be behind `length`, and must be cut off before the next group is written.
+    /// Whether octets of a failed group may follow `length`. They must be cut off before the next group is written.
     Unclean,
     /// The content of the device is unknown, for this reason.
     Lost(String),
 }
 
 impl Writer {
-    /// A writer that appends at `length`, the durable length of the journal. Room is behind it, up to `end`.
+    /// A writer that appends at `length`, the durable length of the journal. Room follows, up to `end`.
     pub fn new(tape: Box<dyn Tape>, length: u64, end: u64, durability: Durability) -> Self {
         let state = State::Ready;
         Self { tape, durability, length, end, written: 0, retry: 0, state }

@@ -246,8 +246,8 @@ impl Crl {
         self.len() == 0
     }
 
-    /// Whether this CRL is older than another one of the same issuer. They are compared by cRLNumber if both have one
-    /// and name the same key in authorityKeyIdentifier, and otherwise by thisUpdate.
+    /// Whether this CRL is older than another one of the same issuer. The two are compared by cRLNumber if both have one and name the
+    /// same key in authorityKeyIdentifier, and otherwise by thisUpdate.
     pub fn is_older_than(&self, other: &Self) -> bool {
         match (&self.number, &other.number) {
             (Some(own), Some(number)) if self.authority_key == other.authority_key => {

@@ -88,13 +88,13 @@ struct Inquiry<'a> {
     exhausted: Cell<Option<String>>,
 }
 
-/// The conclusions that the CRLs of a signer permit.
+/// What the CRLs of a signer can show.
 enum Standing {
-    /// None. The text says why.
+    /// Nothing. The text gives the reason.
     None(String),
-    /// They show that certificates are revoked.
+    /// That certificates are revoked, but not that they are good.
     Lists,
-    /// They show that certificates are revoked or good.
+    /// That certificates are revoked, and that they are good.
     Good,
 }
 
@@ -355,7 +355,7 @@ impl Query<'_> {
         })
     }
 
-    /// Whether this CRL is the issuer's own and has ended. No other key can know what its successor would say.
+    /// Whether the issuer itself signed this CRL, and the CRL has ended. No other key can know what the issuer's next CRL would say.
     fn is_own_and_ended(&self, crl: &Crl) -> bool {
         crl.has_ended(self.inquiry.at) && crl.is_signed_by(self.issuer)
     }

@@ -219,8 +219,7 @@ impl EmbeddedStore {
         }
     }
 
-    /// The sum over the index, and the sum over one that is built anew from the same entries. They are equal, or the
-    /// index is wrong.
+    /// The sum over the index, and the sum over an index that is built anew from the same entries. If they differ, the index is wrong.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the index changes meanwhile, and the errors of a replay.

@@ -27,9 +27,9 @@ struct State<T> {
 /// The number of commands that must wait before the writer is woken.
 #[derive(Clone, Copy)]
 enum Wanted {
-    /// This many.
+    /// This many commands.
     Count(usize),
-    /// One from every announced caller; if none is announced, `otherwise`.
+    /// One command from every announced caller; if none is announced, `otherwise` commands.
     All { otherwise: usize },
 }
 
@@ -56,7 +56,7 @@ pub enum Refused {
 /// The outcome of a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Woken {
-    /// Commands wait.
+    /// There are commands.
     Some,
     /// No command came.
     Nothing,

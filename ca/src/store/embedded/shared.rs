@@ -64,8 +64,8 @@ impl Shared {
         counts.entries += entries;
     }
 
-    /// Waits at most `patience` for an entry behind the sequence number, or until `stop` is true and [`Self::wake`] was
-    /// called. Returns whether there is such an entry.
+    /// Waits at most `patience` for an entry after the sequence number, or until `stop` is true and [`Self::wake`] was called. Returns
+    /// whether there is such an entry.
     pub fn wait_beyond(&self, sequence: u64, patience: Duration, stop: &AtomicBool) -> bool {
         let recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
         let (recorded, _) = self

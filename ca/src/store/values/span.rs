@@ -65,9 +65,9 @@ impl Stored for [u8] {
 pub struct Placed {
     /// The place in the span, from 0.
     pub which: u64,
-    /// The journal offset of its entry.
+    /// The journal offset of the certificate's entry.
     pub offset: u64,
-    /// When it ends.
+    /// The end of the certificate's validity.
     pub not_after: Timestamp,
 }
 
@@ -76,9 +76,9 @@ pub struct Placed {
 pub struct Numbered {
     /// The number.
     pub number: u64,
-    /// The journal offset of its entry.
+    /// The journal offset of the certificate's entry.
     pub offset: u64,
-    /// When it ends.
+    /// The end of the certificate's validity.
     pub not_after: Timestamp,
 }
 

@@ -36,7 +36,7 @@ pub enum Credential {
         certificate: Vec<u8>,
         /// The CA certificates above it, its issuer first, DER.
         chain: Vec<Vec<u8>>,
-        /// Its private key.
+        /// The private key of the certificate.
         key: Box<FileKey>,
     },
 }

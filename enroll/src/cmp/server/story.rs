@@ -28,9 +28,9 @@ const LOGGED: usize = 64;
 
 /// The answer to a CMP message: ready to send, or held back until its record in the journal is durable.
 pub enum Begun {
-    /// It may be sent.
+    /// The answer may be sent.
     Answered(Answered),
-    /// It may be sent when its record is durable.
+    /// The answer may be sent when its record is durable.
     Recording(Box<Unrecorded>),
 }
 

@@ -154,7 +154,7 @@ impl Message {
         Ok(message)
     }
 
-    /// Reads an element behind the body: protection or extraCerts. Each may be present once, and protection comes first.
+    /// Reads an element after the body: protection or extraCerts. Each may be present once, and protection comes first.
     fn take_optional(&mut self, element: &[u8]) -> der::Result<()> {
         let tagged = AnyRef::from_der(element)?;
         match tagged.tag() {

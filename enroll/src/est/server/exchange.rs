@@ -40,9 +40,9 @@ pub struct Route {
 
 /// A request for a certificate that has arrived whole.
 pub struct Received {
-    /// Its path.
+    /// The path of the request.
     pub route: Route,
-    /// Its body.
+    /// The body of the request.
     pub body: Body,
     /// The credentials in its header; `None` without any that can be read.
     pub credentials: Option<Credentials>,
@@ -94,9 +94,9 @@ impl Reply {
 
 /// An answer: ready to send, or held back until its record in the journal is durable.
 pub enum Begun {
-    /// It may be sent.
+    /// The answer may be sent.
     Ready(Reply),
-    /// It may be sent when its record is durable.
+    /// The answer may be sent when its record is durable.
     Recording(Box<Unrecorded>),
 }
 
@@ -148,7 +148,7 @@ pub struct Exchange<'a> {
     pub service: &'a EstService,
     /// The request as it arrived.
     pub received: &'a Received,
-    /// Its sender.
+    /// The sender of the request.
     pub sender: Authenticated,
     /// The identifier of its transaction.
     pub transaction: Vec<u8>,
@@ -157,7 +157,8 @@ pub struct Exchange<'a> {
 }
 
 impl EstService {
-    /// Makes the answer to a request for a certificate on a thread of this kind. The caller waits for the disk, by [`Begun::settled`].
+    /// Makes the answer to a request for a certificate on a thread of the kind `pool`. The caller waits for the disk, by
+    /// [`Begun::settled`].
     ///
     /// If the request needs a blocking thread and `pool` is another, the result is [`NeedsBlockingThread`]. Nothing was recorded then, and
     /// the caller calls this once more on a blocking thread.
@@ -258,8 +259,8 @@ impl Exchange<'_> {
         &self.sender.requester
     }
 
-    /// Goes on with a request that came before: one that awaits or awaited approval, or one whose answer was lost. `None` if there is
-    /// none.
+    /// Continues a request that came before: one that awaits or awaited approval, or one whose answer was lost. `None` if there is no
+    /// such request.
     fn again(&self, content: &Content) -> Result<Option<Reply>, Stop> {
         let authority = self.service.authority();
         let known = authority.transaction(&self.transaction)?;

@@ -100,7 +100,7 @@ impl Exchange<'_> {
     }
 }
 
-/// As over CMP, a key is generated for nobody who is known only by the certificate of a vendor.
+/// Refuses a requester who is known only by the certificate of a vendor. As over CMP, no key is generated for such a requester.
 fn check_credential(requester: &Requester) -> Result<(), Refusal> {
     match requester.credential() {
         Credential::Secret | Credential::Certificate(_) => Ok(()),
@@ -111,7 +111,8 @@ fn check_credential(requester: &Requester) -> Result<(), Refusal> {
     }
 }
 
-/// The key that a request means: one of the same kind as its own. An RSA key of a size that is not made stands for any size.
+/// The kind of key that a request asks for: that of its own key. If an RSA key has a size that the server does not make, any size is
+/// generated.
 const fn wanted(kind: KeyKind) -> WantedKey {
     match kind {
         KeyKind::Rsa(2048 | 3072 | 4096) => WantedKey::Kind(kind),

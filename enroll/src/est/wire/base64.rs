@@ -25,7 +25,7 @@ impl Lines {
     }
 }
 
-/// Decodes a body. White space is ignored, wherever it stands.
+/// Decodes a body. White space is ignored everywhere.
 ///
 /// # Errors
 /// [`Error::Malformed`] that says what was found in place of base64.

@@ -20,7 +20,7 @@ const END: &[u8] = b"\r\n--countersign--\r\n";
 const OCTETS: usize = 48;
 const CHARACTERS: usize = 64;
 
-/// The body with a private key (a PrivateKeyInfo, DER) and its certificate (a certs-only message, DER).
+/// The octets of one line before base64, and its characters afterwards.
 pub fn key_and_certificate(key: &[u8], certificate: &[u8]) -> Zeroizing<Vec<u8>> {
     let lines = [key, certificate].map(|octets| octets.len().div_ceil(OCTETS));
     let room = lines.iter().sum::<usize>().saturating_mul(CHARACTERS + 2);
@@ -35,7 +35,7 @@ pub fn key_and_certificate(key: &[u8], certificate: &[u8]) -> Zeroizing<Vec<u8>>
     body
 }
 
-/// Appends octets in base64, in lines; the end of the last line belongs to the boundary behind it.
+/// Appends octets in base64, in lines. The end of the last line belongs to the boundary that follows.
 fn append(body: &mut Vec<u8>, octets: &[u8]) {
     let mut line = Zeroizing::new([0; CHARACTERS]);
     for (number, part) in octets.chunks(OCTETS).enumerate() {

@@ -37,7 +37,7 @@ pub struct Trust<'c> {
     pub named: Option<&'c [u8]>,
     /// Finds certification paths.
     pub paths: &'c dyn Paths,
-    /// Now.
+    /// The present time.
     pub at: Timestamp,
 }
 

@@ -37,10 +37,10 @@ const MESSAGE: &str = "application/x-pki-message";
 /// UTF8String.
 const UTF8_STRING: u8 = 0x0c;
 
-/// The pause before a poll. SCEP has no word for another one.
+/// The pause before a poll. SCEP has no field in which a server could ask for another pause.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// With what a transaction goes on.
+/// The step with which a transaction continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// The request is sent, perhaps again.

@@ -28,11 +28,11 @@ const BACKDATED: Duration = Duration::from_secs(86_400);
 
 /// The signer of a peer's messages.
 pub struct Signing<'c> {
-    /// Its certificate, DER.
+    /// The certificate of the signer, DER.
     pub certificate: &'c [u8],
     /// Further certificates to send, DER.
     pub chain: &'c [Vec<u8>],
-    /// Its key, RSA.
+    /// The RSA key of the signer.
     pub key: &'c FileKey,
 }
 

@@ -191,7 +191,7 @@ impl Findings<'_> {
 struct CommonName {
     /// The common name.
     name: String,
-    /// The CA whose name constraints do not permit it.
+    /// The CA whose name constraints do not permit the certificate.
     ca: String,
 }
 

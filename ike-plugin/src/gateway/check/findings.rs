@@ -22,7 +22,7 @@ pub enum Severity {
 /// A reason why two gateways do not connect, or not as they should.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Obstacle {
-    /// How severe it is.
+    /// How severe the obstacle is.
     pub severity: Severity,
     /// A code for programs, such as `expired`.
     pub code: &'static str,

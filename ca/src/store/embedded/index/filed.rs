@@ -1,4 +1,4 @@
-//! The certificates in the order of issue: sealed spans, and behind them the rows that are in no span yet.
+//! The certificates in the order of issue: sealed spans, followed by the rows that are in no span yet.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -22,7 +22,7 @@ pub struct Filed {
 }
 
 impl Filed {
-    /// These spans, and these rows behind them.
+    /// The certificates of these spans, followed by these rows.
     pub const fn new(spans: Vec<Span>, tail: Vec<Row>) -> Self {
         Self { spans, tail }
     }
@@ -47,7 +47,7 @@ impl Filed {
         usize::try_from(number).ok().and_then(|number| self.spans.get(number))
     }
 
-    /// The rows behind the spans.
+    /// The rows that are in no span yet.
     pub fn tail(&self) -> &[Row] {
         &self.tail
     }
@@ -82,7 +82,7 @@ impl Filed {
         self.tail.drain(..ROWS.min(self.tail.len()));
     }
 
-    /// Replaces the first spans from `number` on by the same ones at other places.
+    /// Replaces the spans from `number` on by the same spans at other places in the file.
     pub fn replace(&mut self, number: usize, moved: Vec<Span>) {
         for (span, moved) in self.spans.iter_mut().skip(number).zip(moved) {
             *span = moved;
@@ -97,9 +97,9 @@ pub struct Span {
     length: usize,
     /// The offset of its first certificate's entry.
     pub first: u64,
-    /// When the certificate ends that ends first.
+    /// The earliest end of validity of a certificate in the span.
     pub least: Timestamp,
-    /// When the certificate ends that ends last.
+    /// The latest end of validity of a certificate in the span.
     pub most: Timestamp,
 }
 
@@ -152,7 +152,7 @@ impl Span {
         Self { place: Place::File { file: Arc::clone(file), at }, ..self.clone() }
     }
 
-    /// All its octets.
+    /// All octets of the span.
     ///
     /// # Errors
     /// Those of [`Stored::part`].

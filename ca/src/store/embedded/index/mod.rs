@@ -488,8 +488,7 @@ impl Index {
         self.read_state(|state| read(&state.tables))
     }
 
-    /// Reads database and spans once: fills the tables, and compares the sum and the number of certificates with those
-    /// stored.
+    /// Reads the database and the spans once: fills the tables, and compares the sum and the number of certificates with the stored ones.
     fn load(&self, instance: [u8; 16]) -> Result<Option<Position>> {
         let (Some(database), Some(mut file)) = (&self.database, self.lock_spans()) else {
             return Ok(None);
@@ -563,7 +562,7 @@ impl Index {
         })
     }
 
-    /// What `read` returns for the changes in memory, and the database below them, if it is used.
+    /// The result of `read` for the changes in memory, and the database below them, if it is used.
     fn layers<T>(&self, read: impl FnOnce(&Values) -> T) -> (T, Option<&Database>) {
         self.read_state(|state| {
             let database = self.database.as_ref().filter(|_| !state.in_memory);

@@ -73,7 +73,7 @@ impl SpanFile {
         Ok(())
     }
 
-    /// Writes spans behind those that count, and makes them durable. They count once they are [kept](Self::keep).
+    /// Writes spans to the file after those that count, and makes them durable. They count once they are [kept](Self::keep).
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the disk fails.

@@ -41,7 +41,7 @@ pub struct Exchange<'a> {
     pub route: &'a Route,
     /// The message.
     pub message: &'a Message,
-    /// Its sender.
+    /// The sender of the message.
     pub requester: &'a Requester,
     /// How the message is protected.
     pub protection: Protection,
@@ -78,7 +78,7 @@ pub struct CrmfRequest {
 pub struct CertificateId {
     /// The CA that issued it.
     pub ca: Label,
-    /// Its serial number.
+    /// The serial number of the certificate.
     pub serial: Serial,
 }
 

@@ -14,9 +14,9 @@ use crate::request::template::RequestTemplate;
 /// The account for which a sender acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ActsFor {
-    /// Its own.
+    /// The sender's own account.
     OwnAccount,
-    /// One for which it may act as a registration authority.
+    /// Another account, for which the sender may act as a registration authority.
     AnotherAccount,
 }
 
@@ -95,7 +95,7 @@ impl Exchange<'_> {
 
 impl CertReqMsg {
     /// The template of a request that says raVerified: the registration authority that sent the message vouches for the key. In a message
-    /// that an end entity sent, be protection added to it or not, raVerified is worth nothing (RFC 9810 §5.2.8.4).
+    /// that an end entity sent, with or without added protection, raVerified is worth nothing (RFC 9810 §5.2.8.4).
     ///
     /// # Errors
     /// `badCertTemplate` without a key, and as [`Self::into_template`].

@@ -29,7 +29,7 @@ pub struct ChallengedRequest {
     pub challenge: Challenge,
     /// The request.
     pub request: CertReqMsg,
-    /// Its certReqId.
+    /// The certReqId of the request.
     pub id: Int,
     /// The kind of body with which the request is answered once the response was right: that of ip, cp or kup.
     pub answer: u8,
