@@ -172,7 +172,7 @@ pub enum Effect {
 pub struct NamedReport {
     /// The name of the directory.
     pub directory: String,
-    /// The report about it.
+    /// The report about the directory.
     pub report: Report,
 }
 

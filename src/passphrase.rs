@@ -34,7 +34,7 @@ pub fn is_at_hand(folder: &DataFolder, file: Option<&Path>) -> bool {
 pub struct NewPassphrase {
     /// The passphrase.
     pub passphrase: Passphrase,
-    /// The file that it was written to, if it was generated.
+    /// The file that the passphrase was written to, if it was generated.
     pub generated: Option<PathBuf>,
 }
 

@@ -292,7 +292,7 @@ struct ApiServer {
     address: SocketAddr,
     tls: Arc<Tls>,
     api: Api,
-    /// Slots of its own: peers that take all others keep no administrator out.
+    /// Connection slots of the API's own, so that peers which take all other slots keep no administrator out.
     connections: Arc<ConnectionSlots>,
 }
 

@@ -186,7 +186,7 @@ impl Walk<'_> {
 struct Children {
     /// The primitive tag if the element is a constructed string: its segments are joined.
     string: Option<u8>,
-    /// The new content; `None` as long as it is that of the message.
+    /// The new content; `None` as long as it is the content of the message.
     changed: Option<Zeroizing<Vec<u8>>>,
     /// The unused bits of the last segment of a BIT STRING.
     unused: u8,

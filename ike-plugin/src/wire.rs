@@ -97,7 +97,7 @@ pub enum Mode {
     Main,
     /// IKEv1 aggressive mode.
     Aggressive,
-    /// IKEv2, which has no such modes.
+    /// IKEv2, which has neither main nor aggressive mode.
     IkeSa,
 }
 
@@ -105,9 +105,9 @@ pub enum Mode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// The daemon initiated it.
+    /// The daemon initiated the IKE SA.
     Initiator,
-    /// The peer initiated it.
+    /// The peer initiated the IKE SA.
     Responder,
 }
 
@@ -119,7 +119,7 @@ pub struct End {
     /// The UDP port of this end, as the daemon sees it, for the log; 0 if the daemon did not tell it.
     #[serde(default)]
     pub port: u16,
-    /// The identity that it claims.
+    /// The identity that this end claims.
     pub id: IkeId,
 }
 

@@ -59,7 +59,7 @@ impl Dn {
         &self.0
     }
 
-    /// Whether it is empty, which names the root of the directory.
+    /// Whether the DN is empty. The empty DN names the root of the directory.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -30,7 +30,7 @@ impl Attribute {
         Self { name, values: values.into_iter().collect() }
     }
 
-    /// Whether it is transferred with the option `;binary` (RFC 4522, RFC 4523 §2).
+    /// Whether the attribute is transferred with the option `;binary` (RFC 4522, RFC 4523 §2).
     pub fn is_binary(&self) -> bool {
         is_binary(self.name)
     }

@@ -30,7 +30,7 @@ use super::request::{
 use crate::exit::Failure;
 use crate::instance::Instance;
 
-/// How many of the accounts that one request adds the journal names.
+/// Of the accounts that one request adds, how many the journal names.
 const NAMED: usize = 10;
 
 /// A page of the accounts that a filter asks for, sorted by name: at most `limit`, after the name `after`, or from the beginning for

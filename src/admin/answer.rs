@@ -34,13 +34,13 @@ pub struct AccountLine {
     pub ca: Option<Label>,
     /// The identities of the account.
     pub ids: Vec<String>,
-    /// The device that may enrol for it, as `VENDOR:VALUE`.
+    /// The device that may enrol for the account, as `VENDOR:VALUE`.
     #[serde(rename = "equipment")]
     pub device: Option<String>,
     /// How many more certificates the device may get by its vendor's certificate.
     #[serde(rename = "equipment_uses_left")]
     pub device_uses_left: Option<u32>,
-    /// The reference of its secret.
+    /// The reference of the account's secret.
     pub reference: Option<String>,
     /// How many more certificates the secret may be used for.
     pub uses_left: Option<u32>,
@@ -54,16 +54,16 @@ pub struct AccountLine {
     /// The labels of the account, each as `KEY=VALUE`.
     #[serde(default)]
     pub labels: Vec<String>,
-    /// The person or group that answers for it.
+    /// The person or group that answers for the account.
     #[serde(default)]
     pub owner: Option<String>,
     /// A free-text note about the account.
     #[serde(default)]
     pub note: Option<String>,
-    /// Whether it is disabled.
+    /// Whether the account is disabled.
     #[serde(default)]
     pub disabled: bool,
-    /// The serial number of its newest valid certificate.
+    /// The serial number of the account's newest valid certificate.
     #[serde(default)]
     pub certificate: Option<String>,
     /// The end of that certificate's validity.
@@ -119,7 +119,7 @@ pub struct NewAccountLine {
     /// The name of the account.
     #[schema(value_type = String)]
     pub name: Label,
-    /// The reference of its secret.
+    /// The reference of the account's secret.
     pub reference: Option<String>,
     /// The secret in clear; `None` if the account has none.
     #[serde(serialize_with = "in_clear")]
@@ -129,7 +129,7 @@ pub struct NewAccountLine {
     pub expires: Option<String>,
     /// How many certificates the secret may be used for.
     pub uses: Option<u32>,
-    /// The device that may enrol for it, as `VENDOR:VALUE`.
+    /// The device that may enrol for the account, as `VENDOR:VALUE`.
     #[serde(rename = "equipment")]
     pub device: Option<String>,
     /// The identities of the account.
@@ -164,7 +164,7 @@ pub enum RemovedAccount {
         /// The name of the account.
         #[schema(value_type = String)]
         removed: Label,
-        /// The serial numbers of its valid certificates.
+        /// The serial numbers of the account's valid certificates.
         still_valid: Vec<String>,
     },
     /// The account was removed, and its certificates were revoked.
@@ -203,14 +203,14 @@ pub struct VendorLine {
     /// The field of a certificate that names the device.
     #[schema(value_type = String)]
     pub map: Mapping,
-    /// The only profile that its devices are enrolled for; `None` for any.
+    /// The only profile that the vendor's devices are enrolled for; `None` for any.
     #[schema(value_type = Option<String>)]
     pub profile: Option<Label>,
-    /// The subjects of its roots.
+    /// The subjects of the vendor's roots.
     pub roots: Vec<String>,
     /// How many certificates of CAs below the roots are recorded.
     pub intermediates: usize,
-    /// Files with its CRLs, on the server's machine.
+    /// Files with the vendor's CRLs, on the server's machine.
     pub crls: Vec<String>,
 }
 
@@ -223,14 +223,14 @@ pub struct VendorInFull {
     /// The field of a certificate that names the device.
     #[schema(value_type = String)]
     pub map: Mapping,
-    /// The only profile that its devices are enrolled for; `None` for any.
+    /// The only profile that the vendor's devices are enrolled for; `None` for any.
     #[schema(value_type = Option<String>)]
     pub profile: Option<Label>,
-    /// The certificates of its roots.
+    /// The certificates of the vendor's roots.
     pub roots: Vec<VendorCertificate>,
-    /// The certificates of the CAs below its roots.
+    /// The certificates of the CAs below the vendor's roots.
     pub intermediates: Vec<VendorCertificate>,
-    /// Files with its CRLs, on the server's machine.
+    /// Files with the vendor's CRLs, on the server's machine.
     pub crls: Vec<String>,
     /// When the vendor was recorded.
     pub created: String,
@@ -241,9 +241,9 @@ pub struct VendorInFull {
 pub struct VendorCertificate {
     /// The subject of the certificate.
     pub subject: String,
-    /// The kind of its key.
+    /// The kind of the certificate's key.
     pub key: String,
-    /// The end of its validity.
+    /// The end of the certificate's validity.
     pub not_after: String,
     /// The SHA-256 hash of the certificate's DER.
     pub sha256: String,
@@ -318,18 +318,18 @@ pub struct CertificateLine {
     pub status: CertificateStatus,
     /// The subject of the certificate.
     pub subject: String,
-    /// The name of the account that it was issued to.
+    /// The name of the account that the certificate was issued to.
     #[schema(value_type = String)]
     pub account: Label,
-    /// The profile that it was issued under.
+    /// The profile that the certificate was issued under.
     #[schema(value_type = String)]
     pub profile: Label,
-    /// The CA that issued it.
+    /// The CA that issued the certificate.
     #[schema(value_type = String)]
     pub ca: Label,
     /// When the certificate was issued, or recorded by an import.
     pub issued: String,
-    /// The end of its validity.
+    /// The end of the certificate's validity.
     pub not_after: String,
 }
 
@@ -344,14 +344,14 @@ pub struct CertificateInFull {
     pub holder: String,
     /// Whether LDAP directories and look-ups over HTTP may publish it.
     pub published: bool,
-    /// The address that it was requested from, if one is recorded.
+    /// The address that the certificate was requested from, if one is recorded.
     #[schema(value_type = Option<String>)]
     pub client: Option<IpAddr>,
-    /// The start of its validity.
+    /// The start of the certificate's validity.
     pub not_before: String,
     /// The subjectAltName of the certificate.
     pub alt_names: Vec<String>,
-    /// The kind of its key.
+    /// The kind of the certificate's key.
     pub key: String,
     /// The subjectKeyIdentifier of the certificate.
     pub key_identifier: String,
@@ -416,7 +416,7 @@ pub struct IssuedAnswer {
     pub changes: Vec<String>,
     /// The certificate, PEM.
     pub pem: String,
-    /// The certificates of the CAs above it, PEM, the root last.
+    /// The certificates of the CAs above the certificate, PEM, the root last.
     pub chain: String,
 }
 
@@ -450,10 +450,10 @@ pub struct CaCrl {
 pub struct RevokedLine {
     /// The serial number of the certificate.
     pub serial: String,
-    /// The CA that issued it.
+    /// The CA that issued the certificate.
     #[schema(value_type = String)]
     pub ca: Label,
-    /// The account that it was issued to.
+    /// The account that the certificate was issued to.
     #[schema(value_type = String)]
     pub account: Label,
     /// The subject of the certificate.
@@ -467,9 +467,9 @@ pub struct RevokedLine {
 /// The result for one certificate or CRL of an import.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ImportLine {
-    /// Whether it is a certificate or a CRL, or was refused.
+    /// Whether the object is a certificate or a CRL, or was refused.
     pub kind: ImportKind,
-    /// The CA that signed it; `None` if it was refused.
+    /// The CA that signed the object; `None` if it was refused.
     #[schema(value_type = Option<String>)]
     pub ca: Option<Label>,
     /// The serial number of a certificate; `None` for a CRL.
@@ -489,7 +489,7 @@ pub enum ImportKind {
     Certificate,
     /// The object is a CRL.
     Crl,
-    /// An object that was not imported, such as one that is neither, or that this instance did not sign.
+    /// An object that was not imported, because it is neither, or this instance did not sign it, for example.
     Refused,
 }
 
@@ -500,13 +500,13 @@ pub struct RequestLine {
     pub id: String,
     /// `waiting`, `approved` or `rejected`.
     pub status: &'static str,
-    /// The account that it is for.
+    /// The account that the request is for.
     #[schema(value_type = String)]
     pub account: Label,
-    /// The profile under which its certificate would be issued.
+    /// The profile under which the requested certificate would be issued.
     #[schema(value_type = String)]
     pub profile: Label,
-    /// The CA that would issue its certificate.
+    /// The CA that would issue the requested certificate.
     #[schema(value_type = String)]
     pub ca: Label,
     /// The requested subject; `None` if none was requested.
@@ -553,7 +553,7 @@ pub struct RequestInFull {
     pub approved_by: Vec<String>,
     /// When the request was decided; `None` before the decision.
     pub decided: Option<String>,
-    /// The administrator who decided, such as `uid 0`.
+    /// The administrator who decided the request, such as `uid 0`.
     pub decided_by: Option<String>,
     /// The administrator's note on an approval, or the reason of a rejection.
     #[serde(rename = "words")]
@@ -570,20 +570,20 @@ pub struct CaLine {
     pub kind: String,
     /// The subject of the CA.
     pub subject: String,
-    /// The kind of its key.
+    /// The kind of the CA's key.
     pub key: String,
-    /// Whether its private key is in this instance.
+    /// Whether the CA's private key is in this instance.
     pub key_here: bool,
-    /// The notAfter of its certificate.
+    /// The notAfter of the CA's certificate.
     pub not_after: String,
     /// The CA with the key before this CA's; `None` for a first key.
     #[schema(value_type = Option<String>)]
     pub succeeds: Option<Label>,
-    /// Whether it issues for accounts that name no CA.
+    /// Whether the CA issues for accounts that name no CA.
     pub default: bool,
-    /// Whether it begins to issue only when an administrator activates it.
+    /// Whether the CA begins to issue only when an administrator activates it.
     pub waits: bool,
-    /// The file of its certificate. The path is absolute: a client may have another working directory than the server.
+    /// The file of the CA's certificate. The path is absolute: a client may have another working directory than the server.
     pub certificate: String,
     /// For the CA that issues the EST server's certificate: the file of the root by which a client trusts that server. `None` for every
     /// other CA, and without an EST server that has a certificate of the instance.
@@ -610,7 +610,7 @@ pub struct CrlLine {
     pub this_update: Option<String>,
     /// The nextUpdate of the CRL.
     pub next_update: Option<String>,
-    /// SHA-256 over its TBSCertList.
+    /// SHA-256 over the CRL's TBSCertList.
     pub tbs_sha256: Option<String>,
 }
 
@@ -647,9 +647,9 @@ pub struct DirectoryState {
     pub operations: Option<u64>,
     /// How many times in a row the directory failed.
     pub failures: Option<u32>,
-    /// When the publisher tries again; `None` unless it failed.
+    /// When the publisher tries again; `None` unless the directory failed.
     pub next_try: Option<String>,
-    /// Why it failed; `None` if it did not.
+    /// Why the directory failed; `None` if it did not.
     pub error: Option<String>,
 }
 
@@ -686,9 +686,9 @@ pub struct StoreState {
     pub index_bytes: u64,
     /// The size of the last signed tree head: the number of entries that it covers.
     pub head_size: Option<u64>,
-    /// The root hash of that head.
+    /// The root hash of the last tree head.
     pub head_root: Option<String>,
-    /// When that head was signed.
+    /// When the last tree head was signed.
     pub head_signed: Option<String>,
 }
 
@@ -735,10 +735,10 @@ pub struct GrantLine {
     /// The role.
     #[schema(value_type = String)]
     pub role: Label,
-    /// The issuing CAs for which it is good; empty for all.
+    /// The issuing CAs for which the grant holds; empty for all.
     #[schema(value_type = Vec<String>)]
     pub cas: BTreeSet<Label>,
-    /// Patterns of accounts' names for which it is good; empty for all.
+    /// Patterns of accounts' names for which the grant holds; empty for all.
     #[schema(value_type = Vec<String>)]
     pub accounts: BTreeSet<String>,
 }
@@ -749,7 +749,7 @@ pub struct TokenLine {
     /// The name of the token.
     #[schema(value_type = String)]
     pub name: Label,
-    /// The roles that it may use; empty for all of the administrator's.
+    /// The roles that the token may use; empty for all of the administrator's.
     #[schema(value_type = Vec<String>)]
     pub roles: BTreeSet<Label>,
     /// When the token was made.
@@ -863,11 +863,11 @@ pub struct StatusCa {
     pub name: Label,
     /// `root` or `issuing`.
     pub kind: String,
-    /// Whether its private key is in this instance.
+    /// Whether the CA's private key is in this instance.
     pub key_here: bool,
-    /// Whether its next key issues in its place.
+    /// Whether the CA's next key issues in its place.
     pub succeeded: bool,
-    /// The notAfter of its certificate.
+    /// The notAfter of the CA's certificate.
     pub not_after: String,
 }
 

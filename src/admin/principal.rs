@@ -120,7 +120,7 @@ struct Target {
     reach: Reach,
     /// Accounts whose identities the request gives to another one.
     shared: Vec<Affected>,
-    /// Verbs that the request needs besides its own.
+    /// Verbs that the request needs in addition to its own.
     besides: Vec<Verb>,
     /// The accounts for which the request decides whether a certificate is issued. No administrator may decide that for the
     /// administrator's own account.
@@ -618,7 +618,7 @@ fn default_ca(instance: &Instance) -> Result<Label, Failure> {
     instance.default_ca()?.ok_or_else(|| Failure::unavailable("there is no issuing CA"))
 }
 
-/// An account as a request is about it.
+/// The account `name` with the CA that issues for it and its standing. `account` is `None` if there is no such account.
 fn affected_by(
     instance: &Instance,
     name: Label,

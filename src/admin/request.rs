@@ -44,7 +44,7 @@ pub enum Request {
     /// Removes an account. Its certificates stay valid unless `revoke` is set.
     PeerRemove {
         name: Label,
-        /// The reason for which its certificates are revoked, too; `None` to leave them valid.
+        /// The reason for which the account's certificates are revoked, too; `None` to leave them valid.
         #[serde(default)]
         revoke: Option<String>,
     },
@@ -174,7 +174,7 @@ pub enum Request {
         token: Label,
         /// How long the token is valid, in seconds from now.
         seconds: u64,
-        /// The administrator's roles that it may use; none for all of them.
+        /// The administrator's roles that the token may use; none for all of them.
         #[serde(default)]
         roles: BTreeSet<Label>,
     },
@@ -336,7 +336,7 @@ pub struct RequestedPeer {
     pub profile: Label,
     /// The issuing CA of the account, if not the default.
     pub ca: Option<Label>,
-    /// The device that may enrol for it by the vendor's certificate.
+    /// The device that may enrol for the account by the vendor's certificate.
     #[serde(default, rename = "equipment")]
     pub device: Option<RequestedDevice>,
     /// The secret to make; `None` for no secret.
@@ -370,7 +370,7 @@ pub struct RequestedRevocation {
     pub ca: Option<Label>,
     /// The reason.
     pub reason: String,
-    /// The line of the file that names it, for messages.
+    /// The line of the file that names the certificate, for messages.
     pub line: Option<u64>,
 }
 
@@ -487,7 +487,7 @@ pub struct RequestedGrant {
     /// The role.
     #[schema(value_type = String, pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
     pub role: Label,
-    /// The issuing CAs for which it is good; none for all.
+    /// The issuing CAs for which the grant holds; none for all.
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     pub cas: BTreeSet<Label>,
@@ -509,10 +509,10 @@ pub struct RequestedVendor {
     pub map: Mapping,
     /// The vendor's roots and the CAs below them, DER in base64.
     pub certificates: Vec<String>,
-    /// The only profile that its devices are enrolled for; `None` for any.
+    /// The only profile that the vendor's devices are enrolled for; `None` for any.
     #[schema(value_type = Option<String>)]
     pub profile: Option<Label>,
-    /// Files with its CRLs, as absolute paths on the server's machine.
+    /// Files with the vendor's CRLs, as absolute paths on the server's machine.
     #[schema(value_type = Vec<String>)]
     pub crls: Vec<PathBuf>,
 }

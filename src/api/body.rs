@@ -30,7 +30,7 @@ pub struct NewAccount {
     /// The issuing CA of the account, if not the default.
     #[schema(value_type = Option<String>)]
     ca: Option<Label>,
-    /// The device that may enrol for it by the vendor's certificate.
+    /// The device that may enrol for the account by the vendor's certificate.
     equipment: Option<RequestedDevice>,
     /// The secret to make; none without it.
     secret: Option<RequestedSecret>,
@@ -41,7 +41,7 @@ pub struct NewAccount {
     /// The labels of the account, each as `KEY=VALUE`.
     #[serde(default)]
     labels: Vec<String>,
-    /// The person or group that answers for it.
+    /// The person or group that answers for the account.
     owner: Option<String>,
     /// A free-text note about the account.
     note: Option<String>,
@@ -89,7 +89,7 @@ pub struct Permissions {
     /// The permissions: `key-generation`, `cross-certification`.
     #[schema(value_type = Vec<String>)]
     pub permissions: BTreeSet<Permission>,
-    /// Whether they are granted, and not withdrawn.
+    /// Whether the permissions are granted, and not withdrawn.
     pub granted: bool,
 }
 
@@ -117,7 +117,7 @@ pub struct NewDecision {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewDuty {
-    /// `default`: it issues for accounts that name no CA; `issue`: in place of the CA that it succeeds.
+    /// `default`: the CA issues for accounts that name no CA; `issue`: in place of the CA that it succeeds.
     pub duty: crate::admin::CaDuty,
 }
 
@@ -136,7 +136,7 @@ pub struct NewCrl {
 pub struct Reconciliation {
     /// The directory; null for all.
     pub directory: Option<String>,
-    /// Whether it is only compared.
+    /// Whether the directory is only compared.
     pub dry_run: bool,
 }
 
@@ -174,7 +174,7 @@ pub struct NewToken {
     /// How long the token is valid, in seconds: one minute to 366 days.
     #[schema(minimum = 60, maximum = 31622400)]
     pub seconds: u64,
-    /// The administrator's roles that it may use; none for all of them.
+    /// The administrator's roles that the token may use; none for all of them.
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     pub roles: BTreeSet<Label>,
@@ -270,7 +270,7 @@ pub struct NewCertificate {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Disabling {
-    /// Whether it is.
+    /// Whether the account is disabled.
     pub disabled: bool,
 }
 
@@ -304,6 +304,6 @@ pub struct RevocationOfMany {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RemovalQuery {
-    /// The reason for which its certificates are revoked, too.
+    /// The reason for which the account's certificates are revoked, too.
     pub revoke: Option<String>,
 }

@@ -58,7 +58,7 @@ pub struct Parameter {
     pub name: &'static str,
     /// The meaning of the parameter.
     pub meaning: &'static str,
-    /// Whether it is a number.
+    /// Whether the parameter is a number.
     pub is_number: bool,
 }
 

@@ -42,7 +42,7 @@ pub enum ForDaemon {
     This(Daemon),
     /// The daemon in the gateway's section.
     ItsOwn,
-    /// The daemon in the gateway's section, or this one if the section names none.
+    /// The daemon in the gateway's section; the one given here if the section names none.
     ItsOwnOr(Daemon),
 }
 

@@ -49,7 +49,7 @@ struct Line {
 }
 
 impl Line {
-    /// Whether this actor did it: by the whole text, or an administrator by name, whatever the proof and the address.
+    /// Whether this actor did what the line says. `actor` is the whole text, or an administrator's name without proof and address.
     fn is_by(&self, actor: &str) -> bool {
         self.actor == actor || person(&self.actor) == actor
     }

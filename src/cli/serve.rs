@@ -104,7 +104,7 @@ impl Serve {
 
 /// The content of a data folder before an instance is founded in it.
 struct FolderContent {
-    /// The names in it; `None` if there is no folder.
+    /// The names in the folder; `None` if there is no folder.
     names: Option<Vec<OsString>>,
 }
 

@@ -17,15 +17,15 @@ use crate::exit::Failure;
 pub struct GatewayFile {
     /// The account of the gateway, if it has another name.
     pub account: Option<Label>,
-    /// The identity that it sends, if not the account's first one.
+    /// The identity that the gateway sends, if not the account's first one.
     pub id: Option<String>,
-    /// The address under which its peers reach it. `None` if it only initiates.
+    /// The address under which the peers reach the gateway. `None` if it only initiates.
     pub address: Option<IpAddr>,
     /// The gateway's own address, if NAT hides it behind `address`.
     pub local_address: Option<IpAddr>,
     /// The networks behind the gateway, such as `10.1.0.0/16`.
     pub networks: Vec<String>,
-    /// The IKE daemon that it runs.
+    /// The IKE daemon that the gateway runs.
     pub daemon: Option<Daemon>,
     /// The IKE version, and for IKEv1 the exchange of phase 1, if not the one that its daemon prefers.
     pub mode: Option<Mode>,
@@ -35,13 +35,13 @@ pub struct GatewayFile {
     pub start: Start,
     /// How strictly the gateway checks the status of a peer's certificate.
     pub revocation: Revocation,
-    /// Whether it asks the authorizer.
+    /// Whether the gateway's daemon asks the authorizer.
     pub authorizer: bool,
-    /// The roots that it trusts, if not only its own. An entry is the name of a CA of this instance, or, with a `/`, a PEM file.
+    /// The roots that the gateway trusts, if not only its own. An entry is the name of a CA of this instance, or, with a `/`, a PEM file.
     pub trust: Vec<String>,
     /// Files with CRLs of CAs outside this instance, such as an offline root; PEM or DER.
     pub crls: Vec<PathBuf>,
-    /// The file with its certificate and the CA certificates above it, if another PKI issued it; PEM.
+    /// The file with the gateway's certificate and the CA certificates above it, if another PKI issued it; PEM.
     pub certificate: Option<PathBuf>,
 }
 

@@ -12,14 +12,14 @@ use crate::exit::Failure;
 pub struct TlsListener {
     /// The address and port of the listener.
     pub address: SocketAddr,
-    /// The certificate that it presents.
+    /// The certificate that the server presents.
     pub certificate: ServerCertificate,
 }
 
 /// The certificate that a TLS server presents.
 #[derive(Debug, Clone)]
 pub enum ServerCertificate {
-    /// The instance issues it to these names, and renews it.
+    /// The instance issues the certificate to these names, and renews it.
     Issued(Vec<Identity>),
     /// The operator's own certificate, from these files.
     Files {

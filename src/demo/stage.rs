@@ -27,7 +27,7 @@ pub enum Host {
 
 /// The result of a command.
 pub struct CommandResult {
-    /// Whether it succeeded.
+    /// Whether the command succeeded.
     pub ok: bool,
     /// The standard output of the command, followed by its standard error.
     pub text: String,

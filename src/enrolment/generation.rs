@@ -17,7 +17,7 @@ use crate::exit::Failure;
 pub struct Present {
     /// The certificate, DER.
     pub certificate: Vec<u8>,
-    /// The CA certificates above it, DER.
+    /// The CA certificates above the certificate, DER.
     pub chain: Vec<Vec<u8>>,
     /// The private key of the certificate.
     pub key: FileKey,

@@ -294,7 +294,7 @@ impl Present {
         })
     }
 
-    /// The template of its successor: the same names, and another key (RFC 9483 §4.1.3).
+    /// The template of the next certificate: the same names, and another key (RFC 9483 §4.1.3).
     pub fn successor<'w>(
         &'w self,
         settings: &'w Settings,

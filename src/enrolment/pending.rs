@@ -59,7 +59,7 @@ pub struct Pending {
     pub begun: Begun,
     /// The private key of the requested certificate.
     pub key: FileKey,
-    /// The state of its transaction.
+    /// The state of the request's transaction.
     pub state: State,
 }
 

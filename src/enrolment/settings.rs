@@ -124,10 +124,10 @@ pub struct First {
     /// The file with the certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<PathBuf>,
-    /// The file with its private key.
+    /// The file with the private key of the certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate_key: Option<PathBuf>,
-    /// The file with the CA certificates above it.
+    /// The file with the CA certificates above the certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extra_certs: Option<PathBuf>,
     /// The fingerprint of the CA's certificate in SCEP.
@@ -148,7 +148,7 @@ pub struct Overrides {
     pub patience: Option<String>,
     /// Another time that one HTTP exchange may take.
     pub timeout: Option<String>,
-    /// Renew although it is not due.
+    /// Renew although the certificate is not due.
     pub now: bool,
 }
 

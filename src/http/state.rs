@@ -13,7 +13,7 @@ use crate::threads::Threads;
 
 /// The parts of a running server.
 pub struct ServerState {
-    /// The instance that it serves.
+    /// The instance that the server serves.
     pub instance: Arc<Instance>,
     /// The authority of the instance, with open keys.
     pub authority: Arc<Authority>,

@@ -37,7 +37,7 @@ const TOKEN_PREFIX: &str = "cst_";
 
 /// A token that was just made. Its text is shown this once.
 pub struct NewToken {
-    /// The record of it.
+    /// The record of the token.
     pub token: Token,
     /// The text that a program presents: the prefix, the administrator's name, the token's name and the secret.
     pub text: Zeroizing<String>,

@@ -52,7 +52,8 @@ pub struct IssuedCertificate {
 }
 
 impl TransactionDraft {
-    /// The transaction as it is recorded, with its account and the CA and serial number of the certificate that was issued in it.
+    /// The transaction as it is recorded, with its account and the CA and serial number of the certificate that was issued in this
+    /// transaction.
     pub(super) fn opened(self, account: Label, certificate: Option<CertificateId>) -> Transaction {
         Transaction {
             id: self.id,

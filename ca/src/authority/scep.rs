@@ -26,7 +26,7 @@ const MAX_NAMES: usize = 16;
 /// The registration authority of a CA for SCEP (RFC 8894 §2.1.2): two delegates with RSA keys.
 #[derive(Debug, Clone)]
 pub struct ScepDelegates {
-    /// The CA that certified them.
+    /// The CA that certified the delegates.
     pub ca: Label,
     /// The delegate for which clients encrypt.
     pub encryption: Arc<Delegate>,

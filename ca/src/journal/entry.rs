@@ -95,7 +95,7 @@ pub enum Entry {
     Joined {
         /// The request.
         request: RequestId,
-        /// The transaction that joins it.
+        /// The transaction that joins the request.
         transaction: Transaction,
     },
     /// An administrator approved a request, and others must, too.

@@ -182,11 +182,11 @@ pub struct PendingRequest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Verdict {
-    /// An administrator approved it. The peer gets its certificate at its next poll.
+    /// An administrator approved the request. The peer gets its certificate at its next poll.
     Approved = 1,
-    /// An administrator rejected it.
+    /// An administrator rejected the request.
     Rejected = 2,
-    /// The peer withdrew it.
+    /// The peer withdrew the request.
     Withdrawn = 3,
 }
 

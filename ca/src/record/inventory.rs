@@ -65,7 +65,7 @@ pub enum ListOrder {
 pub struct ListPlace {
     /// The end of the certificate's validity.
     pub not_after: Timestamp,
-    /// The journal offset of its entry.
+    /// The journal offset of the certificate's entry.
     pub offset: u64,
 }
 

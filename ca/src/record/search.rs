@@ -164,7 +164,7 @@ impl<'a> Parts<'a> {
 
 /// An extension of a certificate (RFC 5280 §4.1).
 struct Extension<'a> {
-    /// The content octets of its identifier.
+    /// The content octets of the extension's identifier.
     id: &'a [u8],
     /// The content octets of extnValue.
     value: &'a [u8],

@@ -22,7 +22,7 @@ pub enum ClientError {
     Waiting {
         /// The number of seconds after which the CA wants to be asked again; at least 1.
         after: u64,
-        /// The CA's text about it, in parentheses; empty without one.
+        /// The CA's reason, in parentheses; empty if it gives none.
         reason: String,
     },
     /// There was no answer: the server cannot be reached, is busy, or answered with something that is not of the protocol.

@@ -15,7 +15,7 @@ use crate::request::names;
 pub struct Arrived<'a> {
     /// The certificate, DER.
     pub certificate: &'a [u8],
-    /// Further certificates that may be on its path, DER, in any order.
+    /// Further certificates that may be on the certificate's path, DER, in any order.
     pub others: Vec<Vec<u8>>,
     /// The CA's text about its changes; `None` if it says nothing.
     pub changed: Option<&'a str>,

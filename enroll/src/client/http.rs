@@ -64,7 +64,7 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// The challenge of a 401; empty without one.
     challenge: String,
-    /// Whether it came over TLS.
+    /// Whether the answer came over TLS.
     is_proven: bool,
 }
 

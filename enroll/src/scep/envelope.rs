@@ -74,7 +74,7 @@ impl Cipher {
         }
     }
 
-    /// The length of its key, in octets.
+    /// The length of the cipher's key, in octets.
     pub const fn key_length(self) -> usize {
         match self {
             Self::Aes128 => 16,
@@ -120,7 +120,7 @@ fn other_cipher(found: ObjectIdentifier) -> Refusal {
 /// A recipient of an envelope.
 #[derive(Debug)]
 pub struct Recipient {
-    /// The issuer and serial number of its certificate.
+    /// The issuer and serial number of the recipient's certificate.
     pub name: IssuerAndSerial,
     key_encryption: AlgorithmIdentifierOwned,
     /// The content encryption key, encrypted for the recipient.

@@ -16,7 +16,7 @@ use crate::ber::{self, Bounds, Elements, SEQUENCE};
 
 /// A certificate that is looked up.
 struct Named {
-    /// The CA that would have issued it.
+    /// The CA that would have issued the certificate.
     ca: Label,
     /// The serial number of the certificate; `None` for one that no certificate here has.
     serial: Option<Serial>,

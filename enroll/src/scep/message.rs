@@ -64,13 +64,13 @@ pub struct Transaction {
 /// A pkiMessage that was read. Nothing was verified yet.
 #[derive(Debug)]
 pub struct PkiMessage {
-    /// The parts by which its answer is recognized.
+    /// The parts by which the message's answer is recognized.
     pub transaction: Transaction,
     /// The content of the attribute messageType.
     message_type: Vec<u8>,
     /// The octets of the encapsulated content: an EnvelopedData, perhaps in BER.
     pub content: Vec<u8>,
-    /// The certificate of the signer; why it cannot be used, if it cannot.
+    /// The certificate of the signer, or the reason why it cannot be used.
     signer: Result<Signer, Error>,
     digest_algorithm: ObjectIdentifier,
     signature_algorithm: AlgorithmIdentifierOwned,

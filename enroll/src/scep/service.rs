@@ -79,7 +79,7 @@ pub struct Opened {
     pub kind: MessageType,
     /// The certificate that signed the message.
     pub signer: Signer,
-    /// The content; `None` if its padding was wrong. That of a poll is not decrypted.
+    /// The content; `None` if its padding was wrong. The content of a poll is not decrypted.
     pub content: Option<Zeroizing<Vec<u8>>>,
     /// The path and address of the message.
     pub route: Route,

@@ -38,11 +38,11 @@ pub(super) struct Generation {
 /// The conditions under which a cached result counts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lifetime {
-    /// The generation in which it was judged.
+    /// The generation in which the result was judged.
     pub generation: Generation,
-    /// The first moment at which it counts.
+    /// The first moment at which the result counts.
     pub from: Timestamp,
-    /// The first moment at which it does not count any more.
+    /// The first moment at which the result does not count any more.
     pub until: Timestamp,
 }
 

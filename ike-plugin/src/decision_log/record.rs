@@ -55,7 +55,7 @@ pub struct PeerCertificate {
     /// The serial number, in hexadecimal.
     #[serde(serialize_with = "hexadecimal")]
     serial: Box<[u8]>,
-    /// The end of its validity (RFC 3339).
+    /// The end of the certificate's validity (RFC 3339).
     not_after: Box<str>,
     /// SHA-256 over the certificate, in hexadecimal.
     #[serde(serialize_with = "hexadecimal")]

@@ -48,7 +48,7 @@ impl Repeats {
         told
     }
 
-    /// Takes all of them out; the caller logs them.
+    /// Takes out all counts; the caller logs them.
     pub fn take(&self) -> ByTrace {
         std::mem::take(&mut *self.lock())
     }

@@ -34,7 +34,7 @@ pub(super) enum Line {
     Repeat(String, Repeat),
     /// A policy to be kept: the SHA-256 over its text in hexadecimal, and the text.
     Policy(String, Vec<u8>),
-    /// Is answered when everything before it is written.
+    /// A request that is answered when everything before it is written.
     Flushed(SyncSender<()>),
 }
 

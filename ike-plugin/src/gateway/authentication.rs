@@ -9,7 +9,7 @@ use super::material::Material;
 /// How the two gateways authenticate each other.
 #[derive(Debug)]
 pub enum Authentication<'e> {
-    /// Each by its own certificate.
+    /// Each gateway by its own certificate.
     Certificate(Certified<'e>),
     /// Both by the same pre-shared key.
     PreSharedKey(Zeroizing<String>),

@@ -14,11 +14,11 @@ use super::proposal::Proposal;
 pub struct Gateway {
     /// The gateway's name. Connections and files are named after it.
     pub name: String,
-    /// The daemon that it runs.
+    /// The daemon that the gateway runs.
     pub daemon: Daemon,
-    /// The identity that it claims in IKE.
+    /// The identity that the gateway claims in IKE.
     pub id: Identity,
-    /// The address at which its peers reach it; `None` for a gateway that only initiates.
+    /// The address at which the peers reach the gateway; `None` for a gateway that only initiates.
     pub address: Option<IpAddr>,
     /// The gateway's own address, if NAT is in front of it and this address differs from `address`; otherwise `None`.
     pub local_address: Option<IpAddr>,
@@ -32,12 +32,12 @@ pub struct Gateway {
     pub start: Start,
     /// What the gateway must know of the status of a peer's certificate.
     pub revocation: Revocation,
-    /// Whether its daemon asks the authorizer about peers.
+    /// Whether the gateway's daemon asks the authorizer about peers.
     pub authorizer: bool,
 }
 
 impl Gateway {
-    /// The address that its daemon listens on: `local_address`, or else `address`; `None` for all its addresses.
+    /// The address that the gateway's daemon listens on: `local_address`, or else `address`; `None` for all addresses of the host.
     pub fn bound_to(&self) -> Option<IpAddr> {
         self.local_address.or(self.address)
     }

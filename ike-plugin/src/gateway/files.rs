@@ -20,7 +20,7 @@ const MAX_README: u64 = 64 << 10;
 pub enum Entry {
     /// A file that every user may read.
     Public(Vec<u8>),
-    /// A file for its owner only.
+    /// A file that only its owner may read.
     Secret(Zeroizing<Vec<u8>>),
     /// A script, which every user may read and run.
     Script(Vec<u8>),
@@ -61,7 +61,7 @@ impl Files {
         self.entries.insert(path.into(), Entry::Public(content.into()));
     }
 
-    /// Adds a file for its owner only.
+    /// Adds a file that only its owner may read.
     pub fn add_secret(&mut self, path: impl Into<String>, content: &[u8]) {
         self.entries.insert(path.into(), Entry::Secret(Zeroizing::new(content.to_vec())));
     }

@@ -95,7 +95,7 @@ pub struct Limit {
     pub feature: Feature,
     /// The program.
     pub program: &'static Program,
-    /// What the program does with it.
+    /// What the program does with the feature.
     pub effect: Effect,
     /// The effect in words: the rest of a sentence that begins with the program's name.
     pub does: &'static str,

@@ -44,7 +44,8 @@ impl IssuedCrl {
 pub struct Material {
     /// The gateway's certificate in DER.
     pub certificate: Vec<u8>,
-    /// The CAs between its certificate and a root, the issuer first. Other keys of these CAs, and CAs of its peers, follow.
+    /// The CAs between the gateway's certificate and a root, the issuer first. Other keys of these CAs, and CAs of the gateway's peers,
+    /// follow.
     pub chain: Vec<NamedCa>,
     /// The roots that the gateway trusts.
     pub roots: Vec<NamedCa>,

@@ -28,7 +28,7 @@ pub enum Hash {
 }
 
 impl Hash {
-    /// The length of its output in bits.
+    /// The length of the hash's output in bits.
     pub const fn bits(self) -> u16 {
         match self {
             Self::Sha256 => 256,
@@ -140,7 +140,7 @@ impl Proposal {
         }
     }
 
-    /// Whether phase 1 of IKEv1 can use it: AES-GCM came with IKEv2.
+    /// Whether phase 1 of IKEv1 can use the proposal. AES-GCM came with IKEv2.
     pub const fn is_for_v1(&self) -> bool {
         matches!(self.encryption, Encryption::Cbc(_))
     }

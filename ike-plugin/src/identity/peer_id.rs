@@ -118,7 +118,7 @@ impl PeerId {
         })
     }
 
-    /// Whether it names one peer; a subnet or a range of addresses names several.
+    /// Whether the identity names one peer. A subnet or a range of addresses names several.
     pub fn is_host(&self) -> bool {
         !matches!(self, Self::Subnet(_) | Self::Range(_))
     }
@@ -168,7 +168,7 @@ impl PeerId {
         }
     }
 
-    /// The name of its kind, for messages.
+    /// The name of the identity's kind, for messages.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Address(IpAddr::V4(_)) => "IPv4 address",

@@ -156,7 +156,7 @@ impl LoadedPolicy {
         &self.digest
     }
 
-    /// The text of its files, one after the other, each followed by two line feeds.
+    /// The text of the policy's files, one after the other, each followed by two line feeds.
     pub fn text(&self) -> Vec<u8> {
         self.sources.iter().flat_map(|source| [source.text(), BEHIND]).collect::<Vec<_>>().concat()
     }
@@ -176,7 +176,7 @@ impl LoadedPolicy {
         self.number
     }
 
-    /// The number of its assertions.
+    /// The number of the policy's assertions.
     pub fn len(&self) -> usize {
         self.set.len()
     }

@@ -115,7 +115,7 @@ impl<V> Slot<V> {
         self.is_tried
     }
 
-    /// Whether a worker is fetching it.
+    /// Whether a worker is fetching the value.
     pub const fn is_busy(&self) -> bool {
         self.is_busy
     }

@@ -33,7 +33,7 @@ const BASE_OBJECT: u32 = 0;
 
 /// A request that is not answered completely yet, and the rest of its bounds.
 struct Asked {
-    /// The tag of the response that ends it.
+    /// The tag of the response that ends the request.
     ends: u8,
     /// The octets of answers that may still arrive.
     octets: usize,

@@ -32,7 +32,7 @@ pub fn matches(filter: &LdapFilter, node: &Node) -> Option<bool> {
 /// The size of a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
-    /// The number of its parts, with the parts of substring filters that are neither initial nor final.
+    /// The number of the filter's parts, including the parts of substring filters that are neither initial nor final.
     pub parts: usize,
     /// The depth to which the parts are nested; 1 for a single part.
     pub depth: usize,

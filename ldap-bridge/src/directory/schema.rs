@@ -17,7 +17,7 @@ pub struct AttributeType {
     pub oid: &'static str,
     /// The rule by which filters and compare requests match its values.
     pub matching: Matching,
-    /// Whether it is operational: returned only if the client asks for it.
+    /// Whether the attribute is operational: returned only if the client asks for it.
     pub is_operational: bool,
 }
 

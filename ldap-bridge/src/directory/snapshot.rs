@@ -26,7 +26,7 @@ pub struct Snapshot {
 /// An entry, encoded.
 #[derive(Debug)]
 pub struct Node {
-    /// The keys of its RDNs from the root down. In this order, the subtree of an entry follows it.
+    /// The keys of the entry's RDNs from the root down. In this order, the subtree of an entry follows it.
     path: String,
     depth: usize,
     dn: String,
@@ -126,7 +126,7 @@ impl Node {
         &self.path
     }
 
-    /// The number of RDNs of its name.
+    /// The number of RDNs of the entry's name.
     pub const fn depth(&self) -> usize {
         self.depth
     }

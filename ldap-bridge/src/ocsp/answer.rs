@@ -12,7 +12,7 @@ pub struct Answer {
     pub cacheable: Option<Freshness>,
     /// The status that the answer gives, for counting.
     pub kind: Kind,
-    /// Whether it comes from the cache.
+    /// Whether the answer comes from the cache.
     pub cached: bool,
 }
 

@@ -23,7 +23,7 @@ pub struct CachedAnswer {
     pub freshness: Freshness,
     /// The status of the certificate that the answer gives.
     pub status: CertificateStatus,
-    /// Whether it was used since it was signed and since the cache last made room.
+    /// Whether the answer was used since it was signed and since the cache last made room.
     used: AtomicBool,
 }
 

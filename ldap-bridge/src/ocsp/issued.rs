@@ -15,7 +15,7 @@ pub struct IssuedCertificate {
     pub ca: Label,
     /// The serial number of the certificate.
     pub serial: Serial,
-    /// Whether it was asked about since room was made last.
+    /// Whether the certificate was asked about since room was made last.
     used: AtomicBool,
 }
 

@@ -80,14 +80,14 @@ pub struct Plan {
 }
 
 impl Operation {
-    /// The name of the entry that it creates or changes.
+    /// The name of the entry that the operation creates or changes.
     pub fn dn(&self) -> &str {
         match self {
             Self::Add { dn, .. } | Self::Modify { dn, .. } => dn,
         }
     }
 
-    /// The length of the largest value in it, in octets.
+    /// The length of the largest value in the operation, in octets.
     pub fn largest(&self) -> usize {
         let values: Vec<&Vec<Bytes>> = match self {
             Self::Add { attributes, .. } => attributes.iter().map(|(_, values)| values).collect(),

@@ -81,7 +81,7 @@ fn patience() -> String {
 pub struct PublisherSettings {
     /// The directory's name.
     pub name: String,
-    /// The URLs of its servers; the first that accepts the bind is used.
+    /// The URLs of the directory's servers; the first that accepts the bind is used.
     pub urls: Vec<String>,
     /// Whether `ldap:` connections switch to TLS (StartTLS) before anything else.
     pub starttls: bool,

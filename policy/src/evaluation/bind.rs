@@ -28,7 +28,7 @@ pub(crate) fn bind_and_compile(tree: Tree) -> (Tree, Constants) {
 enum Compile {
     /// While the assertion is loaded.
     Now,
-    /// When a question first needs them.
+    /// When a question first needs the expressions.
     OnDemand,
 }
 

@@ -21,9 +21,9 @@ pub struct Trace {
 /// An assertion in an explanation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AssertionTrace {
-    /// File and line of its beginning, as `file:line`.
+    /// File and line of the assertion's beginning, as `file:line`.
     pub place: String,
-    /// Whether it is policy, which the operator trusts; otherwise it is a credential with a valid signature.
+    /// Whether the assertion is policy, which the operator trusts; otherwise it is a credential with a valid signature.
     pub trusted: bool,
     /// The authorizer of the assertion, without a passphrase or its hash.
     pub authorizer: String,
@@ -31,7 +31,7 @@ pub struct AssertionTrace {
     pub value: String,
     /// The licensees of the assertion, with their values.
     pub licensees: LicenseesTrace,
-    /// The value of its conditions.
+    /// The value of the assertion's conditions.
     pub conditions_value: String,
     /// The clauses of the assertion; `None` if it has no conditions field, which means `_MAX_TRUST`.
     pub clauses: Option<Vec<ClauseTrace>>,
@@ -47,7 +47,7 @@ pub struct LicenseesTrace {
     /// The principal's name; `None` unless the kind is `principal`, and for one that cannot be computed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub principal: Option<String>,
-    /// The reason of its value, in words.
+    /// The reason of the value, in words.
     pub reason: String,
     /// The parts of the expression, the highest value first; at most [`MAX_SHOWN`](super::MAX_SHOWN). None for a principal.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -57,17 +57,17 @@ pub struct LicenseesTrace {
 /// A clause that was evaluated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ClauseTrace {
-    /// The line it begins on, counted from 1.
+    /// The line on which the clause begins, counted from 1.
     pub line: usize,
     /// The source of the clause on one line, shortened.
     pub text: String,
-    /// The outcome of its test: `true`, `false`, or the run-time error that made it false.
+    /// The outcome of the clause's test: `true`, `false`, or the run-time error that made it false.
     pub outcome: String,
     /// The value of the clause, a compliance value; `_MIN_TRUST` unless its test is true.
     pub value: String,
-    /// The comparisons of its test that were evaluated.
+    /// The comparisons of the clause's test that were evaluated.
     pub comparisons: Vec<ComparisonTrace>,
-    /// The clauses in its braces that were evaluated; none if its test is not true.
+    /// The clauses in the clause's braces that were evaluated; none if its test is not true.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clauses: Vec<ClauseTrace>,
 }
@@ -79,14 +79,14 @@ pub struct ComparisonTrace {
     pub text: String,
     /// `true`, `false`, or the run-time error that made it false.
     pub outcome: String,
-    /// The attributes that were looked up for it, with their values; `None` for an undefined one, which counts as empty.
+    /// The attributes that were looked up for the comparison, with their values; `None` for an undefined one, which counts as empty.
     pub attributes: Vec<(String, Option<String>)>,
 }
 
 /// An assertion that is not part of the policy set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DroppedTrace {
-    /// File and line of its beginning, as `file:line`.
+    /// File and line of the assertion's beginning, as `file:line`.
     pub place: String,
     /// The reason, in words.
     pub reason: String,

@@ -9,7 +9,7 @@ pub enum AddressError {
     /// One end of the range is IPv4, and the other IPv6.
     #[error("`{0}` and `{1}` are of two address families; a range or a subnet has one")]
     Families(IpAddr, IpAddr),
-    /// The range begins after its end.
+    /// The beginning of the range is above its end.
     #[error("the range begins at `{0}`, after its end `{1}`")]
     Reversed(IpAddr, IpAddr),
     /// The prefix has more bits than an address of its family.

@@ -33,7 +33,7 @@ pub enum CertificateError {
     /// The key of the certificate, or of its issuer, is malformed or of a kind that is not supported.
     #[error("the certificate's key cannot be a principal: {0}")]
     Key(String),
-    /// The name of its subject or its issuer cannot be a principal.
+    /// The name of the certificate's subject or issuer cannot be a principal.
     #[error("the certificate's name cannot be a principal: {0}")]
     Name(#[from] NameError),
     /// The validity of the certificate is outside the years 0 to 9999, which an attribute can express.
@@ -117,7 +117,7 @@ impl Delegation {
         }
     }
 
-    /// Whether its conditions are true.
+    /// Whether the conditions of the delegation are true.
     pub(crate) fn is_in_force(&self, attributes: &AttributeSet) -> bool {
         let [begin, end] = &self.validity;
         let value = |name: &str| attributes.value(name).unwrap_or_default();

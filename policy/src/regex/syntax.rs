@@ -83,7 +83,7 @@ impl Node {
         }
     }
 
-    /// Whether it contains a group.
+    /// Whether the node contains a group.
     pub fn has_groups(&self) -> bool {
         match self {
             Self::Empty | Self::Set(_) | Self::Start | Self::End => false,

@@ -213,7 +213,7 @@ struct Propagation<'q, O> {
     /// The values of conditions that several assertions share.
     programs: Map<usize>,
     conditions: HashMap<AssertionId, usize>,
-    /// Whether to go on after `POLICY` has its value, for an explanation.
+    /// Whether the propagation continues after `POLICY` has its value, for an explanation.
     settle_all: bool,
 }
 

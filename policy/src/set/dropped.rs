@@ -9,11 +9,11 @@ pub const MAX_CREDENTIAL: usize = 1 << 20;
 /// An assertion that is not part of the set.
 #[derive(Debug, Clone)]
 pub struct Dropped {
-    /// The text that holds it.
+    /// The text that holds the assertion.
     pub source: Source,
     /// The span of the assertion in the text.
     pub span: Span,
-    /// The reason why it is not part of the set.
+    /// The reason why the assertion is not part of the set.
     pub reason: DropReason,
 }
 

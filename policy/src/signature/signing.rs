@@ -79,7 +79,7 @@ impl SigningKey {
         Principal::of_key(self.public.clone())
     }
 
-    /// The algorithm of its signatures.
+    /// The algorithm of the key's signatures.
     pub const fn algorithm(&self) -> SignatureAlgorithm {
         match &self.pair {
             Pair::Ecdsa(_, algorithm) => *algorithm,

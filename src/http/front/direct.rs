@@ -38,9 +38,9 @@ const IGNORED: [&str; 5] = ["host", "accept", "user-agent", "accept-encoding", "
 /// A POST that has arrived whole.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Post<'a> {
-    /// The target of its request line.
+    /// The target of the request line.
     pub target: &'a str,
-    /// The value of its Content-Type.
+    /// The value of the header Content-Type.
     pub content_type: &'a str,
     /// The body of the request.
     pub body: &'a [u8],

@@ -6,11 +6,11 @@
 /// The part of a request that the client's next octets belong to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
-    /// A head; the position in it.
+    /// A head, and the position in it.
     Head(Line),
     /// A body of which this many octets are still to come.
     Length(u64),
-    /// A chunked body; the position in it.
+    /// A chunked body, and the position in it.
     Chunked(Chunk),
     /// A body that ends with the connection, or a request that the HTTP library refuses.
     UntilEnd,

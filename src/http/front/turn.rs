@@ -124,7 +124,7 @@ fn wake(waiting: &RefCell<Option<Waker>>) {
 pub struct Serving(Rc<Turn>);
 
 impl Serving {
-    /// The state of its connection.
+    /// The state of the request's connection.
     pub fn turn(&self) -> &Rc<Turn> {
         &self.0
     }

@@ -29,7 +29,7 @@ pub struct Tls {
 
 /// Where the certificate comes from.
 enum Source {
-    /// The instance issues it to these names, and renews it.
+    /// The instance issues the certificate to these names, and renews it.
     Issued(Arc<Authority>, Vec<Identity>),
     /// The operator's files.
     Files { certificate: PathBuf, key: PathBuf },

@@ -66,7 +66,7 @@ pub enum Taken {
 /// Whether an account gets or loses permissions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PermissionChange {
-    /// The account gets them.
+    /// The account gets the permissions.
     Grant,
     /// The account loses them.
     Withdraw,

@@ -28,7 +28,7 @@ pub struct CaBody<'a> {
     /// DER.
     #[cbor(b(2), with = "minicbor::bytes")]
     certificate: &'a [u8],
-    /// The certificates above it, DER, root last.
+    /// The CA certificates above this one, DER, root last.
     #[n(3)]
     chain: Vec<ByteVec>,
     #[b(4)]

@@ -82,7 +82,7 @@ struct Inquiry<'a> {
     at: Timestamp,
     /// The number of signers whose paths may still be searched.
     signers: Cell<usize>,
-    /// The remaining budget of their paths.
+    /// The remaining budget of the signers' paths.
     budget: Budget,
     /// The bound that was reached, as a sentence. A CRL that could not be used may then list the certificate.
     exhausted: Cell<Option<String>>,
@@ -207,9 +207,9 @@ struct Query<'a> {
 
 /// A complete CRL that was consulted and is current.
 struct ConsultedCrl {
-    /// The SubjectPublicKeyInfo of the key that signed it.
+    /// The SubjectPublicKeyInfo of the key that signed the CRL.
     key: Vec<u8>,
-    /// The reasons that it covers.
+    /// The reasons that the CRL covers.
     reasons: ReasonFlags,
     crl: Arc<Crl>,
 }
@@ -236,7 +236,7 @@ struct FoundEntry {
 /// A delta that is later than a complete CRL.
 struct LaterDelta<'a> {
     crl: &'a Arc<Crl>,
-    /// Whether it can be applied to the complete CRL (§5.2.4).
+    /// Whether the delta CRL can be applied to the complete CRL (§5.2.4).
     applies: bool,
 }
 

@@ -92,7 +92,7 @@ struct Ready {
 /// The entries of a piece.
 struct Decoded {
     entries: Vec<Ready>,
-    /// Whether all of them could be decoded.
+    /// Whether all entries of the piece could be decoded.
     is_whole: bool,
 }
 

@@ -26,7 +26,7 @@ pub struct Shared {
 pub struct Counts {
     /// The number of groups. Each took one `fdatasync`, unless [`super::EmbeddedOptions::sync`] is off.
     pub groups: u64,
-    /// The number of entries in them.
+    /// The number of entries in these groups.
     pub entries: u64,
 }
 

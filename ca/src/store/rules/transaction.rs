@@ -160,8 +160,8 @@ pub(super) fn check_lengths(transaction: &Transaction) -> Result<()> {
 /// The answer that the peer of a transaction got when the transaction was opened.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Opened {
-    /// The result of its request.
+    /// The result of the transaction's request.
     Answered,
-    /// The answer that its request waits for an administrator.
+    /// The answer that the transaction's request waits for an administrator.
     Request,
 }

@@ -45,7 +45,7 @@ struct Received {
     /// How many iterations the message's MAC asks for, of all blocks of the key together; `None` if its protectionAlg is no MAC, 0 if the
     /// parameters of the MAC will be refused.
     mac_iterations: Option<u64>,
-    /// The slot that it takes of its sender's share until it is answered.
+    /// The slot of the sender's share that the message takes until it is answered.
     _slot: Slot,
 }
 

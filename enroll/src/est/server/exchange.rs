@@ -44,9 +44,9 @@ pub struct Received {
     pub route: Route,
     /// The body of the request.
     pub body: Body,
-    /// The credentials in its header; `None` without any that can be read.
+    /// The credentials in the header of the request; `None` without any that can be read.
     pub credentials: Option<Credentials>,
-    /// The facts about its connection.
+    /// The facts about the connection of the request.
     pub connection: Connection,
 }
 
@@ -150,9 +150,9 @@ pub struct Exchange<'a> {
     pub received: &'a Received,
     /// The sender of the request.
     pub sender: Authenticated,
-    /// The identifier of its transaction.
+    /// The identifier of the request's transaction.
     pub transaction: Vec<u8>,
-    /// The kind of thread that works on it.
+    /// The kind of thread that works on the request.
     pub pool: Pool,
 }
 

@@ -95,7 +95,7 @@ impl Filed {
 pub struct Span {
     place: Place,
     length: usize,
-    /// The offset of its first certificate's entry.
+    /// The offset of the entry of the span's first certificate.
     pub first: u64,
     /// The earliest end of validity of a certificate in the span.
     pub least: Timestamp,

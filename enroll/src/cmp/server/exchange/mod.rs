@@ -76,7 +76,7 @@ pub struct CrmfRequest {
 /// A certificate that this authority issued.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateId {
-    /// The CA that issued it.
+    /// The CA that issued the certificate.
     pub ca: Label,
     /// The serial number of the certificate.
     pub serial: Serial,

@@ -35,9 +35,9 @@ pub struct ChallengedRequest {
     pub answer: u8,
     /// For a kur: the serial number of the certificate that it updates. `None` for any other request.
     pub updates: Option<Serial>,
-    /// The profile that its path or its certProfile names.
+    /// The profile that the path or the certProfile of the request names.
     pub profile: Option<Label>,
-    /// Whether it asks for implicit confirmation.
+    /// Whether the request asks for implicit confirmation.
     pub implicit: bool,
     /// When the challenge expires. From then on a response is refused.
     pub expires: Timestamp,
