@@ -53,7 +53,7 @@ struct State {
     left_out: usize,
     /// Why the feeder last failed to read the records; `None` if it did not.
     failure: Option<String>,
-    /// Whether the directories have had all entries once.
+    /// Whether the directories have had all entries at least once.
     is_fed: bool,
 }
 

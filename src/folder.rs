@@ -136,7 +136,7 @@ impl DataFolder {
 pub struct Private(Mode);
 
 impl Private {
-    /// Sets the private umask. Dropping the value restores the one before.
+    /// Sets the private umask. Dropping the value restores the previous umask.
     pub fn begin() -> Self {
         Self(umask(Mode::RWXG | Mode::RWXO))
     }

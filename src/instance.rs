@@ -75,7 +75,7 @@ impl Location {
         })
     }
 
-    /// As [`Self::open_store`], but however late the clock is.
+    /// As [`Self::open_store`], but accepts a clock that is late by any time.
     pub fn open_store_at_any_time(&self) -> Result<EmbeddedStore, Failure> {
         self.open_store_with(EmbeddedOptions::default())
     }

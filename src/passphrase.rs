@@ -25,7 +25,7 @@ pub fn existing(folder: &DataFolder, file: Option<&Path>) -> Result<Passphrase, 
     }
 }
 
-/// Whether the command line names a file with the passphrase, or there is one in its place.
+/// Whether the command line names a file with the passphrase, or such a file is in one of the usual places.
 pub fn is_at_hand(folder: &DataFolder, file: Option<&Path>) -> bool {
     source(folder, file).is_some()
 }

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 pub struct Bounds {
     /// The largest message, in octets.
     pub bytes: usize,
-    /// The most constructed elements inside each other.
+    /// The most constructed elements that may be nested in each other.
     pub depth: usize,
     /// The most elements in all, primitive and constructed.
     pub elements: usize,
@@ -182,7 +182,7 @@ impl Walk<'_> {
     }
 }
 
-/// The children of a constructed element, put together anew as soon as one has to change.
+/// The children of a constructed element. They are put together anew as soon as one of them has to change.
 struct Children {
     /// The primitive tag if the element is a constructed string: its segments are joined.
     string: Option<u8>,
@@ -193,8 +193,8 @@ struct Children {
 }
 
 impl Children {
-    /// Appends a child. `before` is the content before it as it was sent, `kept` the child as it was sent. `None` if it is no segment of
-    /// this string.
+    /// Appends a child. `before` is the content before it as it was sent, `kept` the child as it was sent. `None` if the child is not a
+    /// segment of this string.
     fn append(
         &mut self,
         before: &[u8],

@@ -42,7 +42,8 @@ pub fn certs_only(certificates: &[&[u8]], crls: &[&[u8]]) -> der::Result<Vec<u8>
     Ok(encode(SEQUENCE, &[&ID_SIGNED_DATA.to_der()?, &encode(CONTEXT_0, &[&signed])]))
 }
 
-/// The certificates in a certs-only message, DER or BER, in its order. Everything else in it is ignored, also signatures.
+/// The certificates in a certs-only message, DER or BER, in the order of the message. Everything else in it is ignored, including
+/// signatures.
 ///
 /// # Errors
 /// [`Error::Malformed`] if it is none.

@@ -83,7 +83,7 @@ pub enum Auth {
     Psk,
     /// A public key that the daemon knows without a certificate (RFC 7670, `rightrsasigkey`).
     Raw,
-    /// EAP, if the peer has shown no certificate besides.
+    /// EAP, if the peer has shown no certificate in addition.
     Eap,
     /// XAuth, if the peer has proved nothing else.
     Xauth,
@@ -212,11 +212,10 @@ pub struct ChildProposal {
     /// The integrity algorithm (transform type 3). AH must have one; ESP has none if the encryption algorithm authenticates, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub integrity: Option<u16>,
-    /// The lifetime in seconds, as it is configured on the daemon's side; `None` if it is unlimited or the daemon did not tell it.
+    /// The lifetime in seconds, as the daemon is configured; `None` if it is unlimited or the daemon did not tell it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub life_seconds: Option<u32>,
-    /// The lifetime in kilobytes of 1024 octets, as it is configured on the daemon's side; `None` if it is unlimited or the daemon did not
-    /// tell it.
+    /// The lifetime in kilobytes of 1024 octets, as the daemon is configured; `None` if it is unlimited or the daemon did not tell it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub life_kbytes: Option<u32>,
     /// Whether packets are compressed (IPComp). charon says whether its configuration offers that, because the peer has not agreed yet.

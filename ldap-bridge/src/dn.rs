@@ -35,7 +35,7 @@ const TYPES: [(&str, &str, &str); 17] = [
     ("emailaddress", "e", "1.2.840.113549.1.9.1"),
 ];
 
-/// A distinguished name. The most specific RDN comes first, as in its text.
+/// A distinguished name. The most specific RDN comes first, as in the text form.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Dn(Vec<Rdn>);
 

@@ -1,5 +1,5 @@
-//! A text with its name, and findings in it: each is shown with file, line, column, the line with carets below the place, and the hint if
-//! it has one.
+//! A text with its name, and findings in it: each finding is shown with file, line, column, the source line with carets below the place,
+//! and its hint if there is one.
 
 use std::fmt::Write as _;
 use std::ops::Range;

@@ -97,7 +97,7 @@ pub struct ImportedAccounts {
     /// The names of the accounts that were changed, or in a dry run would be.
     #[schema(value_type = Vec<String>)]
     pub changed: Vec<Label>,
-    /// The names of the accounts that were passed over or are as the file says.
+    /// The names of the accounts that were skipped, or that are already as the file says.
     #[schema(value_type = Vec<String>)]
     pub unchanged: Vec<Label>,
 }
@@ -190,7 +190,7 @@ pub enum RemovedAccount {
 pub enum NextCrl {
     /// The CRL is signed already; its cRLNumber.
     Signed(u64),
-    /// The CRL is signed later. The text tells a person when.
+    /// The CRL is signed later. The text says when, for a person.
     Later(&'static str),
 }
 
@@ -342,7 +342,7 @@ pub struct CertificateInFull {
     /// The holder: `the account`, `an account that had this name before`, or `an account that is gone`. The name of a removed account can
     /// be given to another one.
     pub holder: String,
-    /// Whether LDAP directories and look-ups over HTTP may publish it.
+    /// Whether LDAP directories and look-ups over HTTP may publish the certificate.
     pub published: bool,
     /// The address that the certificate was requested from, if one is recorded.
     #[schema(value_type = Option<String>)]
@@ -544,7 +544,7 @@ pub struct RequestInFull {
     /// The account of the registration authority that passed the request on; `None` if the peer sent it itself.
     #[schema(value_type = Option<String>)]
     pub registrar: Option<Label>,
-    /// The address that the request came from.
+    /// The address from which the request came.
     #[schema(value_type = Option<String>)]
     pub client: Option<IpAddr>,
     /// How many people must approve the request.
@@ -589,7 +589,7 @@ pub struct CaLine {
     /// other CA, and without an EST server that has a certificate of the instance.
     #[serde(default)]
     pub est_trust_anchor: Option<String>,
-    /// The same for the server of the administration API.
+    /// The file of the root by which a client trusts the server of the administration API, as in `est_trust_anchor`.
     #[serde(default)]
     pub admin_trust_anchor: Option<String>,
 }
@@ -625,7 +625,7 @@ pub enum DirectoryLine {
         /// The text `the server does not run`.
         state: &'static str,
     },
-    /// A server runs, and tells the state.
+    /// A server runs, and reports the state.
     Running(DirectoryState),
 }
 

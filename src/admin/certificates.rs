@@ -72,7 +72,7 @@ fn query(filter: &CertificateFilter, now: Timestamp) -> Result<CertificateQuery,
     })
 }
 
-/// A name in a certificate: a search key, and the subject that it is of, if it is one.
+/// A name in a certificate: a search key, and the whole subject if the name is one.
 fn named(filter: &CertificateFilter) -> Result<(Option<SearchKey>, Option<Name>), Failure> {
     let identity = match (&filter.subject, &filter.identity) {
         (None, None) => return Ok((None, None)),
@@ -197,7 +197,8 @@ pub fn revoke(
     Ok(RevocationAnswer { serial: serial.to_string(), status, reason: Some(reason.name()), crl })
 }
 
-/// Releases a certificate from hold. It may have expired meanwhile, or never have been confirmed: the answer's status says so.
+/// Releases a certificate from hold. The certificate may have expired meanwhile, or never have been confirmed: the status in the answer
+/// says so.
 pub fn release(
     instance: &Instance,
     actor: &str,

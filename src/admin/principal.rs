@@ -108,7 +108,7 @@ struct Affected {
 enum Standing {
     /// A peer.
     Peer,
-    /// A registration authority, which acts for all accounts of its CA: a grant for some accounts is not good for it.
+    /// A registration authority, which acts for all accounts of its CA: a grant for some accounts does not cover it.
     Registrar,
     /// An administrator, or the instance itself: only those who may change administrators may touch it.
     Administrator,
@@ -319,7 +319,7 @@ impl Principal {
         })
     }
 
-    /// Takes the rows out of a list that no grant covers. A page of a list may so have fewer rows than others.
+    /// Takes out of a list the rows that no grant covers. So a page of a list may have fewer rows than other pages.
     fn withhold(&self, instance: &Instance, verb: Verb, answer: &mut Value) -> Result<(), Failure> {
         let roles = &instance.config.admin.roles;
         if self.usable(roles, verb).any(Grant::is_unbounded) {
@@ -506,8 +506,8 @@ fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure>
     }
 }
 
-/// A request that needs an approval, as a request is about it, and the accounts that made it: its own, and the registration authority's. `id`
-/// becomes the whole identifier.
+/// The target of a request that decides about a request for approval, and the accounts that made the latter: its own, and the
+/// registration authority's. `id` becomes the whole identifier.
 fn of_waiting(instance: &Instance, id: &mut String) -> Result<(Target, Vec<Label>), Failure> {
     let waiting = requests::find(instance, id)?;
     *id = waiting.id.to_string();
@@ -560,7 +560,8 @@ fn of_peers(
     Ok(Target { reach: Reach::Accounts(affected), ..target })
 }
 
-/// The verb that an administrator's word needs besides where requests of a profile need approval, as it counts as one.
+/// The verb that an administrator needs in addition where requests of a profile need approval, because the administrator's request counts
+/// as an approval.
 fn needed_approval(instance: &Instance, profile: &Label) -> Vec<Verb> {
     match wanted_approvals(instance, profile) {
         0 => Vec::new(),
@@ -658,8 +659,8 @@ fn standing(
     })
 }
 
-/// The names of the instance's own TLS servers. Names in an operator's own certificate are not known here, but the host of
-/// `http.public_url` is.
+/// The names of the instance's own TLS servers. Names in an operator's own certificate are not known here, except for the host of
+/// `http.public_url`.
 fn servers(instance: &Instance) -> Vec<Identity> {
     let config = &instance.config;
     let listeners = [&config.est.listener, &config.admin.listener].into_iter().flatten();

@@ -29,9 +29,9 @@ const OVERDUE: u32 = 6;
 const OLD_BACKUP: Duration = Duration::from_secs(8 * 86_400);
 /// A CA whose certificate ends within this time is reported.
 const CA_ENDS_SOON: Duration = Duration::from_secs(90 * 86_400);
-/// An offline root's CRL that ends within this time is told.
+/// An offline root's CRL that ends within this time is reported.
 const CRL_ENDS_SOON: Duration = Duration::from_secs(14 * 86_400);
-/// A request that has waited longer is told.
+/// A request that has waited longer than this is reported.
 const WAITS_LONG: Duration = DAY;
 /// The most names that one finding lists.
 const MAX_NAMED: usize = 5;
@@ -52,7 +52,7 @@ impl Findings {
     }
 }
 
-/// Looks at every part of the instance. Findings that are errors make it not ok.
+/// Looks at every part of the instance. If a finding is an error, the state is not ok.
 pub fn look(instance: &Instance) -> Result<StatusAnswer, Failure> {
     let now = instance.now();
     let mut found = Findings::default();

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
 
-/// The header by which a browser tells where a request comes from (Fetch Metadata).
+/// The header by which a browser says where a request comes from (Fetch Metadata).
 const FETCH_SITE: &str = "sec-fetch-site";
 
 /// A request with its whole body. It can be judged on another thread.

@@ -131,7 +131,7 @@ impl Api {
     }
 
     /// Carries out a request. Everything that may block, or take long, is done on another thread. The administrator is authenticated once
-    /// more: the proof may have ended while the body came.
+    /// more: the proof may have expired while the body came.
     fn carry_out(
         &self,
         presented: &Presented,
@@ -191,7 +191,7 @@ impl Api {
         Done::new(StatusCode::OK, &caller)
     }
 
-    /// Forgets answers that are kept for repetitions and are too old. The server calls this every second or so.
+    /// Forgets answers that were kept for repetitions and are too old. The server calls this about once a second.
     pub fn forget_old(&self) {
         self.repeats.forget_old();
     }

@@ -21,7 +21,7 @@ const KEPT: Duration = Duration::from_secs(3600);
 const MAX_OF_ONE: usize = 64;
 const MAX_OF_ALL: usize = 1024;
 
-/// The most octets of all answers that are kept. An answer that does not fit in is not kept.
+/// The most octets of all answers that are kept. An answer that would exceed this is not kept.
 const MAX_OCTETS: usize = 16 << 20;
 
 /// The longest key, in bytes.

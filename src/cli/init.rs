@@ -166,7 +166,7 @@ impl Init {
         Ok(answer)
     }
 
-    /// Refuses options that ask for another root than the one that an earlier, interrupted run made.
+    /// Refuses options that ask for a different root than the one that an earlier, interrupted run made.
     fn refuse_other_root(&self, root: &CaRecord) -> Result<(), Failure> {
         let facts = Facts::of(&root.certificate)?;
         let found = |what: &str, there: &dyn std::fmt::Display, option: &dyn std::fmt::Display| {
@@ -274,7 +274,7 @@ impl Issuing {
     }
 }
 
-/// The subject of a CA: the option's, or one that no other instance has.
+/// The subject of a CA: the one that the option gives, or one that no other instance has.
 fn subject(option: Option<&str>, name: &str, tag: &str) -> Result<Name, Failure> {
     match option {
         Some(option) => Ok(distinguished_name(option)?),

@@ -57,7 +57,7 @@ impl Default for EstFile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Binding {
-    /// A binding is checked where a request has one.
+    /// A binding is checked if the request has one.
     Optional,
     /// A request without a binding is refused.
     Required,

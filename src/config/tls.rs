@@ -94,8 +94,8 @@ fn identity(section: &str, name: &str) -> Result<Identity, Failure> {
     })
 }
 
-/// The names of the server if the operator gives none: the host of the public URL, and the address on which it listens; on the machine's
-/// own address `localhost`, too. There may be none.
+/// The names of the server if the operator gives none: the host of the public URL, and the address on which it listens; for a loopback
+/// address also `localhost`. The list may be empty.
 fn default_names(address: SocketAddr, public_url: Option<&str>) -> Vec<Identity> {
     let host = public_url.and_then(|url| url.strip_prefix("http://")).map(host_of);
     let ip = Some(address.ip().to_canonical()).filter(|ip| !ip.is_unspecified());

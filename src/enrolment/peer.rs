@@ -169,7 +169,7 @@ impl Peer {
         }
     }
 
-    /// Asks the CA over CMP, under the new certificate, whether that certificate is in use.
+    /// Asks the CA over CMP whether the new certificate is in use, in a message signed with that certificate.
     ///
     /// # Errors
     /// As [`cmp::Client::prove_in_use`].

@@ -135,7 +135,7 @@ pub struct First {
     pub ca_fingerprint: Option<String>,
 }
 
-/// Options of the command line that come before the file's settings, for one run.
+/// Options of the command line that take precedence over the file's settings, for one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// The URL of another server.
@@ -254,7 +254,7 @@ impl Settings {
         Ok(())
     }
 
-    /// These settings with the options of the command line in place of their own.
+    /// These settings, with the options of the command line in place of those that they override.
     #[must_use]
     pub fn with(mut self, overrides: &Overrides) -> Self {
         let over = |new: &Option<String>, old: &mut String| {

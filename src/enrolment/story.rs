@@ -362,11 +362,10 @@ fn confirm(
     }
 }
 
-/// Finds out whether the CA has accepted that the gateway has the certificate, after it refused a repeated certConf.
+/// Finds out whether the CA confirmed the certificate, after it refused a repeated certConf.
 ///
-/// The CA may have received the first certConf all the same, and have forgotten the transaction since, or take no further message from
-/// this sender. A query signed with the new certificate shows whether the CA accepts it. Only a refusal that the CA authenticated
-/// ends the enrolment.
+/// The CA may have received the first certConf and forgotten the transaction since, or may accept no further message from this sender. A
+/// query signed with the new certificate shows whether the CA accepts it. Only a refusal that the CA authenticated ends the enrolment.
 fn look_up(
     peer: &Peer,
     issued: &Issued,

@@ -72,12 +72,12 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// An endpoint for `service` that works on at most `concurrent` requests at once. One more is answered "busy".
+    /// An endpoint for `service` that works on at most `concurrent` requests at once. A further request is answered "busy".
     pub fn new(service: Arc<OcspService>, concurrent: usize, observer: Observer) -> Self {
         Self { service, permits: Arc::new(Semaphore::new(concurrent)), observer }
     }
 
-    /// Answers a request for a path of OCSP, and has `application` answer every other.
+    /// Answers a request for a path of OCSP. All other requests are passed to `application`.
     ///
     /// # Errors
     /// The application failed.

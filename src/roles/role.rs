@@ -20,7 +20,7 @@ const INVENTORY: &[Verb] = &[
     Verb::CrlShow,
 ];
 
-/// The verbs that show the instance besides.
+/// The verbs that show other parts of the instance.
 const STATE: &[Verb] = &[
     Verb::TrustList,
     Verb::TrustShow,
@@ -30,7 +30,7 @@ const STATE: &[Verb] = &[
     Verb::AdminRoles,
 ];
 
-/// The verbs by which accounts and certificates are kept.
+/// The verbs by which accounts and certificates are managed.
 const KEEPING: &[Verb] = &[
     Verb::PeerAdd,
     Verb::PeerImport,

@@ -17,7 +17,7 @@ use crate::error::{Denial, Error, Result};
 use crate::record::{Administrator, Grant, Label, Token, no_administrator};
 use crate::store::Store;
 
-/// The role that may change administrators. One administrator with an unbounded grant of it remains always.
+/// The role that may change administrators. At least one administrator always keeps an unbounded grant of it.
 pub const ADMINISTRATOR_ROLE: &str = "administrator";
 
 /// The most administrators.

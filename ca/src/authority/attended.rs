@@ -61,7 +61,7 @@ impl Authority {
     }
 }
 
-/// The names that the request asks for and the account has; all of the account's if none of them is its own.
+/// The requested names that the account has; if it has none of them, all names of the account.
 fn fitting_names(
     account: &Account,
     profile: &Profile,
@@ -100,7 +100,7 @@ fn fitting_names(
     }
 }
 
-/// The key usage. An extension that a peer's own request may not have is left out.
+/// The key usage, and a check of the extensions. An extension that a peer's own request may not have is left out.
 fn fitting_usage(
     profile: &Profile,
     kind: KeyKind,

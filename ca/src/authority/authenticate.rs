@@ -35,8 +35,7 @@ pub struct Attempt<'a> {
 pub enum Candidate<'a> {
     /// The secret of the reference.
     Secret(&'a [u8]),
-    /// A random secret, because the reference is unknown or locked. The caller must do the same work as with a real
-    /// one.
+    /// A random secret, given because the reference is unknown or locked. The caller must do the same work as with a real secret.
     Decoy(&'a [u8]),
 }
 

@@ -54,7 +54,7 @@ impl Confirmations {
         Some(Revoking { confirmations: self, id })
     }
 
-    /// A panic elsewhere leaves both collections complete, so that the lock may be taken after one.
+    /// Locks the state. A panic elsewhere leaves both collections complete, so that the lock may be taken afterwards.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

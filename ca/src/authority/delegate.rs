@@ -178,7 +178,7 @@ impl Role<'static> {
         names: &[],
     };
 
-    /// The delegate for which SCEP's clients encrypt. Its key is RSA below every CA, because they know no other key transport.
+    /// The delegate for which clients of SCEP encrypt. Its key is RSA below every CA, because the clients know no other key transport.
     pub const SCEP_ENCRYPTION: Self = Self {
         suffix: "scep-enc",
         account: "_scep",

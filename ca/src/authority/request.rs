@@ -96,8 +96,8 @@ pub struct CertificateRequest<K = ProvenKey> {
     pub ca: Option<Label>,
     /// The serial number of the certificate that the new one replaces; `None` if this is no key update.
     pub updates: Option<Serial>,
-    /// Whether directories may contain the certificate (RFC 4211 §6.3). `None` means yes, or in a key update the same
-    /// as for the old certificate.
+    /// Whether directories may contain the certificate (RFC 4211 §6.3). `None` means yes; in a key update, it means the same as for the
+    /// old certificate.
     pub published: Option<bool>,
 }
 

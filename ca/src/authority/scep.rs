@@ -1,4 +1,4 @@
-//! The support for SCEP (RFC 8894): its two delegates, the registration authority of a CA, and the account that a request means.
+//! The support for SCEP (RFC 8894): its two delegates, the registration authority of a CA, and the account that a request is for.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};

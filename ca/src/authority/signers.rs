@@ -12,7 +12,7 @@ use ring::digest::{SHA256, digest};
 use crate::record::CertificateRecord;
 use crate::x509::Facts;
 
-/// The most certificates that are remembered. For one more, the first one is forgotten. One takes some 4 KiB.
+/// The most certificates that are remembered. If one more is, the first one is forgotten. Each takes some 4 KiB.
 const MOST: usize = 1024;
 
 /// Certificates of this authority that signed messages.
@@ -31,7 +31,7 @@ pub(super) struct Signer {
 struct State {
     /// The remembered signers, by the hash of their certificate's DER.
     known: HashMap<[u8; 32], Arc<Signer>>,
-    /// The first one that was remembered comes first.
+    /// The hashes of the remembered certificates, in the order in which they were remembered.
     order: VecDeque<[u8; 32]>,
 }
 
@@ -61,7 +61,7 @@ impl Signers {
         }
     }
 
-    /// A panic elsewhere leaves the state complete, so that the lock may be taken after one.
+    /// Locks the state. A panic elsewhere leaves it complete, so that the lock may be taken afterwards.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -164,7 +164,7 @@ mod tests {
 
     use super::*;
 
-    /// Made by OpenSSL. These tests do not verify its signature.
+    /// A CRL that OpenSSL made. These tests do not verify its signature.
     const CRL: &str = include_str!("../../tests/data/vendor.crl");
 
     fn written(folder: &tempfile::TempDir, name: &str, content: &str) -> String {

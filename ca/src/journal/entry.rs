@@ -114,8 +114,8 @@ pub enum Entry {
     },
     /// The journal was restored from a backup, which ends before this entry.
     Restored(Restoration),
-    /// An administrator says that the clock is right, whatever time the entry before has. Only this entry may be
-    /// earlier than the one before it.
+    /// An administrator says that the clock is right, whatever time the previous entry has. Only this entry may be earlier than the one
+    /// before it.
     ClockAccepted {
         /// The administrator: a user of the operating system, such as `uid 0`.
         actor: String,

@@ -217,7 +217,7 @@ impl SigningKey for FileKey {
     }
 }
 
-/// The algorithm that this program signs with, given a key of this kind.
+/// The algorithm with which this program signs by a key of this kind.
 pub fn signature_algorithm(kind: KeyKind) -> AlgorithmIdentifierOwned {
     let (oid, parameters) = match kind {
         KeyKind::P256 => (oid::ECDSA_SHA256, None),

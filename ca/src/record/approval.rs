@@ -40,8 +40,8 @@ pub const MAX_COMMENT: usize = 300;
 /// The fewest digits by which an administrator can name a request.
 const MIN_DIGITS: usize = 6;
 
-/// The name of a request: the first 16 octets of SHA-256 over its transaction identifier. The identifier itself is
-/// chosen by the peer and may have any content.
+/// The name of a request: the first 16 octets of SHA-256 over its transaction identifier. The peer chooses the identifier, and it may
+/// have any content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId([u8; 16]);
 
@@ -133,8 +133,8 @@ pub struct RecordedRequest {
 }
 
 impl RecordedRequest {
-    /// Whether both ask for the same certificate. The validity is ignored, because a client counts it from the moment
-    /// of asking. The CA is ignored, because the authority decides with which of the CA's keys it issues.
+    /// Whether two requests ask for the same certificate. The validity is ignored, because a client counts it from the moment of asking.
+    /// The CA is ignored, because the authority decides with which of the CA's keys it issues.
     pub fn is_alike(&self, other: &Self) -> bool {
         let same_subject = match (self.subject(), other.subject()) {
             (Some(own), Some(other)) => same_name(&own, &other),
@@ -231,7 +231,7 @@ pub struct Decision {
 pub struct PartialApproval {
     /// Who approved: the name of an administrator, or a user of the operating system. One person counts once.
     pub person: String,
-    /// The same, with the proof and the address.
+    /// The person with the proof and the address, as the journal names them.
     pub actor: String,
     /// The administrator's comment; at most [`MAX_COMMENT`] characters.
     pub comment: Option<String>,

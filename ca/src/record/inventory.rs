@@ -52,7 +52,7 @@ pub enum ListOrder {
     /// The order of issue.
     #[default]
     Issued,
-    /// The last one that was issued comes first.
+    /// The certificate that was issued last comes first.
     IssuedReversed,
     /// The one whose validity ends first comes first.
     Expires,
@@ -249,7 +249,7 @@ impl CertificateQuery {
         asked.start.max(by_status.start)..asked.end.min(by_status.end)
     }
 
-    /// Whether a certificate belongs to the answer. `current` and `label` are not looked at: a record does not tell.
+    /// Whether a certificate fulfils the conditions. `current` and `label` are not checked, because a record does not contain them.
     pub(crate) fn includes(&self, record: &CertificateRecord) -> bool {
         let Self { ca, profile, account, key, serial, expires, issued, .. } = self;
         ca.as_ref().is_none_or(|ca| record.ca == *ca)

@@ -56,8 +56,8 @@ impl SearchKey {
         keys
     }
 
-    /// A search key that every certificate with this subject has, however its strings are encoded: that of a common name.
-    /// A subject without one has only the key of its own encoding.
+    /// A search key that every certificate with this subject has, however its strings are encoded: the key of a common name. A subject
+    /// without a common name has only the key of its own encoding.
     ///
     /// # Errors
     /// [`Error::Internal`] when the subject cannot be encoded.
@@ -203,8 +203,8 @@ fn content(der: &[u8], tag: u8) -> Option<&[u8]> {
     (whole.tag == tag && whole.after == der.len()).then_some(whole.content)
 }
 
-/// The elements inside an element, one after the other. The DER library's reader takes many times as long for each, and in a rebuild of
-/// the index every certificate is read.
+/// The elements inside an element, one after the other. The DER library's reader takes many times as long for each element, and a rebuild
+/// of the index reads every certificate.
 struct Elements<'a> {
     der: &'a [u8],
     at: usize,

@@ -110,7 +110,7 @@ pub trait Store: Send + Sync {
     /// [`crate::Error::Unavailable`] when too many requests wait. Other errors come with the receipt.
     fn begin_confirmed(&self, at: Timestamp, transaction: &[u8]) -> Result<Receipt>;
 
-    /// Records a revocation or a hold, and the transaction that asked for it, if one did. A confirmation of the
+    /// Records a revocation or a hold, and the transaction in which a peer asked for it, if there is one. A confirmation of the
     /// certificate is no longer awaited.
     ///
     /// # Errors
@@ -244,8 +244,8 @@ pub trait Store: Send + Sync {
     /// The certificate of this CA with this serial; `None` if there is none.
     fn certificate(&self, ca: &Label, serial: &Serial) -> Result<Option<CertificateRecord>>;
 
-    /// A page of certificates in the order of issue: at most `limit`, from `cursor` on (0 for the first page), of one
-    /// account if one is named. A page may have fewer although more follow: [`Page::next`] tells.
+    /// A page of certificates in the order of issue: at most `limit`, from `cursor` on (0 for the first page), of one account if one is
+    /// named. A page may have fewer certificates although more follow: [`Page::next`] tells.
     fn certificates(&self, account: Option<&Label>, cursor: u64, limit: usize) -> Result<Page>;
 
     /// A page of the certificates that a query asks for, in its order: at most `limit`, after the place `after`, or from the beginning

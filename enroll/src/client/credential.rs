@@ -1,4 +1,5 @@
-//! The credential of a peer in EST and SCEP, and signatures by a peer's key. CMP protects messages with a MAC, and has a credential of its own.
+//! The credential of a peer in EST and SCEP, and signatures by a peer's key. CMP has a credential type of its own, because it can protect
+//! messages with a MAC.
 
 use std::fmt;
 

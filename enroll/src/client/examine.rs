@@ -1,4 +1,4 @@
-//! Checks that a certificate which came is the requested one. The checks are the same for all protocols.
+//! Checks that a received certificate is the requested one. The checks are the same for all protocols.
 
 use countersign_ca::x509::Facts;
 use countersign_ca::{Identity, Timestamp};

@@ -58,11 +58,11 @@ pub struct Question<'a> {
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// The time after which to come again, if the server names one.
+    /// The time after which the server asks the client to come again, if it names one.
     pub retry_after: Option<Duration>,
     /// The body.
     pub body: Vec<u8>,
-    /// The challenge of a 401; empty without one.
+    /// The value of WWW-Authenticate in a 401; empty without one.
     challenge: String,
     /// Whether the answer came over TLS.
     is_proven: bool,

@@ -9,7 +9,7 @@ use x509_cert::name::Name;
 pub enum Body {
     /// A first certificate: CMP's ir, EST's simpleenroll, SCEP's PKCSReq.
     Initialization,
-    /// A further certificate: CMP's cr. EST and SCEP do not tell it from a first one.
+    /// A further certificate: CMP's cr. EST and SCEP do not distinguish it from a first one.
     Certification,
     /// A certificate in place of the one that signs the request: CMP's kur, EST's simplereenroll, SCEP's RenewalReq.
     KeyUpdate,

@@ -18,7 +18,7 @@ pub enum AltNames {
     Repaired,
 }
 
-/// The extensions of a request, with the subjectAltName apart from the others.
+/// The extensions of a request: the names of the subjectAltName, and all other extensions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeparateExtensions {
     /// The names in the subjectAltName; empty without one.

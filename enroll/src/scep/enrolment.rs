@@ -99,7 +99,7 @@ impl ScepService {
             .or_else(|stop| self.decided_meanwhile(&authentic, &id, stop))
     }
 
-    /// The answer to a request that was refused because the same one was answered at the same time, and used up the secret or the
+    /// The answer to a request that was refused because an identical one was answered at the same time and used up the secret or the
     /// transaction.
     fn decided_meanwhile(
         &self,
@@ -156,7 +156,8 @@ impl ScepService {
         }
     }
 
-    /// Records a request that needs approval. If a request for the same waits already, or was approved, this transaction joins it.
+    /// Records a request that needs approval. If a request for the same certificate waits already, or was approved, this transaction
+    /// joins it.
     fn hold(
         &self,
         authentic: &Authentic<'_>,
@@ -210,7 +211,7 @@ impl ScepService {
         }
     }
 
-    /// The decision about a request that waits or waited. An approved one is issued now.
+    /// The decision about a request that waits or waited for approval. If it is approved, its certificate is issued now.
     fn decided_by_administrator(
         &self,
         opened: &Opened,
@@ -369,7 +370,7 @@ impl ScepService {
         }
     }
 
-    /// The record of a signer's certificate that was issued here in exactly these octets, be it good now or not.
+    /// The record of a signer's certificate that this authority issued in exactly these octets, whether or not it is good now.
     fn issued(&self, signer: &Signer) -> Result<Option<CertificateRecord>, Error> {
         let authority = self.authority();
         let Ok(issuer) = Name::from_der(&signer.name.issuer) else { return Ok(None) };

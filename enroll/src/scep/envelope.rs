@@ -56,7 +56,7 @@ impl Cipher {
         (Self::TripleDes, oid::DES_EDE3_CBC),
     ];
 
-    /// The cipher with this identifier; `None` for another than AES, and for triple DES unless `legacy` accepts it.
+    /// The cipher with this identifier; `None` for any cipher but AES, except for triple DES if `legacy` accepts it.
     fn of(found: ObjectIdentifier, legacy: Legacy) -> Option<Self> {
         let cipher = Self::ALL.into_iter().find(|(_, known)| *known == found);
         match (cipher, legacy) {
@@ -177,7 +177,7 @@ impl Envelope {
         Self::read_or(octets, bounds, legacy, other_cipher)
     }
 
-    /// Like [`Self::read`], with the refusal of another cipher in the words of the caller.
+    /// Like [`Self::read`]; `other` makes the refusal of an unsupported cipher.
     ///
     /// # Errors
     /// As [`Self::read`].

@@ -41,7 +41,7 @@ pub type Observer = Arc<dyn Fn(Outcome) + Send + Sync>;
 pub struct Endpoint {
     service: Arc<ScepService>,
     slots: Slots,
-    /// The turns of senders at the workers, so that one with many messages does not keep the others out.
+    /// The turns of senders at the workers, so that a sender with many messages does not keep the others out.
     turns: Arc<FairSemaphore>,
     workers: Workers,
     body_bounds: BodyBounds,

@@ -48,7 +48,7 @@ pub fn read(found: &AlgorithmIdentifierOwned) -> Result<KeyTransport, Refusal> {
     }
 }
 
-/// The hash of these parameters; `None` if there are others in them than are known here.
+/// The hash of these parameters; `None` if they have other values than are known here.
 ///
 /// ```text
 /// RSAES-OAEP-params ::= SEQUENCE {

@@ -67,7 +67,7 @@ impl ScepService {
         }
     }
 
-    /// The certificate that the content of a message names; for a content that names none, the one for which the message was encrypted.
+    /// The certificate that the content of a message names. If the content names none, it is the one for which the message was encrypted.
     fn named(&self, opened: &Opened) -> Result<Named, Stop> {
         let authority = self.authority();
         let read = match &opened.content {

@@ -1,4 +1,4 @@
-//! The SignedData of pkiMessages, which server and client make alike (RFC 5652 §5, RFC 8894 §3).
+//! The SignedData of pkiMessages, which server and client make in the same way (RFC 5652 §5, RFC 8894 §3).
 
 use countersign_ca::{Error, oid as ca};
 use der::oid::ObjectIdentifier;

@@ -14,8 +14,8 @@ const REMEMBERED: usize = 1024;
 /// The network that requests come from: the unit of fair sharing. `None` stands for all requests without a known address together.
 pub type Sender = Option<Network>;
 
-/// Slots for requests that are worked on. A sender gets one more only while more are free than it has: one sender alone gets at most half
-/// of them (rounded up), two that take slots in turn get about a third each, and so on. Clones share the slots.
+/// Slots for requests that are worked on. A sender gets one more only while more are free than it has: A single sender gets at most half
+/// of them (rounded up); two senders that take slots in turn get about a third each, and so on. Clones share the slots.
 #[derive(Debug, Clone)]
 pub struct Slots(Arc<Mutex<Occupancy>>);
 
@@ -141,7 +141,7 @@ impl FairSemaphore {
         locked(&self.state).due.len()
     }
 
-    /// Takes a permit if one is free, without waiting, even if other threads wait for one; else `None`.
+    /// Takes a permit if one is free, without waiting, even if threads wait for a permit; else `None`.
     pub fn try_acquire(&self) -> Option<Permit<'_>> {
         let mut state = locked(&self.state);
         state.free = state.free.checked_sub(1)?;

@@ -77,7 +77,7 @@ struct Knowledge {
     known: Arc<PeerFacts>,
     /// The identity used in the policy query. If a certificate contains it, the certificate's spelling is used.
     peer: PeerId,
-    /// The policy in force. Its number is in the generation of the facts, so that it is the one by which they were judged.
+    /// The policy in force. The generation of the facts contains its number, so the facts were judged by this policy.
     policy: Arc<LoadedPolicy>,
     origin: Origin,
     /// Whether a question with more time would have the same result.
@@ -240,7 +240,7 @@ impl Authorizer {
         refusal.lifetime.is_live(whole.generation, at).then_some(refusal)
     }
 
-    /// Gives the same answer again. The log only counts it.
+    /// Repeats a denial. The log only counts it.
     fn refuse_again(&self, refusal: &Refusal, question: &Question, at: Timestamp) -> Answer {
         let answer = Answer { id: repeated_id(question), ..refusal.answer.clone() };
         self.counts.count(&answer, Origin::Cached);
@@ -284,7 +284,7 @@ impl Authorizer {
         Ok(Asking { proof, peer, policy, generation, key })
     }
 
-    /// The facts about the peer, from the cache or else judged now.
+    /// The facts about the peer, from the cache if it has them; otherwise they are judged now.
     fn knowledge(
         &self,
         asking: Asking<'_>,

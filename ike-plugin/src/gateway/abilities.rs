@@ -76,7 +76,7 @@ pub struct Abilities {
     pub keys_v1: &'static [KeyFamily],
     /// The keys that the CAs above a peer's certificate may have.
     pub ca_keys: &'static [KeyFamily],
-    /// Whether both ends must have RSA keys, or neither, because it authenticates both ends in the same way.
+    /// Whether both ends must have RSA keys, or neither, because the daemon authenticates both ends in the same way.
     pub one_key_family: bool,
     /// The library by which the daemon verifies certificates and CRLs.
     pub library: Library,
@@ -99,8 +99,8 @@ pub struct Abilities {
     pub default_v2: &'static [Proposal],
     /// Writes a proposal for phase 1 in the daemon's notation; `None` if the daemon does not support the proposal in this mode.
     pub phase_1: fn(&Proposal, Mode) -> Option<String>,
-    /// Whether its exported configuration refuses the peers of this CA although their paths are valid. The caller asks only about a CA with
-    /// another name than that of the issuer of the gateway's own certificate.
+    /// Whether the daemon's exported configuration refuses the peers of this CA although their paths are valid. The caller asks only
+    /// about a CA with another name than that of the issuer of the gateway's own certificate.
     pub refuses_peers_of: fn(&Material, &NamedCa) -> Result<bool, GatewayError>,
 }
 

@@ -11,7 +11,7 @@ use super::material::Material;
 pub enum Authentication<'e> {
     /// Each gateway by its own certificate.
     Certificate(Certified<'e>),
-    /// Both by the same pre-shared key.
+    /// Both gateways by the same pre-shared key.
     PreSharedKey(Zeroizing<String>),
 }
 

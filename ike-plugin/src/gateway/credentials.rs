@@ -37,7 +37,7 @@ impl Layout {
         }
     }
 
-    /// Checks that a key is an RSA key if the daemon that reads these files supports no others.
+    /// Checks that a key is an RSA key if the daemon that reads these files supports only RSA.
     ///
     /// # Errors
     /// The key is of another kind; the text says what to use.

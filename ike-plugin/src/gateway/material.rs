@@ -82,8 +82,8 @@ impl Material {
         }
     }
 
-    /// The CA that issued the certificate, and the other CAs in `chain` that the same CA above has certified: further keys of the issuer,
-    /// and the issuers of peers. Empty if the issuer is not there.
+    /// The CA that issued the certificate, and the CAs in `chain` that were certified by the CA above that issuer: further keys of the
+    /// issuer, and the issuers of peers. Empty if the issuer is not in `chain`.
     pub fn issuers(&self) -> Vec<&NamedCa> {
         let read = |ca: &NamedCa| Certificate::from_der(ca.der.clone()).ok();
         let Some(own) = self.issuer() else { return Vec::new() };

@@ -1,8 +1,8 @@
 //! The policy in force, and the form in which a peer asks it.
 //!
-//! It works as in isakmpd. The requesters of a peer with a certificate are its key and its name. Each certificate of the peer's path
-//! becomes an assertion by which the issuer trusts the subject. Credentials that the operator keeps for the peer's identity take part if
-//! their signatures are valid.
+//! The policy is asked as in isakmpd. The requesters of a peer with a certificate are its key and its name. Each certificate of the
+//! peer's path becomes an assertion by which the issuer trusts the subject. Credentials that the operator keeps for the peer's identity
+//! take part if their signatures are valid.
 
 use std::fs::File;
 use std::io::Read;
@@ -102,7 +102,7 @@ pub struct RequestingPeer {
     own: Option<Delegation>,
     /// The delegations that the certificates above it express.
     issuers: Option<Arc<Issuers>>,
-    /// The operator's credentials for the peer, if there are any that count.
+    /// The operator's credentials for the peer, if there are any whose signatures are valid.
     credentials: Option<Box<PolicySet>>,
     /// The requesters as logs may show them: never a pre-shared key. Each decision shows them, so that they are kept as text.
     pub shown: Arc<[String]>,
@@ -220,7 +220,7 @@ impl LoadedPolicy {
         Ok(RequestingPeer { requesters, own, issuers, credentials, shown })
     }
 
-    /// The credentials that count, as a set; `None` if there are none. The log names the others.
+    /// The credentials with valid signatures, as a set; `None` if there are none. The log names the others.
     fn verified(&self, source: &Source) -> Option<Box<PolicySet>> {
         let mut builder = PolicySet::builder();
         builder.extensible().credentials(source);

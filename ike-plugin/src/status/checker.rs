@@ -117,7 +117,7 @@ impl StatusChecker {
         ))
     }
 
-    /// The responders that may be asked, and for each of the others the reason why not.
+    /// The responders that may be asked, and for each of the others the reason why it may not be asked.
     fn responders_of(&self, certificate: &Certificate) -> (Vec<String>, Vec<String>) {
         let named = certificate.ocsp_urls().iter().cloned();
         let (mut allowed, other): (Vec<String>, Vec<String>) =

@@ -53,7 +53,7 @@ pub struct OcspAnswer {
 }
 
 impl OcspAnswer {
-    /// Whether the answer stays true for ever: a revocation does, unless it is a hold (certificateHold).
+    /// Whether the answer stays true for ever. A revocation does, unless it is a hold (certificateHold).
     pub fn is_for_good(&self) -> bool {
         self.revoked.is_some_and(|(_, reason)| reason != CrlReason::CertificateHold)
     }

@@ -19,8 +19,8 @@ const RETRY: Duration = Duration::from_secs(10);
 const MAX_RETRY: Duration = Duration::from_secs(600);
 /// The shortest pause after a fetch that succeeded, except that the cache of CRLs takes up to a tenth off.
 pub const MIN_REFRESH: Duration = Duration::from_secs(2);
-/// The longest pause after a fetch that brought a value which does not count any more, or has no end. The next one may come at any time, and
-/// decisions wait for it.
+/// The longest pause after a fetch that brought a value which does not count any more, or has no end. The next value may come at any
+/// time, and decisions wait for it.
 const MAX_UNRENEWED: Duration = Duration::from_secs(60);
 /// How long a worker sleeps if no slot is due; it is woken for a new slot.
 const NOTHING_DUE: Duration = Duration::from_secs(3600);
@@ -126,8 +126,8 @@ impl<V> Slot<V> {
         self.due = Instant::now() + pause;
     }
 
-    /// Notes that a fetch succeeded, but brought again a value that has no time left, so that the next one is awaited. The fetch is repeated
-    /// after 2 seconds, and after each further one in succession twice as late, but within a minute, and within `refresh`.
+    /// Notes that a fetch succeeded, but brought again a value that has already expired. The next value may come at any time. The fetch
+    /// is repeated after 2 seconds, and after each further one in succession twice as late, but within a minute, and within `refresh`.
     pub fn unrenewed(&mut self, refresh: Duration) {
         let most = MAX_UNRENEWED.min(refresh).max(MIN_REFRESH);
         let wait = MIN_REFRESH.saturating_mul(1 << self.unrenewed.min(6)).min(most);
@@ -172,7 +172,7 @@ impl<S: Source> Slots<S> {
     }
 }
 
-/// Values by key, kept fresh by worker threads until it is dropped.
+/// Values by key. Worker threads keep them fresh until this is dropped.
 pub struct Refreshed<S: Source> {
     shared: Arc<Shared<S>>,
 }
@@ -244,7 +244,7 @@ impl<S: Source> Refreshed<S> {
 }
 
 impl<S: Source> Drop for Refreshed<S> {
-    /// A worker that waits for a silent server ends by itself, when the server's time is over.
+    /// Stops the workers. A worker that waits for a silent server ends by itself, when the server's time is over.
     fn drop(&mut self) {
         self.shared.lock().is_stopping = true;
         self.notify();

@@ -358,7 +358,7 @@ mod tests {
         element(0x30, &[&[0x02, 0x01, id][..], operation].concat())
     }
 
-    /// A search with this scope, a bind and a modify, as far as it matters here.
+    /// A search with this scope, a bind and a modify, with the fields that the tests need.
     fn search(id: u8, scope: u8) -> Vec<u8> {
         message(id, &element(0x63, &[&element(0x04, b"o=x")[..], &[0x0a, 0x01, scope]].concat()))
     }

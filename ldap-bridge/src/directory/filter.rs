@@ -93,8 +93,8 @@ fn fold(values: impl Iterator<Item = Option<bool>>, decisive: bool) -> Option<bo
     result
 }
 
-/// Evaluates a test on an attribute. It is Undefined for an unknown attribute, and false for one that the entry does not have, or Undefined
-/// if that has no matching rule.
+/// Evaluates a test on an attribute. The test is Undefined for an unknown attribute. For an attribute that the entry does not have, it is
+/// false, or Undefined if the attribute has no matching rule.
 fn any_value(
     node: &Node,
     description: &str,

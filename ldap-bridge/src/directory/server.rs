@@ -25,7 +25,7 @@ use crate::dn::Dn;
 use crate::error::{Error, Result};
 use crate::slots::{ConnectionSlot, ConnectionSlots};
 
-/// The time in which the server tries to tell a client that its connection ends to make room for others.
+/// How long the server tries to tell a client that its connection ends to make room for others.
 const FAREWELL: Duration = Duration::from_millis(200);
 
 /// The settings of the directory.
@@ -55,7 +55,7 @@ pub struct Directory {
 pub struct DirectoryHandle(Arc<Shared>);
 
 impl DirectoryHandle {
-    /// Replaces all entries atomically. Searches that have begun go on with the old entries.
+    /// Replaces all entries atomically. Searches that have begun continue with the old entries.
     pub fn replace(&self, snapshot: Snapshot) {
         *self.0.snapshot.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
     }

@@ -221,7 +221,7 @@ impl OcspService {
         Ok(Status { serial: Some(*serial), is })
     }
 
-    /// Signs an answer, and caches it if it may answer other requests, too: it is about one issued certificate, and has no nonce.
+    /// Signs an answer. Caches it if it can answer other requests, too: if it is about one issued certificate and has no nonce.
     fn signed(
         &self,
         ca: &Label,

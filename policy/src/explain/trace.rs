@@ -12,7 +12,7 @@ pub struct Trace {
     /// The assertions that explain the answer, from `POLICY` downward; of one authorizer, those with the highest value come first. At
     /// most [`MAX_SHOWN`](super::MAX_SHOWN).
     pub assertions: Vec<AssertionTrace>,
-    /// The number of further assertions, by authorizers of which others are shown, that are not shown.
+    /// The number of assertions that are not shown although others of the same authorizer are.
     pub omitted: usize,
     /// Assertions that are not part of the policy set, with the reasons. At most [`MAX_SHOWN`](super::MAX_SHOWN).
     pub dropped: Vec<DroppedTrace>,

@@ -17,7 +17,7 @@ pub enum AddressError {
     Prefix {
         /// The address that was given.
         address: IpAddr,
-        /// The length of the prefix that was given, in bits.
+        /// The given length of the prefix, in bits.
         length: u8,
         /// The number of bits of an address of this family.
         bits: u8,

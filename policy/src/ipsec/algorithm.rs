@@ -136,7 +136,7 @@ named! {
         Null = "null",
         /// AES-CBC.
         Aes = "aes",
-        /// AES-CTR (RFC 3686); isakmpd does not tell it from CBC.
+        /// AES-CTR (RFC 3686); isakmpd does not distinguish it from CBC.
         AesCtr = "aes",
         /// Camellia-CBC (RFC 4312); ours.
         Camellia = "camellia",
@@ -255,7 +255,7 @@ named! {
         Transport = "transport",
         /// Tunnel mode in UDP (RFC 3947).
         UdpEncapTunnel = "udp-encap-tunnel",
-        /// Transport mode in UDP (RFC 3947); isakmpd does not tell it from transport mode.
+        /// Transport mode in UDP (RFC 3947); isakmpd does not distinguish it from transport mode.
         UdpEncapTransport = "transport",
     }
 }

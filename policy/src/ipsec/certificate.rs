@@ -24,7 +24,7 @@ const IPSEC: &[u8] = b"IPsec policy";
 /// The name of the attribute that has the present time in UTC.
 const NOW: &str = "GMTTimeOfDay";
 
-/// Why a certificate gives no assertion.
+/// Why a certificate cannot be converted to an assertion.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
     /// The certificate cannot be parsed.
@@ -131,7 +131,7 @@ impl Delegation {
         [(&subject.key, &issuer.key), (&subject.name, &issuer.name)]
     }
 
-    /// The same as two assertions, which a trace can show.
+    /// The delegation as two assertions, which a trace can show.
     pub fn assertions(&self) -> [Assertion; 2] {
         let name = format!("certificate of {}", String::from_utf8_lossy(&self.subject.name.text()));
         self.links().map(|(subject, issuer)| {

@@ -13,7 +13,7 @@ pub const MAX_NUMBER: u32 = i32::MAX as u32;
 pub enum Format {
     /// One of these words, in exactly this case.
     OneOf(&'static [&'static str]),
-    /// A decimal number up to this one, without leading zeros.
+    /// A decimal number up to the given one, without leading zeros.
     Number(u32),
     /// An address of fixed width ([`Padded`]).
     Address,

@@ -33,7 +33,7 @@ pub enum NameError {
         /// The longest length that is allowed, in the same unit.
         limit: usize,
     },
-    /// The one-line form would also be that of another name, because of the value of this attribute type.
+    /// Another name would have the same one-line form, because of the value of this attribute type.
     #[error(
         "the value of `{0}` has a backslash at its end or before `x` and two hex digits, which makes its one-line form \
          that of another name, too"

@@ -45,7 +45,8 @@ impl UnusableName {
     }
 }
 
-/// Whether a label begins with a prefix of peers' names (`DN:`, `passphrase:` and so on), so that it is no label of the policy's own.
+/// Whether a label begins with a prefix of peers' names (`DN:`, `passphrase:` and so on), and so is not a label that the policy's author
+/// invented.
 pub fn is_peers(name: &[u8]) -> bool {
     let begins = |prefix: &str| name.starts_with(prefix.as_bytes());
     begins(DN)

@@ -293,7 +293,7 @@ impl Writer {
         self.number(names.group, terms.group)
     }
 
-    /// Writes a traffic selector. For a missing one it writes the IKE address, without port and protocol, as isakmpd does.
+    /// Writes a traffic selector. If there is none, writes the IKE address, without port and protocol, as isakmpd does.
     fn filter(&mut self, names: &SelectorNames, said: Option<&Selector>, ike: IpAddr) -> Written {
         match said {
             Some(selector) => self.selector(names, selector),

@@ -113,7 +113,7 @@ impl Connector {
         id
     }
 
-    /// Adds the assertion with this index. They come in the order of their indices.
+    /// Adds the assertion with this index. The caller adds assertions in the order of their indices.
     pub fn assertion(&mut self, id: AssertionId, assertion: &Naming) {
         // INVARIANT: the builder has dropped every assertion that names a malformed key.
         let known = assertion.authorizer.literal().and_then(|text| Principal::parse(text).ok());

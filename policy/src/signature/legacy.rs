@@ -19,7 +19,7 @@ pub(crate) struct Digest<'d> {
 const MIN_BITS: usize = 1024;
 
 /// Whether an RSA signature with PKCS #1 v1.5 (RFC 8017 §8.2.2) is valid. The expected block is built and compared, never parsed, so that
-/// no padding but the one right one is accepted.
+/// only the one right padding is accepted.
 pub(crate) fn verify_rsa(key: &RsaKey, digest: &Digest<'_>, signature: &[u8]) -> bool {
     let Ok(RsaDer { modulus, exponent }) = RsaDer::from_der(key.der()) else { return false };
     let length = modulus.as_bytes().len();

@@ -14,7 +14,7 @@ use crate::key::{Encoding, PublicKey};
 /// The longest content of a `Signature` field, in bytes.
 const MAX_SIGNATURE: usize = 1 << 14;
 
-/// Why a signature does not count.
+/// The reason why a signature does not count.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// The signature does not begin with `sig-…-hex:` or `sig-…-base64:` of a known algorithm.

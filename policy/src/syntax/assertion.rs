@@ -59,7 +59,7 @@ impl Assertion {
         Self { source, fields, tree, warnings: Vec::new() }
     }
 
-    /// The source that contains the assertion, and maybe others. For an assertion made by [`of_tree`](Self::of_tree), the printed tree.
+    /// The source that contains the assertion, and perhaps others. For an assertion made by [`of_tree`](Self::of_tree), the printed tree.
     pub const fn source(&self) -> &Source {
         &self.source
     }

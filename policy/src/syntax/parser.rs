@@ -104,7 +104,7 @@ impl<'t> Parser<'t> {
         })
     }
 
-    /// Runs `inner` one level of nesting deeper; an error beyond [`MAX_DEPTH`].
+    /// Runs `inner` one level of nesting deeper. An error if that is beyond [`MAX_DEPTH`].
     fn nested<T>(&mut self, inner: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {

@@ -165,8 +165,8 @@ pub struct Name {
     pub owner: Owner,
     /// The hash of the name, for the lookup in an action attribute set.
     pub(crate) hash: u64,
-    /// The slot in which a question caches the value; [`NO_SLOT`] if it is not cached, because none was assigned or other names have all of
-    /// them.
+    /// The slot in which a question caches the value; [`NO_SLOT`] if it is not cached, because no slot was assigned, or other names have
+    /// all slots.
     pub(crate) slot: u8,
 }
 

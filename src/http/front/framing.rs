@@ -147,7 +147,7 @@ impl Line {
 }
 
 impl Chunk {
-    /// The effect of the first of these octets, of which there must be one. In a chunk's data, as many are taken as belong to it.
+    /// The effect of the first of these octets, of which there must be one. In a chunk's data, all octets that belong to it are taken.
     fn step(self, octets: &[u8]) -> Stepped {
         if let Self::Data(left) = self {
             let all = u64::try_from(octets.len()).unwrap_or(u64::MAX);

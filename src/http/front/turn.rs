@@ -1,5 +1,5 @@
-//! The turn on a connection: it is the client's to send, or the server's to answer. A request begins when the answer before it has left,
-//! and the octets after it are not read until its own answer has left.
+//! The turn on a connection: either the client may send, or the server may answer. A request begins when the previous answer has left,
+//! and the octets after the request are not read until its own answer has left.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;

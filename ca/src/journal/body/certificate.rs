@@ -16,7 +16,7 @@ use crate::record::{Issued, Label, Serial};
 pub struct ReservedBody<'a> {
     #[b(0)]
     ca: &'a str,
-    /// 16 octets each, one after the other.
+    /// The serial numbers, 16 octets each, one after the other.
     #[cbor(b(1), with = "minicbor::bytes")]
     serials: Cow<'a, [u8]>,
 }

@@ -205,8 +205,8 @@ impl<'f> Scanner<'f> {
         Damage { kind: DamageKind::Corrupt, sequence, offset, detail }
     }
 
-    /// Classifies a valid entry that has another sequence number than expected. Entries are re-ordered if its number is
-    /// too small or the expected entry follows; otherwise entries are missing.
+    /// Classifies a valid entry that does not have the expected sequence number. Entries are in the wrong order if the number is too
+    /// small or the expected entry follows; otherwise entries are missing.
     fn classify_sequence(&mut self, found: u64) -> Result<Damage> {
         let Place { offset, sequence: expected } = self.next;
         self.resume = Some(Place { offset, sequence: found });

@@ -42,8 +42,8 @@ pub trait Tape: Send {
     }
 }
 
-/// The octets of room that are written at once, at least and at most. In between, it is as much as the writer has
-/// written since it was made.
+/// The least octets of room that are written at once, and the most. Between these bounds, the writer writes as much room as it has
+/// written since it was opened.
 const LEAST_ROOM: u64 = 64 << 10;
 const MOST_ROOM: u64 = 1 << 20;
 

@@ -1,11 +1,10 @@
 //! Decides whether a certificate is revoked (RFC 5280 §6.3.3).
 //!
-//! The two possible answers need different evidence. *Revoked*: an entry on a CRL suffices if an authorized key signed
-//! the CRL, even if the CRL has ended or is incomplete; only a hold lapses with its CRL. *Good*: the CRL must be
-//! current and complete, and its signer must be good itself. That question about the signer must come to an end. So no
-//! CRL counts for the key that signed it, nor for a key on which the judgement of its own signer depends (§6.1.3
-//! (a)(3), §6.3.3 (f)). The exception is a certificate that names itself in cRLIssuer, because its issuer wants that
-//! (NIST's test 4.14.30).
+//! The two possible answers need different evidence. *Revoked*: an entry on a CRL suffices if an authorized key signed the CRL, even if
+//! the CRL has ended or is incomplete; only a hold lapses with its CRL. *Good*: the CRL must be current and complete, and its signer must
+//! be good itself. The search for the signer's own status must end. So no CRL counts for the key that signed it, nor for a key on which
+//! the judgement of its own signer depends (§6.1.3 (a)(3), §6.3.3 (f)). The exception is a certificate that names itself in cRLIssuer,
+//! because its issuer wants that (NIST's test 4.14.30).
 
 use std::cell::Cell;
 use std::sync::Arc;

@@ -58,7 +58,7 @@ use crate::store::rules::Prepared;
 pub struct EmbeddedOptions {
     /// Whether records are made durable. Without it a power cut loses acknowledged records: for measurements only.
     pub sync: bool,
-    /// The most requests that may wait for the writer thread. One more gets [`Error::Unavailable`].
+    /// The most requests that may wait for the writer thread. A further request gets [`Error::Unavailable`].
     pub queue: usize,
     /// The size of the index's cache in octets, as the embedded database counts them. It takes several times as much
     /// memory.

@@ -120,7 +120,7 @@ fn open_index(data: &Path, cache: u64, journal: &JournalFile) -> Result<OpenedIn
     }
 }
 
-/// Refuses a journal with fewer entries than the index had seen (`applied`), or than the last tree head covers.
+/// Refuses a journal that has fewer entries than the index covers (`applied`), or than the last tree head covers.
 fn check_length(position: &Position, applied: u64, heads: &[Head]) -> Result<()> {
     let signed = heads.last().map_or(0, |head| head.size);
     let known = signed.max(applied);

@@ -329,7 +329,7 @@ mod tests {
         Timestamp::from_millis(1_700_000_000_000 + millis)
     }
 
-    /// A journal with more certificates than a span has, and much else.
+    /// A journal with more certificates than a span has, and with other entries.
     fn journal(folder: &Path) -> JournalFile {
         let options = EmbeddedOptions { sync: false, ..EmbeddedOptions::default() };
         let store = EmbeddedStore::open(folder, options, &mut |_| {}).unwrap();

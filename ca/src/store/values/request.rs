@@ -68,8 +68,8 @@ impl RequestRow {
         })
     }
 
-    /// Whether the request counts as open: undecided or approved. One that was rejected does not: it is kept only until
-    /// its peer has been told.
+    /// Whether the request counts as open: undecided or approved. A rejected request does not count: it is kept only until its peer has
+    /// been told.
     pub const fn is_open(&self) -> bool {
         !matches!(self.decided, Some((_, Verdict::Rejected | Verdict::Withdrawn)))
     }

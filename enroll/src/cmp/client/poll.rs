@@ -16,7 +16,7 @@ use crate::cmp::wire::refusal::legible;
 /// The shortest pause between two polls.
 const SHORTEST: Duration = Duration::from_secs(1);
 
-/// The pause before a poll that follows no pollRep, which would name one. The first poll of a transaction has no pause.
+/// The pause before a poll if no pollRep has named one. The first poll of a transaction has no pause.
 const UNNAMED: Duration = Duration::from_secs(10);
 
 /// A transaction in which the CA has not decided. With it, the client can continue later, also after a restart.

@@ -1,4 +1,4 @@
-//! Verifies that an answer is one to the message that was sent, and that the CA sent it (RFC 9483 §3.5).
+//! Verifies that an answer belongs to the message that was sent, and that the CA sent it (RFC 9483 §3.5).
 
 use std::time::Duration;
 

@@ -211,7 +211,7 @@ impl CmpService {
         self.protect(request, &answer, &Reply::to_stranger(route), &self.nonce()?)
     }
 
-    /// Decides on the answer. The reply of `refusable` becomes one to the sender as soon as the sender is authenticated.
+    /// Decides on the answer. As soon as the sender is authenticated, the reply in `refusable` is addressed to the sender.
     fn decide(
         &self,
         route: &Route,

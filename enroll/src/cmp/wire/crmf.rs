@@ -42,7 +42,7 @@ pub struct CertRequest {
     pub controls: Option<Vec<AttributeTypeAndValue>>,
 }
 
-/// The fields that a certificate shall have, or by which an existing one is named (RFC 4211 §5).
+/// The fields that a certificate shall have, or that identify an existing certificate (RFC 4211 §5).
 ///
 /// ```text
 /// CertTemplate ::= SEQUENCE {

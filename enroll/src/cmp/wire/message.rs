@@ -111,7 +111,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// Decodes a message that [`super::bounds::check`] let pass.
+    /// Decodes a message that passed [`super::bounds::check`].
     ///
     /// # Errors
     /// `badDataFormat` for anything that is no PKIMessage.

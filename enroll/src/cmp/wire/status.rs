@@ -5,7 +5,7 @@ use der::asn1::BitString;
 
 use super::refusal::Refusal;
 
-/// accepted: the certificate is as it was asked for.
+/// accepted: the certificate is as requested.
 pub const ACCEPTED: u8 = 0;
 /// grantedWithMods: the CA changed something; the certificate and statusString show what.
 pub const GRANTED_WITH_MODS: u8 = 1;

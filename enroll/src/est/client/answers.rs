@@ -32,8 +32,8 @@ pub fn certificates(body: &[u8], what: &str) -> Result<Vec<Vec<u8>>, ClientError
     }
 }
 
-/// The certificate for the requested key among these, and the others. Without one for that key it is the first, which is then
-/// found to be wrong.
+/// Finds the certificate for the requested key in `list`, and returns it and the others. If none is for that key, returns the first one,
+/// which the caller then finds to be wrong.
 pub fn own_and_others(
     mut list: Vec<Vec<u8>>,
     request: &EnrolmentRequest<'_>,

@@ -1,11 +1,11 @@
-//! The configuration of the EST server. [`EstConfig::default`] is the one place of each default.
+//! The configuration of the EST server. [`EstConfig::default`] has all defaults.
 
 use std::time::Duration;
 
 /// When a request must be bound to its TLS connection (RFC 7030 §3.5), by `tls-exporter` (RFC 9266).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ChannelBinding {
-    /// A binding is checked where a request has one.
+    /// A binding is checked if the request has one.
     #[default]
     Optional,
     /// A request without a binding is refused.

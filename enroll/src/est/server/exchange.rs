@@ -214,8 +214,8 @@ impl EstService {
         }
     }
 
-    /// The answer to a request that was granted before, within the time in which it is repeated; `None` if it was not. With `key`, the
-    /// request was for a generated key, which is kept nowhere: the answer cannot be repeated.
+    /// Repeats the answer to a request that was granted before; `None` if it was not, or the time for repetitions is over. With `key`,
+    /// the request was for a generated key, which is kept nowhere: the answer cannot be repeated.
     fn issued_before(
         &self,
         transaction: &[u8],
@@ -369,8 +369,8 @@ impl Exchange<'_> {
         Ok(Begun::Recording(Box::new(unrecorded)))
     }
 
-    /// Records a request that needs approval. A request for the same that waits already, perhaps made anew by a client that was restarted,
-    /// is joined; if that was approved meanwhile, its certificate is issued at once.
+    /// Records a request that needs approval. If a request for the same certificate waits already, as after a restart of the client, the
+    /// new request joins it. If that one was approved meanwhile, its certificate is issued at once.
     fn hold(&self, authorized: Authorized) -> Result<Reply, Stop> {
         let authority = self.service.authority();
         match authority.waiting_alike(&authorized, None)? {
@@ -388,7 +388,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// Joins a request for the same that waits already.
+    /// Joins the request `waiting`, which asks for the same certificate and waits for approval.
     pub fn join(&self, waiting: &WaitingRequest) -> Result<(), Error> {
         let expires = waiting.pending.transaction.expires;
         self.service.authority().join(waiting, TransactionDraft { expires, ..self.wait_draft() })

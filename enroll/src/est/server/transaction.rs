@@ -8,11 +8,11 @@ use countersign_ca::record::Serial;
 use countersign_ca::{Credential, Requester, Timestamp};
 use ring::digest::{Context, SHA256};
 
-/// The first octets of the identifier of every EST transaction. The store files it beside the transactionIDs of CMP, which clients choose
-/// and most of which have 16 octets; this prefix makes it unlikely that two are equal.
+/// The prefix of the identifier of every EST transaction. The store files it beside the transactionIDs of CMP, which clients choose and
+/// most of which have 16 octets. The prefix makes it unlikely that two are equal.
 const PREFIX: &[u8] = b"est ";
 
-/// The same for requests for a generated key, so that none is mistaken for a request with a key of its own.
+/// The prefix for requests for a generated key, so that none is mistaken for a request with a key of its own.
 const KEY_PREFIX: &[u8] = b"estkey ";
 
 /// The context of every transaction: the protocol alone, because the next request repeats everything else.

@@ -16,11 +16,11 @@ const CERTIFICATE: &[u8] =
     Content-Transfer-Encoding: base64\r\n\r\n";
 const END: &[u8] = b"\r\n--countersign--\r\n";
 
-/// The octets of one line, and the characters that they become.
+/// The octets of one line before base64, and its characters afterwards ([`CHARACTERS`]).
 const OCTETS: usize = 48;
 const CHARACTERS: usize = 64;
 
-/// The octets of one line before base64, and its characters afterwards.
+/// The body with a private key (a PrivateKeyInfo, DER) and its certificate (a certs-only message, DER).
 pub fn key_and_certificate(key: &[u8], certificate: &[u8]) -> Zeroizing<Vec<u8>> {
     let lines = [key, certificate].map(|octets| octets.len().div_ceil(OCTETS));
     let room = lines.iter().sum::<usize>().saturating_mul(CHARACTERS + 2);

@@ -116,7 +116,7 @@ struct Session<'a> {
 
 impl Client<'_> {
     /// The certificate with which the messages of this transaction are signed, if the peer has to make it itself, DER; empty if it has
-    /// one. It is made once, because answers are encrypted for it, and servers know a transaction by it.
+    /// one. It is made once, because answers are encrypted for it, and servers recognize a transaction by it.
     ///
     /// # Errors
     /// [`ClientError::Input`] for a key that is not RSA; [`ClientError::Internal`] if it cannot be made.

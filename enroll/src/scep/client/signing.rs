@@ -37,7 +37,7 @@ pub struct Signing<'c> {
 }
 
 impl<'c> Signing<'c> {
-    /// The signer with this credential. `own` is the certificate that the peer made itself for the requested key.
+    /// The signer for this credential. `own` is the certificate that the peer made itself for the requested key.
     ///
     /// # Errors
     /// [`ClientError::Input`] if its key is not RSA, or not that of the certificate.

@@ -71,12 +71,12 @@ impl Filed {
         self.tail.len() >= ROWS
     }
 
-    /// The next span, if there are enough rows. [`Self::push`] puts it in their place.
+    /// The next span, if there are enough rows. [`Self::push`] puts it in place of these rows.
     pub fn seal(&self) -> Option<Result<Span>> {
         self.tail.get(..ROWS).map(Span::seal)
     }
 
-    /// Puts a span in the place of the first rows that are in none.
+    /// Replaces the first rows that are in no span by a span.
     pub fn push(&mut self, span: Span) {
         self.spans.push(span);
         self.tail.drain(..ROWS.min(self.tail.len()));
@@ -147,7 +147,7 @@ impl Span {
         Ok(Self { least, most, ..self })
     }
 
-    /// The same span, which lies at `at` in a file now.
+    /// The same span, at the offset `at` of a file.
     pub fn moved(&self, file: &Arc<File>, at: u64) -> Self {
         Self { place: Place::File { file: Arc::clone(file), at }, ..self.clone() }
     }

@@ -76,7 +76,7 @@ pub struct Index {
     span_file: Option<Mutex<SpanFile>>,
     state: RwLock<State>,
     flushed: Mutex<Flushed>,
-    /// A copy of values of the database.
+    /// Copies of values of the database that were read recently.
     hot: Hot,
     rebuild: OnceLock<Box<Rebuild>>,
 }

@@ -14,7 +14,7 @@ use crate::store::numbers::{CHUNK, SPAN};
 use crate::store::values::ended;
 use crate::store::values::span::{self, Placed};
 
-/// Conditions on certificates that the index can tell.
+/// Conditions on certificates that the index can check.
 #[derive(Debug, Clone)]
 pub struct Sieve {
     /// The numbers of search keys and facets. A certificate passes only if it has all of them.
@@ -66,7 +66,7 @@ impl FromIterator<u32> for AccountNumbers {
     }
 }
 
-/// A place in an order: a smaller key comes first.
+/// A place in an order, as a key: the certificate with the smaller key comes first.
 pub type OrderKey = (i64, u64);
 
 /// The key of a place in an order.
@@ -80,7 +80,7 @@ pub const fn order_key(order: ListOrder, place: ListPlace) -> OrderKey {
     }
 }
 
-/// The place with a key of an order. In an order of issue, `not_after` is not known.
+/// The place with a key of an order. If the order is that of issue, `not_after` is not known.
 pub const fn place_of_key(order: ListOrder, key: OrderKey) -> ListPlace {
     let (ends, offset) = match order {
         ListOrder::Issued | ListOrder::Expires => key,

@@ -53,7 +53,7 @@ pub struct Exchange<'a> {
     pub registrar: Option<&'a Registrar>,
     /// The registration authority that added its protection to the message.
     pub forwarder: Option<&'a Registrar>,
-    /// The end entity's message that a registration authority changed into this one, if it came with it.
+    /// The end entity's message that a registration authority changed into this one, if the registration authority sent it along.
     pub original: Option<Original>,
     /// The CA that answers; `None` means the default CA.
     pub ca: Option<Label>,

@@ -27,7 +27,7 @@ pub struct Held {
     pub id: Int,
     /// How the certificate will be confirmed.
     pub confirmation: Confirmation,
-    /// The registration authority that asks for another account, or that added its protection; `None` if there is none.
+    /// The registration authority that asks for another account, or that added its protection to the request; `None` if there is none.
     pub registrar: Option<Label>,
     /// Texts for the answer about parts of the request that were left out or changed.
     pub notices: Vec<String>,
@@ -36,8 +36,8 @@ pub struct Held {
 impl Exchange<'_> {
     /// Records a request that needs approval, and answers with ip, cp or kup and the status "waiting".
     ///
-    /// A client that gave up polling, or was started anew, asks again in another transaction. That transaction joins the request that
-    /// waits already; if it was approved meanwhile, its certificate is issued at once.
+    /// A client that gave up polling, or was started anew, asks again in another transaction. Such a transaction joins the waiting
+    /// request. If that request was approved meanwhile, its certificate is issued at once.
     ///
     /// # Errors
     /// Refusals by the authority.
@@ -138,7 +138,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// Withdraws the request that waits in a transaction, if there is one: its peer gave the transaction up.
+    /// Withdraws the request that waits in a transaction, if there is one, because its peer gave up the transaction.
     ///
     /// # Errors
     /// Refusals by the authority.

@@ -1,5 +1,5 @@
 //! Requests of a registration authority for other accounts. It replaces the end entity's protection with its own, and leaves the proof of
-//! possession as it is or puts raVerified in its place (RFC 9483 §5.2.3); or it acts by itself (§5.3).
+//! possession as it is or puts raVerified in its place (RFC 9483 §5.2.3); or it makes the request itself (§5.3).
 
 use countersign_ca::record::Label;
 use countersign_ca::{Credential, ProvenKey, Registrar, Requester, SubjectPublicKey};

@@ -83,8 +83,8 @@ impl Challenges {
         Ok(())
     }
 
-    /// Removes and returns the request of a transaction if `check` accepts it. A challenge may be answered only once, rightly or not; a
-    /// message that `check` refuses does not count as an answer, and leaves the request where it is.
+    /// Removes and returns the request of a transaction if `check` accepts it. A challenge may be answered only once, whether the answer
+    /// is right or wrong. A message that `check` refuses does not count as an answer, and the request stays.
     ///
     /// # Errors
     /// `badRequest` if no challenge of this transactionID awaits its response; the refusals of `check`.

@@ -18,7 +18,7 @@ use challenges::Challenges;
 use config::CmpConfig;
 use poll_nonces::PollNonces;
 
-/// The CMP server of one authority. [`CmpService::answer`] is its entry.
+/// The CMP server of one authority. [`CmpService::answer`] answers a message.
 #[derive(Debug)]
 pub struct CmpService {
     authority: Arc<Authority>,
