@@ -437,11 +437,11 @@ pub struct AccountFilter {
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum AccountState {
-    /// It has a valid certificate
+    /// The account has a valid certificate
     Enrolled,
-    /// It has had certificates, and none is valid
+    /// The account has had certificates, and none is valid
     Lapsed,
-    /// It never had a certificate
+    /// The account never had a certificate
     NeverEnrolled,
 }
 

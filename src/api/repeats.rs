@@ -17,7 +17,8 @@ use crate::wiped::WipedOctets;
 /// How long an answer is kept.
 const KEPT: Duration = Duration::from_secs(3600);
 
-/// The most answers that are kept of one administrator, and of all. With as many, new requests with a key are refused.
+/// The most answers that are kept for one administrator, and for all together. When there are as many, new requests with a key are
+/// refused.
 const MAX_OF_ONE: usize = 64;
 const MAX_OF_ALL: usize = 1024;
 

@@ -84,7 +84,7 @@ pub struct Caller {
     pub described: String,
     /// The grants, by this proof.
     pub grants: Vec<answer::GrantLine>,
-    /// The verbs that a grant has, for some account at least.
+    /// The verbs that the caller may use, at least for some account.
     pub verbs: Vec<String>,
 }
 

@@ -57,7 +57,7 @@ pub struct Add {
     /// An identity of the certificate, such as email:alice@example.net (repeatable)
     #[arg(long = "id", value_name = "IDENTITY")]
     ids: Vec<String>,
-    /// How long the secret for the first certificate is good
+    /// How long the secret for the first certificate is valid
     #[arg(long, value_name = "DURATION", default_value = "7d")]
     expires: String,
 }
@@ -105,7 +105,7 @@ pub enum Token {
         /// A role of the administrator's that it may use (repeatable); all of them without any
         #[arg(long = "role", value_name = "ROLE")]
         roles: Vec<Label>,
-        /// How long it is good; at most 366d
+        /// How long the token is valid; at most 366d
         #[arg(long, value_name = "DURATION", default_value = "90d")]
         expires: String,
     },

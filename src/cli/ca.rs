@@ -31,7 +31,7 @@ pub enum Ca {
     Show,
     /// Add an issuing CA; the server must be stopped, because it opens the keys when it starts
     Add {
-        /// Its name in commands and URLs
+        /// The name of the CA in commands and URLs
         name: Label,
         #[command(flatten)]
         issuing: Box<Issuing>,
@@ -80,7 +80,7 @@ countersign ca activate issuing.2")]
     },
     /// Choose the issuing CA of accounts that name none; without a choice, it is the one that was founded first
     SetDefault {
-        /// Its name
+        /// The name of the CA
         name: Label,
     },
 }

@@ -29,7 +29,7 @@ const MAX_KEY: u64 = 64 << 10;
 pub struct Export {
     /// The gateway: a section [gateways.NAME] of the configuration, or an account
     gateway: String,
-    /// Its daemon: strongswan, libreswan, iked, isakmpd or racoon; without it, the one in its section
+    /// The daemon of the gateway: strongswan, libreswan, iked, isakmpd or racoon; without it, the one in the gateway's section
     #[arg(long = "for", value_name = "DAEMON")]
     daemon: Option<Daemon>,
     /// A peer; may be repeated. Without one, every gateway that its CAs certify is a peer

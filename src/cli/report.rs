@@ -31,8 +31,8 @@ pub struct Report {
     /// Report only what is about this account
     #[arg(long, value_name = "NAME")]
     account: Option<Label>,
-    /// Report only what this actor did: an administrator such as `uid 0`, an account, or `instance`. What an administrator had the
-    /// instance do stands in the line before the administrator's
+    /// Report only what this actor did: an administrator such as `uid 0`, an account, or `instance`. If an administrator had the instance
+    /// do something, the instance's line stands before the administrator's
     #[arg(long, value_name = "NAME")]
     actor: Option<String>,
 }

@@ -303,7 +303,7 @@ pub fn add_daemon_files(generation: &mut Files, files: &Files) {
     }
 }
 
-/// Certificates, given in DER, as PEM one after the other.
+/// The PEM of certificates that are given in DER, one after the other.
 pub fn pem(list: &[Vec<u8>]) -> Result<String, Failure> {
     let each = list.iter().map(|der| to_pem("CERTIFICATE", der));
     Ok(each.collect::<Result<Vec<_>, _>>()?.concat())

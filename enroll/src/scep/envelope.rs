@@ -260,7 +260,8 @@ pub struct AnswerEnvelope {
 }
 
 impl AnswerEnvelope {
-    /// An envelope for the holder of this certificate, with a fresh key for this cipher, which is encrypted in this way.
+    /// An envelope for the holder of `signer`'s certificate, with a fresh content encryption key for `cipher`. `transport` encrypts that
+    /// key.
     ///
     /// # Errors
     /// badAlg for a key with which nothing can be encrypted.

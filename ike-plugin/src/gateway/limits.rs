@@ -58,7 +58,7 @@ impl Feature {
         }
     }
 
-    /// The feature among a proposal's algorithms for the traffic that some daemon does not support, if there is one.
+    /// The feature of a proposal's algorithms for the traffic (ESP) that some daemon does not support, if there is one.
     pub const fn of_esp(proposal: &Proposal) -> Option<Self> {
         match (proposal.encryption, proposal.hash) {
             (Encryption::Gcm(_), _) => Some(Self::EspAead),
