@@ -25,7 +25,7 @@ pub fn print(format: Format, value: &Value) {
     line(&Zeroizing::new(rendered(format, value)));
 }
 
-/// Prints text and a newline, without blanks at its end. It is no error if the reader of the output has gone.
+/// Prints text and a newline, without blanks at its end. It is not an error if the reader of the output has gone.
 pub fn line(text: &str) {
     let _ = deliver(text);
 }

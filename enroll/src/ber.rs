@@ -46,7 +46,7 @@ const STRINGS: [u8; 13] =
 /// The message with definite lengths and primitive strings. It is borrowed if it was so already. Nothing of the message stays in memory but
 /// in what is returned: the message may be the decrypted content of another, and have a secret in it.
 ///
-/// An element in which nothing has to change keeps its octets, also where they are no DER: the order of a SET, and lengths of more octets
+/// An element in which nothing has to change keeps its octets, also where they are not DER: the order of a SET, and lengths of more octets
 /// than necessary. The message must be one element, and nothing may follow it. The size of sets is bounded by [`sets::are_small`].
 ///
 /// # Errors
@@ -295,7 +295,7 @@ impl<'a> Elements<'a> {
         Self(octets)
     }
 
-    /// Whether no octets are left. After `next` returned `None`, it is false if the rest is no element.
+    /// Whether no octets are left. After `next` returned `None`, it is false if the rest is not an element.
     pub const fn is_finished(&self) -> bool {
         self.0.is_empty()
     }

@@ -330,7 +330,7 @@ pub fn set_disabled(
     shown(instance, &account)
 }
 
-/// The warning that the journal does not say who acted. `None` if the journal says it. It is no error, because an error would lose the
+/// The warning that the journal does not say who acted. `None` if the journal says it. It is not an error, because an error would lose the
 /// new secret, which the store has only sealed.
 fn not_noted(noted: &Result<(), Failure>) -> Option<String> {
     noted.as_ref().err().map(|failure| failure.message.clone())

@@ -596,7 +596,7 @@ fn identities(
 ) -> Result<Standing, Failure> {
     let mut standing = Standing::Peer;
     for id in ids {
-        // A text that is no identity is refused by the handler.
+        // A text that is not an identity is refused by the handler.
         let Ok(identity) = id.parse::<Identity>() else { continue };
         if is_servers(servers, &identity) {
             standing = Standing::Administrator;

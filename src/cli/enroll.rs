@@ -87,7 +87,7 @@ pub struct Enroll {
     /// The distinguished name of the CMP server, if it requires its name as the recipient of messages
     #[arg(long, value_name = "DN", help_heading = "Server")]
     recipient: Option<String>,
-    /// The certificate with which the CMP server signs messages, or that of SCEP's registration authority, if it is no CA's and lacks the
+    /// The certificate with which the CMP server signs messages, or that of SCEP's registration authority, if it is not a CA's and lacks the
     /// key purposes cmcCA and cmcRA
     #[arg(long, value_name = "FILE", help_heading = "Server")]
     signer: Option<PathBuf>,

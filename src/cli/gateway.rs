@@ -50,7 +50,7 @@ pub enum ForDaemon {
 ///
 /// # Errors
 /// There is neither an account of this name nor a section with an `id`, no daemon is known, or a value or record cannot be read. A gateway
-/// without a certificate is no error here: see [`Described::material`].
+/// without a certificate is not an error here: see [`Described::material`].
 pub fn describe(context: &Context, name: &str, daemon: ForDaemon) -> Result<Described, Failure> {
     let gateways = context.location.config()?.file.gateways;
     let known = gateways.get(name);

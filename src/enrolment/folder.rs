@@ -152,7 +152,7 @@ impl Folder {
         write_over(&path, pem(list)?.as_bytes()).map_err(failure_at(&path))
     }
 
-    /// The name of the generation in force; `None` before the first, or if `current` is no link.
+    /// The name of the generation in force; `None` before the first, or if `current` is not a link.
     pub fn current(&self) -> Option<String> {
         let link = fs::read_link(self.own("current")).ok()?;
         Some(link.file_name()?.to_str()?.to_owned())

@@ -94,7 +94,7 @@ pub struct CertificateRequest<K = ProvenKey> {
     pub profile: Option<Label>,
     /// The requested CA; `None` means the account's, or else the default CA.
     pub ca: Option<Label>,
-    /// The serial number of the certificate that the new one replaces; `None` if this is no key update.
+    /// The serial number of the certificate that the new one replaces; `None` if this is not a key update.
     pub updates: Option<Serial>,
     /// Whether directories may contain the certificate (RFC 4211 §6.3). `None` means yes; in a key update, it means the same as for the
     /// old certificate.

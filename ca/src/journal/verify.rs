@@ -77,7 +77,7 @@ pub struct Verification<'a> {
 ///
 /// # Errors
 /// [`crate::Error::Unavailable`] when a file cannot be read, [`crate::Error::Internal`] when the header of the journal
-/// is damaged. Damaged entries are no error; they are in the report.
+/// is damaged. Damaged entries are not an error; they are in the report.
 pub fn verify(
     data: &Path,
     how: Verification<'_>,

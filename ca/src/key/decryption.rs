@@ -68,7 +68,7 @@ impl DecryptionKey {
     /// Opens an RSA key for decryption.
     ///
     /// # Errors
-    /// [`Error::Internal`] if it is no RSA key; [`Error::Unavailable`] without randomness.
+    /// [`Error::Internal`] if it is not an RSA key; [`Error::Unavailable`] without randomness.
     pub fn new(key: &FileKey, entropy: &dyn Entropy) -> Result<Self> {
         let KeyKind::Rsa(_) = key.public().kind() else {
             return Err(Error::internal("only an RSA key decrypts content encryption keys"));

@@ -123,7 +123,7 @@ impl FileKey {
     /// Reads a PKCS#8 PrivateKeyInfo (RFC 5958).
     ///
     /// # Errors
-    /// [`Error::Malformed`] if it is no P-256, P-384, Ed25519 or RSA key, or one of a size that cannot sign.
+    /// [`Error::Malformed`] if it is not a P-256, P-384, Ed25519 or RSA key, or one of a size that cannot sign.
     pub fn from_pkcs8(der: &[u8]) -> Result<Self> {
         let algorithm = signature_algorithm_of(der)?;
         let pair = KeyPair::from_pkcs8_der_and_sign_algo(&der.into(), algorithm)

@@ -98,7 +98,7 @@ impl PkiMessage {
     /// ```
     ///
     /// # Errors
-    /// [`Unreadable`] if it is no pkiMessage with a transactionID, so that there can be no CertRep.
+    /// [`Unreadable`] if it is not a pkiMessage with a transactionID, so that there can be no CertRep.
     pub fn read(octets: &[u8], bounds: Bounds) -> Result<Self, Unreadable> {
         Self::parse(octets, bounds).map_err(|e| Unreadable(format!("no pkiMessage: {e}")))
     }

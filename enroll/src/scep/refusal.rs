@@ -79,7 +79,7 @@ impl Refusal {
     }
 }
 
-/// Why octets are no pkiMessage as far as a CertRep needs it (HTTP 400).
+/// Why octets are not a pkiMessage as far as a CertRep needs it (HTTP 400).
 #[derive(Debug)]
 pub struct Unreadable(pub String);
 

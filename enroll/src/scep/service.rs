@@ -49,7 +49,7 @@ pub struct Outcome {
 pub enum Reply {
     /// A CertRep, DER.
     CertRep(Vec<u8>),
-    /// No CertRep is possible: the message is no pkiMessage (HTTP 400). The text says why.
+    /// No CertRep is possible: the message is not a pkiMessage (HTTP 400). The text says why.
     Unreadable(String),
     /// The message may be sent again (HTTP 503).
     Unavailable,

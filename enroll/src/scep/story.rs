@@ -192,7 +192,7 @@ fn nonce(authority: &Authority) -> Result<[u8; 16], Error> {
     Ok(nonce)
 }
 
-/// The answer to octets that are no pkiMessage. It needs no delegate, so that none is made for them.
+/// The answer to octets that are not a pkiMessage. It needs no delegate, so that none is made for them.
 fn unreadable(why: &Unreadable) -> Answered {
     let why = legible(&why.0);
     tracing::info!(target: countersign_ca::REFUSED, "unreadable: {why}");

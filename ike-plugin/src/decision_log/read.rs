@@ -13,7 +13,7 @@ use super::files::{ASIDE, log_file, policy_file};
 /// number of repetitions, and `last_repeated`, the time of the last one (RFC 3339). Lines that are not JSON are skipped.
 ///
 /// # Errors
-/// A file cannot be read. A missing one is no error.
+/// A file cannot be read. A missing one is not an error.
 pub fn decisions(
     folder: &Path,
     limit: usize,

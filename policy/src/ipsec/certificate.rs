@@ -62,7 +62,7 @@ pub struct Delegation {
     validity: [Moment; 2],
 }
 
-/// A moment as `GMTTimeOfDay` spells it, `YYYYMMDDHHMMSS`. The policy compares strings, so that this is no number.
+/// A moment as `GMTTimeOfDay` spells it, `YYYYMMDDHHMMSS`. The policy compares strings, so that this is not a number.
 type Moment = [u8; 14];
 
 impl Delegation {

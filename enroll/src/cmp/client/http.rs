@@ -46,7 +46,7 @@ impl Http {
     /// `timeout`.
     ///
     /// # Errors
-    /// [`ClientError::Input`] if it is no `http:` URL.
+    /// [`ClientError::Input`] if it is not an `http:` URL.
     pub fn new(server: &str, timeout: Duration) -> Result<Self, ClientError> {
         Ok(Self { agent: config(timeout).into(), url: url(server)? })
     }

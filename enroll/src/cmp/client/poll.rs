@@ -47,7 +47,7 @@ impl Transaction<'_> {
         Ok(answer)
     }
 
-    /// Polls until the answer is no pollRep. Between two polls it waits as long as the CA asks, but not beyond [`super::Client::until`].
+    /// Polls until the answer is not a pollRep. Between two polls it waits as long as the CA asks, but not beyond [`super::Client::until`].
     /// `id` is the certReqId to poll for; `reason` is why the CA waits, for the log.
     ///
     /// Some servers answer a pollReq with "waiting" in a response or an error message, and not with a pollRep. The caller then calls this

@@ -42,7 +42,7 @@ pub type Observer = Arc<dyn Fn(Outcome) + Send + Sync>;
 struct Received {
     route: Route,
     body: Body,
-    /// How many iterations the message's MAC asks for, of all blocks of the key together; `None` if its protectionAlg is no MAC, 0 if the
+    /// How many iterations the message's MAC asks for, of all blocks of the key together; `None` if its protectionAlg is not a MAC, 0 if the
     /// parameters of the MAC will be refused.
     mac_iterations: Option<u64>,
     /// The slot of the sender's share that the message takes until it is answered.

@@ -118,7 +118,7 @@ impl CmpService {
         begun
     }
 
-    /// The error message that answers octets which are no PKIMessage.
+    /// The error message that answers octets which are not a PKIMessage.
     fn unreadable(&self, route: &Route, refusal: &Refusal) -> Result<Answered, Error> {
         let client = route.client.map(display);
         tracing::info!(target: countersign_ca::REFUSED, client, failure = ?refusal.failure, "unreadable: {}", refusal.text);

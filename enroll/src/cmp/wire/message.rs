@@ -114,7 +114,7 @@ impl Message {
     /// Decodes a message that passed [`super::bounds::check`].
     ///
     /// # Errors
-    /// `badDataFormat` for anything that is no PKIMessage.
+    /// `badDataFormat` for anything that is not a PKIMessage.
     pub fn decode(bytes: &[u8]) -> Result<Self, Refusal> {
         let malformed = |e: der::Error| {
             Refusal::new(Failure::BadDataFormat, format!("expected a PKIMessage: {e}"))

@@ -4,7 +4,7 @@
 use data_encoding::BASE64;
 use zeroize::Zeroizing;
 
-/// The media type of the answer. Its boundary is no line of base64.
+/// The media type of the answer. Its boundary is not a line of base64.
 pub const MEDIA_TYPE: &str = "multipart/mixed; boundary=countersign";
 
 /// The header fields of the parts, in the spelling that libest compares. There is nothing before the first boundary, because libest reads

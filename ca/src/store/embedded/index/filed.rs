@@ -123,7 +123,7 @@ impl Span {
     /// certificate.
     ///
     /// # Errors
-    /// [`Error::Internal`] when the octets are no span.
+    /// [`Error::Internal`] when the octets are not a span.
     pub fn read(
         octets: &[u8],
         file: &Arc<File>,

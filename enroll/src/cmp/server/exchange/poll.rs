@@ -100,7 +100,7 @@ impl Exchange<'_> {
         };
         let answer = context.answer.ok_or_else(nothing)?;
         let waiting = authority.waiting(&transaction.id)?;
-        // 2. The poll is for the one request in it, and is no replay.
+        // 2. The poll is for the one request in it, and is not a replay.
         let polls: Vec<PollReq> =
             self.message.body.decode_as().map_err(malformed("a PollReqContent"))?;
         if !matches!(polls.as_slice(), [poll] if poll.cert_req_id == context.cert_req_id) {
@@ -281,7 +281,7 @@ impl Exchange<'_> {
     }
 }
 
-/// ip, cp or kup that rejects the request. A fault of this server is no rejection, and stays a refusal of the poll: the peer may poll
+/// ip, cp or kup that rejects the request. A fault of this server is not a rejection, and stays a refusal of the poll: the peer may poll
 /// again.
 fn rejection(answer: u8, context: &Context, refusal: &Refusal) -> Result<Answer, Refusal> {
     if matches!(refusal.failure, Failure::SystemFailure | Failure::SystemUnavail) {
