@@ -42,7 +42,7 @@ use crate::threads::Threads;
 /// The pause between two looks for connections whose client never finishes a request.
 const IDLE_LOOK: Duration = Duration::from_secs(1);
 
-/// The pause between two looks whether the certificates of TLS servers have to be renewed.
+/// The pause between two checks whether the certificates of TLS servers have to be renewed.
 const TLS_LOOK: Duration = Duration::from_secs(60);
 
 /// The parts of the server behind its HTTP front, and the panics of its threads.

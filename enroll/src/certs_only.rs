@@ -1,5 +1,5 @@
-//! Certificates and CRLs in a SignedData without signature, content or signers: a certs-only message (RFC 5652 §5, RFC 8551 §3.8). EST and
-//! SCEP hand out certificates so.
+//! Certificates and CRLs in a SignedData without signature, content or signers: a certs-only message (RFC 5652 §5, RFC 8551 §3.8). EST
+//! and SCEP hand out certificates in this form.
 
 use countersign_ca::Error;
 use der::Encode;

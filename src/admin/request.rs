@@ -162,7 +162,7 @@ pub enum Request {
     AdminGrant {
         name: Label,
         grants: Vec<RequestedGrant>,
-        /// The version of the record that the change is based on; without it, whatever there is is changed.
+        /// The version of the record that the change is based on; without it, the present record is changed, whatever its version.
         #[serde(default)]
         expected: Option<String>,
     },

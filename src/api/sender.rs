@@ -98,7 +98,7 @@ fn by_token(
     }))
 }
 
-/// The administrator of a client certificate, or why it is none's. TLS has proven that the client has the private key.
+/// The administrator of a client certificate, or the reason why it is nobody's. TLS has proven that the client has the private key.
 fn by_certificate(
     authority: &Authority,
     instance: &Instance,

@@ -90,7 +90,7 @@ pub struct Roles {
 }
 
 impl Roles {
-    /// The built-in roles and these of the operator, each a list of verbs' names.
+    /// The built-in roles and the operator's own (`own`), each a list of verbs' names.
     ///
     /// # Errors
     /// A name is that of a built-in role, a role has no verb, or a verb does not exist.

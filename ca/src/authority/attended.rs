@@ -13,8 +13,8 @@ use x509_cert::ext::pkix::KeyUsage;
 use x509_cert::ext::pkix::name::GeneralName;
 
 impl Authority {
-    /// Decides about a request that an administrator brings. A CA that the request names issues instead of the account's. The administrator
-    /// has approved the request, and neither the account's secret nor its equipment has a use less.
+    /// Decides about a request that an administrator brings. A CA that the request names issues instead of the account's. The
+    /// administrator has approved the request, and the request consumes no use of the account's secret or equipment.
     ///
     /// # Errors
     /// `Denied` if the account is disabled, if the profile does not take the key, or if no verifier would accept the names below the CA;

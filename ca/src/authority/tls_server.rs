@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::name::Identity;
 use crate::record::Serial;
 
-/// The validity of the server's certificate. It is renewed at half of it.
+/// The validity of the server's certificate. It is renewed when half of it has passed.
 const VALIDITY: Duration = Duration::from_secs(90 * 86_400);
 
 /// A TLS server of the instance.

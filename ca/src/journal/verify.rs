@@ -65,7 +65,7 @@ pub struct Verification<'a> {
     pub verifier: Option<&'a HeadVerifier<'a>>,
     /// A tree head that an auditor kept outside the data folder.
     pub known_head: Option<&'a Head>,
-    /// Whether a running service may be writing. An incomplete end is then no finding.
+    /// Whether a running service may be writing. An incomplete end is then not a finding.
     pub is_live: bool,
 }
 

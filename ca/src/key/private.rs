@@ -89,7 +89,7 @@ impl FromStr for KeyAlgorithm {
 /// A private key with its public half.
 pub struct FileKey {
     pair: KeyPair,
-    /// The key once more, as AWS-LC's, which signs faster than rcgen's. `None` for Ed25519 and P-521.
+    /// The same key in AWS-LC's form, which signs faster than rcgen's. `None` for Ed25519 and P-521.
     fast: Option<FastPair>,
     public: SubjectPublicKey,
 }

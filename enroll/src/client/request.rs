@@ -35,6 +35,6 @@ pub struct EnrolmentRequest<'r> {
     pub profile: Option<&'r str>,
     /// The notAfter to ask for; `None` to leave the choice to the CA. Only CMP can ask for it.
     pub not_after: Option<Timestamp>,
-    /// Whether to ask for implicit confirmation (RFC 9810 §5.1.1.1). CMP's alone.
+    /// Whether to ask for implicit confirmation (RFC 9810 §5.1.1.1). Only CMP has this.
     pub implicit_confirm: bool,
 }

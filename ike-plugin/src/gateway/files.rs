@@ -165,7 +165,7 @@ impl Files {
         archive.finish()
     }
 
-    /// Whether an export wrote this tar archive, by its README. An archive that cannot be read is none.
+    /// Whether an export wrote this tar archive, by its README. An archive that cannot be read counts as none of ours.
     pub fn is_export(archive: impl Read) -> bool {
         let mut archive = tar::Archive::new(archive);
         let Ok(entries) = archive.entries() else { return false };

@@ -23,8 +23,8 @@ pub enum PassphraseError {
 /// The three requesters of a peer that has proved knowledge of a pre-shared key: the key itself, its MD5 and its SHA-1 in hexadecimal
 /// digits, each after its prefix (`passphrase:`, `passphrase-md5-hex:`, `passphrase-sha1-hex:`).
 ///
-/// Each of them reveals the key or allows to guess it. So all are wiped when dropped; do not log them, and do not copy them into memory
-/// that is not wiped. The hashes are names that policies use, not protection.
+/// Each of them reveals the key or allows somebody to guess it. So all are wiped when dropped; do not log them, and do not copy them into
+/// memory that is not wiped. The hashes are names that policies use, not protection.
 ///
 /// # Errors
 /// The passphrase is empty or too long.

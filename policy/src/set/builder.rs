@@ -165,7 +165,7 @@ struct Printed {
     conditions: Conditions,
 }
 
-/// The conditions that differ from each other, and the slots of their attributes.
+/// The distinct conditions, and the slots of their attributes.
 #[derive(Default)]
 struct Programs {
     all: Vec<Conditions>,

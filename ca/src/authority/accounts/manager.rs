@@ -57,9 +57,9 @@ pub struct Warning {
 /// Whether a draft may have the name of an account that exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
-    /// It may, because the account of that name is to be changed.
+    /// The draft may have the name, because the account of that name is to be changed.
     Allowed,
-    /// It may not, because the account is to be added.
+    /// The draft may not have the name, because an account is to be added.
     Refused,
 }
 

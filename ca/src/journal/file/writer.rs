@@ -144,7 +144,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes room for the next groups, if little is left. A failure is none of a group: it only costs time.
+    /// Writes room for the next groups, if little is left. A failure here fails no group: it only costs time.
     pub fn prepare(&mut self) {
         let room = self.written.clamp(LEAST_ROOM, MOST_ROOM);
         let left = self.end.saturating_sub(self.length);

@@ -10,7 +10,7 @@ use ring::digest;
 use super::super::numbers::Bucket;
 use crate::clock::Timestamp;
 
-/// Octets of a record.
+/// The octets of one transaction's record in a block.
 const TRANSACTION: usize = 33;
 const AWAITING: u8 = 1;
 const REQUEST: u8 = 2;

@@ -142,7 +142,7 @@ impl Begun {
     }
 }
 
-/// A request, with the transaction that it is.
+/// A request, with its sender and its transaction.
 pub struct Exchange<'a> {
     /// The server.
     pub service: &'a EstService,

@@ -41,7 +41,7 @@ impl EstService {
         &self.account_slots
     }
 
-    /// Permits to generate a key for a client.
+    /// The permits for generating keys for clients.
     pub(super) const fn key_permits(&self) -> &FairSemaphore {
         &self.key_permits
     }

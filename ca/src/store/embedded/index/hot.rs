@@ -34,8 +34,8 @@ impl Hot {
         copied.values.get(key).cloned().ok_or(copied.generation)
     }
 
-    /// Keeps a value that was read from the database after [`Self::value`] returned this generation. If the database was
-    /// changed since, the value may be of before.
+    /// Keeps a value that was read from the database after [`Self::value`] returned this generation. If the database was changed since,
+    /// the value may be outdated.
     pub fn keep(&self, generation: Generation, key: &[u8], value: &[u8]) {
         let mut copied = self.lock();
         if copied.generation != generation {

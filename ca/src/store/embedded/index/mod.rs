@@ -63,9 +63,8 @@ type Rebuild = dyn Fn(u64) -> Result<Index> + Send + Sync;
 
 /// The number of changed keys that gather in memory before they go to the database.
 const GATHERED: usize = 16_384;
-/// The number of sealed spans that gather in memory before they are written. A transaction that ends meanwhile never
-/// reaches the database, which would write some times its octets. After a crash, the journal is replayed from before
-/// them.
+/// The number of sealed spans that gather in memory before they are written. A transaction that ends meanwhile never reaches the
+/// database, which would write several times its octets. After a crash, the journal is replayed from before these spans.
 const GATHERED_SPANS: u64 = 8;
 
 /// The open index.
