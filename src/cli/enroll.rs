@@ -184,7 +184,7 @@ pub struct Enroll {
     /// How long before its end a certificate is renewed, if not a third of its validity
     #[arg(long, value_name = "TIME", help_heading = "Renewal and revocation")]
     renew_before: Option<String>,
-    /// Renew although it is not due
+    /// Renew the certificate although it is not due
     #[arg(long, requires = "renew", help_heading = "Renewal and revocation")]
     now: bool,
     /// The reason for the revocation: keyCompromise, superseded, cessationOfOperation, …

@@ -47,7 +47,7 @@ pub struct Export {
     /// Replace the folder or archive, if an export wrote it
     #[arg(long)]
     replace: bool,
-    /// Write it although `countersign check` would find errors
+    /// Write the export although `countersign check` would find errors
     #[arg(long)]
     force: bool,
 }

@@ -91,7 +91,7 @@ impl Peer {
         Ok(self.cmp_client(http, credential, recipient, &self.trust.anchors))
     }
 
-    /// Whether a shared secret, and not a certificate, protects its messages.
+    /// Whether a shared secret, and not a certificate, protects the gateway's messages.
     pub const fn is_by_secret(&self) -> bool {
         matches!(
             self.wire,

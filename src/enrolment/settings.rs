@@ -45,7 +45,7 @@ impl Protocol {
         }
     }
 
-    /// The kind of key to make, unless the operator names one. SCEP encrypts for the key.
+    /// The kind of key to make, unless the operator names one. For SCEP it is RSA, because a SCEP server encrypts its answer for the key.
     pub const fn default_key(self) -> KeyAlgorithm {
         match self {
             Self::Cmp | Self::Est => KeyAlgorithm::P256,

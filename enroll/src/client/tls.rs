@@ -1,5 +1,5 @@
-//! TLS under the HTTP client. The handshake is ours, and not that of the HTTP library, because EST needs the channel binding of a connection
-//! (RFC 9266) before the request that goes over it can be signed.
+//! TLS under the HTTP client. This crate does the handshake in place of the HTTP library, because EST needs the channel binding of a
+//! connection (RFC 9266) before the request that goes over it can be signed.
 
 use std::fmt;
 use std::io::{Read, Write};

@@ -291,7 +291,8 @@ impl ScepService {
         Ok(Decision::Issued { certificate: record.certificate, chain })
     }
 
-    /// Authenticates the sender of a request: by the certificate of ours that signs it, or by the secret in its challengePassword.
+    /// Authenticates the sender of a request: by the certificate of this authority that signs it, or by the secret in its
+    /// challengePassword.
     fn requester(
         &self,
         opened: &Opened,
@@ -345,8 +346,8 @@ impl ScepService {
     }
 
     /// Authenticates the sender of a PKCSReq by its challengePassword. Anybody who reads the message can take its envelope and sign it
-    /// anew. So the signer must be the holder of the requested key (RFC 8894 §2.3), or of a certificate of ours, which may have ended,
-    /// for the same account: clients sign with that when they enrol again with another key.
+    /// anew. So the signer must be the holder of the requested key (RFC 8894 §2.3), or of a certificate of this authority, which may have
+    /// ended, for the same account: clients sign with that when they enrol again with another key.
     fn by_challenge(
         &self,
         opened: &Opened,
@@ -428,8 +429,8 @@ impl ScepService {
         })
     }
 
-    /// The identifier of the transaction of a message, by its transactionID and its signer: a certificate of ours by itself, any other by
-    /// its key, because clients make such certificates anew.
+    /// The identifier of the transaction of a message, by its transactionID and its signer: a certificate of this authority counts by
+    /// itself, any other by its key, because clients make such certificates anew.
     ///
     /// # Errors
     /// The faults of the authority: with them, the signer is not known to be a stranger.

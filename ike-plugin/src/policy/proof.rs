@@ -30,7 +30,7 @@ pub enum Proof<'q> {
 
 /// The principal in whose name a peer without a certificate asks.
 pub struct Requester {
-    /// The spellings by which the policy may name it.
+    /// The spellings by which the policy may name the principal.
     pub spellings: Vec<Zeroizing<Vec<u8>>>,
     /// The spelling that logs may show.
     pub shown: String,

@@ -338,7 +338,7 @@ mod tests {
         }
     }
 
-    /// Certificates of two CAs; the first is ours.
+    /// Certificates of two CAs, `ours` and `theirs`.
     fn certificates() -> [Vec<Bytes>; 2] {
         ["ours", "theirs"].map(|name| {
             let key = rcgen::KeyPair::generate().unwrap();

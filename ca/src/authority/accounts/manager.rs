@@ -68,7 +68,7 @@ pub enum Taken {
 pub enum PermissionChange {
     /// The account gets the permissions.
     Grant,
-    /// The account loses them.
+    /// The account loses the permissions.
     Withdraw,
 }
 

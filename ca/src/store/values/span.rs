@@ -39,13 +39,13 @@ const FOUND: usize = STARTS + (BUCKETS + 1) * 4;
 
 /// The octets of a span, wherever they are.
 pub trait Stored {
-    /// The octets at a place.
+    /// The `length` octets of the span from offset `from`.
     ///
     /// # Errors
     /// [`Error::Internal`] when they are not there; [`Error::Unavailable`] when they cannot be read.
     fn part(&self, from: usize, length: usize) -> Result<Vec<u8>>;
 
-    /// The number of octets.
+    /// The length of the span in octets.
     fn length(&self) -> usize;
 }
 
