@@ -438,7 +438,7 @@ pub struct RevokedMany {
 /// The next CRL of a CA.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CaCrl {
-    /// The CA.
+    /// The CA that signs the CRL.
     #[schema(value_type = String)]
     pub ca: Label,
     /// The CRL.
@@ -597,7 +597,7 @@ pub struct CaLine {
 /// The last CRL of a CA and scope. A CA without a CRL has one line, of nulls.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct CrlLine {
-    /// The CA.
+    /// The CA that signs the CRL.
     #[schema(value_type = String)]
     pub ca: Label,
     /// `full`, `delta`, or the number of the partition.
@@ -813,7 +813,7 @@ pub struct StatusAnswer {
     pub at: String,
     /// Whether the server runs.
     pub running: bool,
-    /// The CAs.
+    /// The CAs of the instance.
     pub cas: Vec<StatusCa>,
     /// The last CRL of each CA and scope.
     pub crls: Vec<StatusCrl>,
@@ -874,7 +874,7 @@ pub struct StatusCa {
 /// A CRL in [`StatusAnswer`].
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct StatusCrl {
-    /// The CA.
+    /// The CA that signs the CRL.
     #[schema(value_type = String)]
     pub ca: Label,
     /// `full`, `delta`, or the number of the partition.

@@ -24,7 +24,7 @@ pub struct EstFile {
     pub certificate: Option<PathBuf>,
     /// The private key of that certificate, PEM.
     pub key: Option<PathBuf>,
-    /// How long after its end a certificate may still be renewed with.
+    /// How long after the end of its validity a certificate may still authenticate its renewal.
     pub renew_expired: DurationText,
     /// Whether a request must be bound to its TLS connection by `tls-exporter`.
     pub channel_binding: Binding,

@@ -22,7 +22,7 @@ pub enum Entry {
     Ca(CaRecord),
     /// A CA is about to sign certificates with these serials.
     Reserved {
-        /// The CA.
+        /// The CA that is about to sign.
         ca: Label,
         /// The serials, 1 to [`MAX_RESERVED`].
         serials: Vec<Serial>,
@@ -75,7 +75,7 @@ pub enum Entry {
     AdminAction(AdminAction),
     /// An administrator gave a CA a duty.
     Assigned {
-        /// The CA.
+        /// The CA that gets the duty.
         ca: Label,
         /// The duty that the CA has from now on.
         duty: Duty,

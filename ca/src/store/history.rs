@@ -49,7 +49,7 @@ pub enum Change {
     },
     /// A CA signed a CRL.
     Crl {
-        /// The CA.
+        /// The CA that signed the CRL.
         ca: Label,
         /// The certificates that the CRL covers.
         scope: CrlScope,

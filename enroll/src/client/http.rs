@@ -42,7 +42,7 @@ impl fmt::Debug for Web {
 /// A request.
 #[derive(Default)]
 pub struct Question<'a> {
-    /// The URL.
+    /// The URL of the request.
     pub url: &'a str,
     /// The value of the header Accept.
     pub accept: &'a str,

@@ -21,7 +21,7 @@ pub struct Signer {
 pub struct IssuerAndSerial {
     /// The Name of the issuer.
     pub issuer: Vec<u8>,
-    /// The INTEGER.
+    /// The serial number of the certificate, as an INTEGER.
     pub serial: Vec<u8>,
 }
 

@@ -15,7 +15,7 @@ pub enum ChannelBinding {
 /// The configuration of the EST server: what its operator decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EstConfig {
-    /// How long after its end a certificate of this authority may still be renewed with. Default: not at all.
+    /// How long after the end of its validity a certificate of this authority may still authenticate its renewal. Default: not at all.
     pub renew_expired: Duration,
     /// When a request must be bound to its TLS connection. Default: never.
     pub channel_binding: ChannelBinding,

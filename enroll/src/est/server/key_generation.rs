@@ -25,8 +25,8 @@ impl Exchange<'_> {
     /// Has a key generated and its certificate issued, or keeps the request for approval. No key is generated before the approval.
     ///
     /// # Errors
-    /// 403 without the permission, and for who has neither a secret nor a certificate of ours; 400 for a key that cannot be generated or
-    /// encrypted as asked; [`Stop::Busy`] if too many keys are generated at once; [`Stop::NeedsBlockingThread`].
+    /// 403 without the permission, and for a client that has neither a secret nor a certificate of this authority; 400 for a key that
+    /// cannot be generated or encrypted as asked; [`Stop::Busy`] if too many keys are generated at once; [`Stop::NeedsBlockingThread`].
     pub(super) fn ask_for_key(self, asked: KeyRequest, span: &Span) -> Result<Begun, Stop> {
         let authority = self.service.authority();
         let Order { request, key: order } = self.order(&asked)?;
