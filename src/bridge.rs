@@ -53,7 +53,7 @@ struct State {
     left_out: usize,
     /// Why the feeder last failed to read the records; `None` if it did not.
     failure: Option<String>,
-    /// Whether the directories have had all entries once.
+    /// Whether the directories have had all entries at least once.
     is_fed: bool,
 }
 
@@ -164,7 +164,7 @@ impl Bridge {
 pub enum Effect {
     /// The operations are carried out.
     Apply,
-    /// Nothing is changed.
+    /// A dry run: nothing is changed.
     DryRun,
 }
 
@@ -172,7 +172,7 @@ pub enum Effect {
 pub struct NamedReport {
     /// The name of the directory.
     pub directory: String,
-    /// The report about it.
+    /// The report about the directory.
     pub report: Report,
 }
 

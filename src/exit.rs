@@ -31,7 +31,7 @@ impl Failure {
     /// The exit code of an enrolment whose CA has not decided.
     pub const WAITS: u8 = 7;
 
-    /// A check found something: exit code 1.
+    /// A failure because a check found something: exit code 1.
     pub fn found(message: impl Into<String>) -> Self {
         Self { code: 1, message: message.into() }
     }
@@ -41,12 +41,12 @@ impl Failure {
         Self { code: 2, message: message.into() }
     }
 
-    /// There is nothing of this name, or there is something already: exit code 3.
+    /// A failure because nothing has this name, or something has it already: exit code 3.
     pub fn missing(message: impl Into<String>) -> Self {
         Self { code: 3, message: message.into() }
     }
 
-    /// It cannot be done now: exit code 5.
+    /// A failure of what cannot be done now: exit code 5.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self { code: 5, message: message.into() }
     }

@@ -10,11 +10,11 @@ use rustix::process::umask;
 
 use crate::exit::Failure;
 
-/// With less space on the disk than this, in octets, an administrator is warned. It is enough for some tens of thousands of
+/// If less space than this is free on the disk, in octets, an administrator is warned. It is enough for some tens of thousands of
 /// certificates.
 pub const LITTLE_ROOM: u64 = 256 << 20;
 
-/// With less space on the disk than this, in octets, the server is not ready: the journal will soon fill the disk.
+/// If less space than this is free on the disk, in octets, the server is not ready: the journal will soon fill the disk.
 pub const NO_ROOM: u64 = 16 << 20;
 
 /// The data folder of one instance.
@@ -141,7 +141,7 @@ impl DataFolder {
 pub struct Private(Mode);
 
 impl Private {
-    /// Sets the private umask. Dropping the value restores the one before.
+    /// Sets the private umask. Dropping the value restores the previous umask.
     pub fn begin() -> Self {
         Self(umask(Mode::RWXG | Mode::RWXO))
     }

@@ -76,7 +76,7 @@ impl Location {
         })
     }
 
-    /// As [`Self::open_store`], but however late the clock is.
+    /// As [`Self::open_store`], but accepts a clock that is late by any time.
     pub fn open_store_at_any_time(&self) -> Result<EmbeddedStore, Failure> {
         self.open_store_with(EmbeddedOptions::default())
     }
@@ -109,7 +109,7 @@ impl Location {
 
 /// An open instance.
 pub struct Instance {
-    /// Its data folder and files.
+    /// The data folder of the instance, and its files.
     pub location: Location,
     /// The store of the records.
     pub store: Arc<EmbeddedStore>,
@@ -168,8 +168,8 @@ impl Instance {
         &self.administrators
     }
 
-    /// Waits until no other change of accounts or administrators is at work, for a verb that makes such a change; `None` for another verb. What
-    /// was decided about the present records then still holds when the change is recorded.
+    /// Waits until no other change of accounts or administrators is at work, for a verb that makes such a change; `None` for another
+    /// verb. Decisions that the caller then makes about the present records still hold when the change is recorded.
     pub fn change(&self, verb: Verb) -> Option<MutexGuard<'_, ()>> {
         let is_of_accounts = verb.effect() == Effect::Changes
             && !matches!(

@@ -50,7 +50,7 @@ pub fn failed(text: &str) {
     }
 }
 
-/// Has panics logged as JSON lines. For a text log this is not called, and Rust's own message is printed.
+/// Has panics logged as JSON lines. It is not called for a text log, and Rust's own message is printed.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current().name().unwrap_or("unnamed").to_owned();
@@ -77,7 +77,7 @@ const SHARED: Rate = Rate { burst: 200, pause: Duration::from_secs(1) };
 /// The pause between two reports of the lines that were left out of the log.
 const REPORT: Duration = Duration::from_secs(10);
 
-/// The most pairs of kind and address that have a bucket of their own. Beyond that, lines of a kind share one bucket for every address.
+/// The most pairs of kind and address that have a bucket of their own. Beyond that, all addresses share one bucket for each kind.
 const MAX_APART: usize = 4096;
 
 /// How many addresses a report names for each kind: those with the most lines. The others are summed.

@@ -30,7 +30,7 @@ use std::process::ExitCode;
 
 use mimalloc::MiMalloc;
 
-/// An enrolment makes some hundred small allocations, many of which another thread frees. mimalloc is fast at that.
+/// The allocator. An enrolment makes some hundred small allocations, many of which another thread frees; mimalloc is fast at that.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

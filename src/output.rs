@@ -25,7 +25,7 @@ pub fn print(format: Format, value: &Value) {
     line(&Zeroizing::new(rendered(format, value)));
 }
 
-/// Prints text and a newline, without blanks at its end. It is no error if the reader of the output has gone.
+/// Prints text and a newline, without blanks at its end. It is not an error if the reader of the output has gone.
 pub fn line(text: &str) {
     let _ = deliver(text);
 }
@@ -79,7 +79,7 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// A list as CSV; `None` for what is no list of objects.
+/// A list as CSV; `None` if the value is not a list of objects.
 fn csv_text(value: &Value) -> Option<String> {
     let rows = value.as_array()?;
     let Some(first) = rows.first() else { return Some(String::new()) };

@@ -25,7 +25,7 @@ pub fn existing(folder: &DataFolder, file: Option<&Path>) -> Result<Passphrase, 
     }
 }
 
-/// Whether the command line names a file with the passphrase, or there is one in its place.
+/// Whether the command line names a file with the passphrase, or such a file is in one of the usual places.
 pub fn is_at_hand(folder: &DataFolder, file: Option<&Path>) -> bool {
     source(folder, file).is_some()
 }
@@ -34,7 +34,7 @@ pub fn is_at_hand(folder: &DataFolder, file: Option<&Path>) -> bool {
 pub struct NewPassphrase {
     /// The passphrase.
     pub passphrase: Passphrase,
-    /// The file that it was written to, if it was generated.
+    /// The file that the passphrase was written to, if it was generated.
     pub generated: Option<PathBuf>,
 }
 
@@ -56,7 +56,7 @@ pub fn new(folder: &DataFolder, file: Option<&Path>) -> Result<NewPassphrase, Fa
 pub struct ChangedPassphrase {
     /// The passphrase.
     pub passphrase: Passphrase,
-    /// Its text, without a newline.
+    /// The text of the passphrase, without a newline.
     pub text: Zeroizing<String>,
 }
 

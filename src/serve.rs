@@ -45,7 +45,7 @@ use crate::watch::Watch;
 /// The pause between two looks for connections whose client never finishes a request.
 const IDLE_LOOK: Duration = Duration::from_secs(1);
 
-/// The pause between two looks whether the certificates of TLS servers have to be renewed.
+/// The pause between two checks whether the certificates of TLS servers have to be renewed.
 const TLS_LOOK: Duration = Duration::from_secs(60);
 
 /// The parts of the server behind its HTTP front, and the panics of its threads.
@@ -318,7 +318,7 @@ struct ApiServer {
     address: SocketAddr,
     tls: Arc<Tls>,
     api: Api,
-    /// Slots of its own: peers that take all others keep no administrator out.
+    /// Connection slots of the API's own, so that peers which take all other slots keep no administrator out.
     connections: Arc<ConnectionSlots>,
 }
 

@@ -53,7 +53,7 @@ impl Threads {
         state.iter().map(|(name, panics)| (*name, panics.count)).collect()
     }
 
-    /// One reason for each thread that panicked within the last hour.
+    /// A reason for each thread that panicked within the last hour.
     pub fn unready(&self) -> Vec<String> {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let recent = state.iter().filter(|(_, panics)| panics.last.elapsed() < REPORTED);

@@ -16,7 +16,7 @@ const OBJECT_IDENTIFIER: u8 = 0x06;
 
 /// A constructed element whose content is being walked over.
 struct Open {
-    /// The offset behind the element's content.
+    /// The offset of the first octet after the element's content.
     end: usize,
     /// The most children that may count.
     most: usize,
@@ -31,7 +31,7 @@ struct Open {
 #[derive(PartialEq)]
 enum Counted {
     All,
-    /// Only a SEQUENCE that begins with an OBJECT IDENTIFIER, as an attribute of a name does.
+    /// Only a SEQUENCE that begins with an OBJECT IDENTIFIER, as each attribute of a name does.
     Attributes,
     None,
 }

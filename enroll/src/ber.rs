@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 pub struct Bounds {
     /// The largest message, in octets.
     pub bytes: usize,
-    /// The most constructed elements inside each other.
+    /// The most constructed elements that may be nested in each other.
     pub depth: usize,
     /// The most elements in all, primitive and constructed.
     pub elements: usize,
@@ -46,8 +46,8 @@ const STRINGS: [u8; 13] =
 /// The message with definite lengths and primitive strings. It is borrowed if it was so already. Nothing of the message stays in memory but
 /// in what is returned: the message may be the decrypted content of another, and have a secret in it.
 ///
-/// An element in which nothing has to change keeps its octets, also where they are no DER: the order of a SET, and lengths of more octets
-/// than necessary. The message must be one element, with nothing behind it. The size of sets is bounded by [`sets::are_small`].
+/// An element in which nothing has to change keeps its octets, also where they are not DER: the order of a SET, and lengths of more octets
+/// than necessary. The message must be one element, and nothing may follow it. The size of sets is bounded by [`sets::are_small`].
 ///
 /// # Errors
 /// [`Error::Malformed`], with the reason and where it was found.
@@ -85,9 +85,9 @@ struct Walk<'a> {
 
 /// An element that was walked over.
 struct Walked {
-    /// The position behind it.
+    /// The position after the element.
     after: usize,
-    /// Its new octets; `None` if it stays as it was sent.
+    /// The new octets of the element; `None` if it stays as it was sent.
     changed: Option<Zeroizing<Vec<u8>>>,
 }
 
@@ -182,19 +182,19 @@ impl Walk<'_> {
     }
 }
 
-/// The children of a constructed element, put together anew as soon as one has to change.
+/// The children of a constructed element. They are put together anew as soon as one of them has to change.
 struct Children {
     /// The primitive tag if the element is a constructed string: its segments are joined.
     string: Option<u8>,
-    /// The new content; `None` as long as it is that of the message.
+    /// The new content; `None` as long as it is the content of the message.
     changed: Option<Zeroizing<Vec<u8>>>,
     /// The unused bits of the last segment of a BIT STRING.
     unused: u8,
 }
 
 impl Children {
-    /// Appends a child. `before` is the content before it as it was sent, `kept` the child as it was sent. `None` if it is no segment of
-    /// this string.
+    /// Appends a child. `before` is the content before it as it was sent, `kept` the child as it was sent. `None` if the child is not a
+    /// segment of this string.
     fn append(
         &mut self,
         before: &[u8],
@@ -285,7 +285,7 @@ impl<'a> Element<'a> {
     }
 }
 
-/// Elements behind each other, with definite lengths.
+/// Consecutive elements with definite lengths.
 #[derive(Debug, Clone, Copy)]
 pub struct Elements<'a>(&'a [u8]);
 
@@ -295,7 +295,7 @@ impl<'a> Elements<'a> {
         Self(octets)
     }
 
-    /// Whether no octets are left. After `next` returned `None`, it is false if the rest is no element.
+    /// Whether no octets are left. After `next` returned `None`, it is false if the rest is not an element.
     pub const fn is_finished(&self) -> bool {
         self.0.is_empty()
     }

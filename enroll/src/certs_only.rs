@@ -1,5 +1,5 @@
-//! Certificates and CRLs in a SignedData without signature, content or signers: a certs-only message (RFC 5652 §5, RFC 8551 §3.8). EST and
-//! SCEP hand out certificates so.
+//! Certificates and CRLs in a SignedData without signature, content or signers: a certs-only message (RFC 5652 §5, RFC 8551 §3.8). EST
+//! and SCEP hand out certificates in this form.
 
 use countersign_ca::Error;
 use der::Encode;
@@ -42,7 +42,8 @@ pub fn certs_only(certificates: &[&[u8]], crls: &[&[u8]]) -> der::Result<Vec<u8>
     Ok(encode(SEQUENCE, &[&ID_SIGNED_DATA.to_der()?, &encode(CONTEXT_0, &[&signed])]))
 }
 
-/// The certificates in a certs-only message, DER or BER, in its order. Everything else in it is ignored, also signatures.
+/// The certificates in a certs-only message, DER or BER, in the order of the message. Everything else in it is ignored, including
+/// signatures.
 ///
 /// # Errors
 /// [`Error::Malformed`] if it is none.
@@ -64,7 +65,7 @@ pub fn certificates_in(message: &[u8], bounds: Bounds) -> Result<Vec<Vec<u8>>, E
     Ok(certificates.map(|element| element.whole.to_vec()).collect())
 }
 
-/// An element with this tag around these, or nothing around none.
+/// An element with this tag that contains `elements`; no octets if there are none.
 fn optional(tag: u8, elements: &[&[u8]]) -> Vec<u8> {
     match elements {
         [] => Vec::new(),

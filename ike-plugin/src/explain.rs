@@ -25,8 +25,8 @@ use crate::wire;
 pub struct Explainer {
     /// The folder of the decision log.
     pub log: PathBuf,
-    /// The operator's folder of KeyNote credentials; `None` if there is none. The log does not contain credentials, so that the present
-    /// ones are used.
+    /// The operator's folder of KeyNote credentials; `None` if there is none. The log does not contain credentials. So the present ones
+    /// are used.
     pub credentials: Option<PathBuf>,
 }
 

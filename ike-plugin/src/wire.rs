@@ -83,7 +83,7 @@ pub enum Auth {
     Psk,
     /// A public key that the daemon knows without a certificate (RFC 7670, `rightrsasigkey`).
     Raw,
-    /// EAP, if the peer has shown no certificate besides.
+    /// EAP, if the peer has shown no certificate in addition.
     Eap,
     /// XAuth, if the peer has proved nothing else.
     Xauth,
@@ -97,7 +97,7 @@ pub enum Mode {
     Main,
     /// IKEv1 aggressive mode.
     Aggressive,
-    /// IKEv2, which has no such modes.
+    /// IKEv2, which has neither main nor aggressive mode.
     IkeSa,
 }
 
@@ -105,21 +105,21 @@ pub enum Mode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// The daemon initiated it.
+    /// The daemon initiated the IKE SA.
     Initiator,
-    /// The peer initiated it.
+    /// The peer initiated the IKE SA.
     Responder,
 }
 
 /// One end of an IKE SA.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct End {
-    /// Its IP address, as the daemon sees it.
+    /// The IP address of this end, as the daemon sees it.
     pub address: IpAddr,
-    /// Its UDP port, as the daemon sees it, for the log; 0 if the daemon did not tell it.
+    /// The UDP port of this end, as the daemon sees it, for the log; 0 if the daemon did not tell it.
     #[serde(default)]
     pub port: u16,
-    /// The identity that it claims.
+    /// The identity that this end claims.
     pub id: IkeId,
 }
 
@@ -212,11 +212,10 @@ pub struct ChildProposal {
     /// The integrity algorithm (transform type 3). AH must have one; ESP has none if the encryption algorithm authenticates, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub integrity: Option<u16>,
-    /// The lifetime in seconds, as it is configured on the daemon's side; `None` if it is unlimited or the daemon did not tell it.
+    /// The lifetime in seconds, as the daemon is configured; `None` if it is unlimited or the daemon did not tell it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub life_seconds: Option<u32>,
-    /// The lifetime in kilobytes of 1024 octets, as it is configured on the daemon's side; `None` if it is unlimited or the daemon did not
-    /// tell it.
+    /// The lifetime in kilobytes of 1024 octets, as the daemon is configured; `None` if it is unlimited or the daemon did not tell it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub life_kbytes: Option<u32>,
     /// Whether packets are compressed (IPComp). charon says whether its configuration offers that, because the peer has not agreed yet.
@@ -255,9 +254,9 @@ pub struct Answer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// It may.
+    /// The peer may connect.
     Allow,
-    /// It may not.
+    /// The peer may not connect.
     Deny,
 }
 
@@ -276,7 +275,7 @@ pub enum Step {
     Identity,
     /// Asking the KeyNote policy.
     Policy,
-    /// None of the others: the authorizer was unable to decide, for instance for want of time.
+    /// None of the other steps: the authorizer was unable to decide, for instance because the time ran out.
     Authorizer,
 }
 

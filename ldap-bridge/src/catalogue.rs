@@ -53,8 +53,8 @@ struct Owner {
 
 /// The entry of a peer: its published certificates of one account and profile.
 struct Peer {
-    /// The account that the entry was made for, told from others that had its name before or after. `None` if there was no account of this
-    /// name then.
+    /// The account that the entry was made for, as distinct from accounts that had the same name before or after. `None` if there was no
+    /// account of this name then.
     incarnation: Option<Incarnation>,
     /// The first identity of the account, without its kind.
     id: String,
@@ -320,8 +320,8 @@ impl Catalogue {
         Ok(true)
     }
 
-    /// Ensures that there is an entry for an account and profile. If it is that of an earlier account of the same name, its certificates
-    /// are removed.
+    /// Ensures that there is an entry for an account and profile. If the entry belongs to an earlier account of the same name, its
+    /// certificates are removed.
     fn own(&mut self, owner: &Owner) -> Result<()> {
         let incarnation = self.authority.store().incarnation(&owner.account)?;
         let known = self.peers.get(owner);

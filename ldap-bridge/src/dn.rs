@@ -35,7 +35,7 @@ const TYPES: [(&str, &str, &str); 17] = [
     ("emailaddress", "e", "1.2.840.113549.1.9.1"),
 ];
 
-/// A distinguished name. The most specific RDN comes first, as in its text.
+/// A distinguished name. The most specific RDN comes first, as in the text form.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Dn(Vec<Rdn>);
 
@@ -54,12 +54,12 @@ pub struct Ava {
 }
 
 impl Dn {
-    /// Its RDNs, most specific first.
+    /// The RDNs of the DN, most specific first.
     pub fn rdns(&self) -> &[Rdn] {
         &self.0
     }
 
-    /// Whether it is empty, which names the root of the directory.
+    /// Whether the DN is empty. The empty DN names the root of the directory.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -80,7 +80,7 @@ impl Dn {
         Self(self.0.iter().chain(&base.0).cloned().collect())
     }
 
-    /// This DN with each `{name}` in its values replaced by the value that `value_of` gives. A `{name}` for which it gives none stays.
+    /// This DN with each `{name}` in its values replaced by the result of `value_of`. If the result is `None`, the `{name}` stays.
     pub fn filled(&self, value_of: &dyn Fn(&str) -> Option<String>) -> Self {
         let ava = |ava: &Ava| Ava { kind: ava.kind.clone(), value: fill(&ava.value, value_of) };
         Self(self.0.iter().map(|rdn| Rdn(rdn.0.iter().map(ava).collect())).collect())
@@ -102,7 +102,7 @@ impl Dn {
 }
 
 impl Rdn {
-    /// Its attributes, in the order they are written.
+    /// The attributes of the RDN, in the order in which they are written.
     pub fn attributes(&self) -> &[Ava] {
         &self.0
     }
@@ -195,7 +195,7 @@ impl Reader<'_> {
         next
     }
 
-    /// Reads one `type=value`, and stops before the separator behind it.
+    /// Reads one `type=value`, up to the separator that follows.
     fn ava(&mut self) -> std::result::Result<Ava, String> {
         let (kind, value) =
             self.rest.split_once('=').ok_or("expected `type=value`, found no `=`")?;

@@ -7,20 +7,20 @@ use crate::dn::Dn;
 /// One entry: its name, its object classes and its attributes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Its name.
+    /// The name of the entry.
     pub dn: Dn,
-    /// Its object classes, the structural one first, without `top`.
+    /// The object classes of the entry, the structural one first, without `top`.
     pub classes: Vec<&'static str>,
-    /// Its attributes besides `objectClass`. Each occurs once, with at least one value.
+    /// The attributes of the entry besides `objectClass`. Each occurs once, with at least one value.
     pub attributes: Vec<Attribute>,
 }
 
 /// An attribute with its values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attribute {
-    /// Its type in the spelling of the schema, without options.
+    /// The type of the attribute in the spelling of the schema, without options.
     pub name: &'static str,
-    /// Its values: DER for the types of RFC 4523, otherwise UTF-8. Cloning one does not copy its octets.
+    /// The values of the attribute: DER for the types of RFC 4523, otherwise UTF-8. Cloning a value does not copy its octets.
     pub values: Vec<Bytes>,
 }
 
@@ -30,12 +30,12 @@ impl Attribute {
         Self { name, values: values.into_iter().collect() }
     }
 
-    /// Whether it is transferred with the option `;binary` (RFC 4522, RFC 4523 §2).
+    /// Whether the attribute is transferred with the option `;binary` (RFC 4522, RFC 4523 §2).
     pub fn is_binary(&self) -> bool {
         is_binary(self.name)
     }
 
-    /// Its attribute description in messages: its type, with `;binary` if the type demands that.
+    /// The attribute description in messages: the type, with `;binary` if the type demands that.
     pub fn description(&self) -> String {
         if self.is_binary() { format!("{};binary", self.name) } else { self.name.to_owned() }
     }

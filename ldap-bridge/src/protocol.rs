@@ -129,7 +129,7 @@ pub struct Length {
 pub struct UnusableLength;
 
 impl Length {
-    /// Reads the octets behind a tag; `None` if the length octets are not all there yet.
+    /// Reads the length octets, which follow a tag; `None` if they are not all there yet.
     ///
     /// # Errors
     /// The indefinite form, or more than four octets of length.

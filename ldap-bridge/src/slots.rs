@@ -91,9 +91,9 @@ impl SlotTable {
         Some(connection)
     }
 
-    /// Ends one of the connections that `may_end` allows; it gets a connection and the number of connections of its address. An idle one is
-    /// ended before others, then one of the address with the most connections, then the one whose activity was noted first. False if there
-    /// is none.
+    /// Ends one of the connections that `may_end` allows. `may_end` is called with a connection and the number of connections of its
+    /// address. An idle connection is ended first; then one of the address with the most connections; then the one whose activity was
+    /// noted first. Returns false if no connection may be ended.
     fn end_one(&mut self, may_end: impl Fn(&Connection, usize) -> bool) -> bool {
         let rank = |(number, connection): (&u64, &Arc<Connection>)| {
             let count = self.of_one.get(&connection.network).copied().unwrap_or_default();
@@ -117,9 +117,9 @@ impl ConnectionSlots {
         Arc::new(Self { most, most_of_one, began, state: Mutex::default() })
     }
 
-    /// Takes a slot for a connection from this address. If the address already has its most, one of its own idle connections is ended. If
-    /// all slots are taken, one of any address is ended: an idle one, or else one that makes the server wait, of an address with more
-    /// connections.
+    /// Takes a slot for a connection from this address. If the address already has the most connections that it may have, one of its own
+    /// idle connections is ended. If all slots are taken, one of any address is ended: an idle one, or else one that makes the server
+    /// wait, of an address with more connections.
     ///
     /// # Errors
     /// [`Full`] if no connection may be ended.

@@ -6,29 +6,29 @@ use countersign_ca::record::Label;
 /// A CA, with its certificate and its current CRLs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaView {
-    /// Its name.
+    /// The name of the CA.
     pub name: Label,
-    /// Whether it signs only other CAs.
+    /// Whether the CA signs only other CAs.
     pub is_root: bool,
-    /// Its certificate, DER.
+    /// The certificate of the CA, DER.
     pub certificate: Bytes,
-    /// Its full CRL, DER; `None` if it has none.
+    /// The full CRL of the CA, DER; `None` if it has none.
     pub crl: Option<Bytes>,
-    /// Its delta CRL, DER; `None` if it has none.
+    /// The delta CRL of the CA, DER; `None` if it has none.
     pub delta: Option<Bytes>,
-    /// The CRLs of its partitions, DER, each with the partition's number.
+    /// The CRLs of the CA's partitions, DER, each with the partition's number.
     pub partitions: Vec<(u16, Bytes)>,
 }
 
 /// A peer, with its certificates of one profile that are in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerView {
-    /// The name of its account.
+    /// The name of the peer's account.
     pub account: Label,
-    /// The profile of its certificates.
+    /// The profile of the certificates.
     pub profile: Label,
-    /// Its first identity, without the kind; or the name of its account if there is none.
+    /// The first identity of the peer, without the kind; the name of its account if there is none.
     pub id: String,
-    /// Its certificates, DER.
+    /// The certificates of the peer, DER.
     pub certificates: Vec<Bytes>,
 }

@@ -182,7 +182,7 @@ fn fan_out(count: usize) -> PolicySet {
     builder.build()
 }
 
-/// A chain; with `own`, no two links have the same conditions.
+/// A chain of delegations. With `own`, no two links have the same conditions.
 fn chain(count: usize, own: bool) -> PolicySet {
     let mut builder = PolicySet::builder();
     builder.assertion(&assertion("POLICY", "p1"));

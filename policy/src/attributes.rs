@@ -11,7 +11,7 @@ pub const MAX_VALUE: usize = 1 << 16;
 /// The most attributes in a set.
 pub const MAX_ATTRIBUTES: usize = 1 << 12;
 
-/// The number of bytes that all names and values may take together before a further value is set; replaced values count too.
+/// The number of bytes that all names and values may take together before a further value is set; replaced values count, too.
 const MAX_BYTES: usize = 1 << 28;
 
 /// Why an attribute is refused.

@@ -10,7 +10,7 @@ use crate::syntax::fields::RawField;
 use crate::syntax::lexer::{Lexeme, Lexer, Token};
 use crate::syntax::{Field, split};
 
-/// The width above which lines are broken, where that is possible, in bytes.
+/// The width above which a line is broken, where that is possible, in bytes.
 const WIDTH: usize = 80;
 /// The spaces by which a line is indented more than the line it belongs to.
 const INDENT: usize = 4;
@@ -115,12 +115,12 @@ impl Item<'_> {
         self.lexeme.token == Token::Comment
     }
 
-    /// Whether the layout may begin a new line behind it.
+    /// Whether the layout may begin a new line after this item.
     fn may_break(&self) -> bool {
         self.is("&&") || self.is("||") || self.is(",")
     }
 
-    /// Whether it ends an operand, so that a `-` behind it subtracts and is not a sign.
+    /// Whether the item ends an operand, so that a `-` after it subtracts and is not a sign.
     fn ends_operand(&self) -> bool {
         matches!(
             self.lexeme.token,
@@ -164,7 +164,7 @@ impl Layout {
         Self { out, fresh: false, indent: INDENT }
     }
 
-    /// Writes the tokens on one line, with a line break only behind comments and before those that begin a line.
+    /// Writes the tokens on one line, with a line break only after comments, and before comments that begin a line.
     fn line(mut self, items: &[Item<'_>]) -> Vec<u8> {
         self.tokens(items, None);
         self.out
@@ -226,8 +226,8 @@ impl Layout {
         self.out
     }
 
-    /// The tokens with the spaces between them. With `breaks`, there is a line break behind each `&&`, `||` and `,` that is at most
-    /// that deep in parentheses.
+    /// The tokens with the spaces between them. With `breaks`, there is a line break after each `&&`, `||` and `,` that is at most that
+    /// deep in parentheses.
     fn tokens(&mut self, items: &[Item<'_>], breaks: Option<usize>) {
         let base = self.indent;
         let mut depth = 0_usize;

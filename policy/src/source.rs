@@ -1,5 +1,5 @@
-//! A text with its name, and findings in it: each is shown with file, line, column, the line with carets below the place, and the hint if
-//! it has one.
+//! A text with its name, and findings in it: each finding is shown with file, line, column, the source line with carets below the place,
+//! and its hint if there is one.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -15,7 +15,7 @@ pub struct Source {
 
 /// The longest part of a source line that a finding shows, in bytes.
 const SHOWN: usize = 120;
-/// How far before the shown part the search for secrets begins, in bytes. A secret that begins earlier is not found.
+/// How far before the part to be shown the search for secrets begins, in bytes. A secret that begins earlier is not found.
 const BEFORE: usize = 64 << 10;
 /// The beginning, in any case, of principals that are pre-shared keys or their hashes: `passphrase:`, `passphrase-md5-hex:`,
 /// `passphrase-sha1-hex:`.
@@ -32,17 +32,17 @@ impl Source {
         &self.name
     }
 
-    /// All of the text.
+    /// The whole text.
     pub fn text(&self) -> &[u8] {
         &self.text
     }
 
-    /// The bytes of a span of this text; empty if the span ends behind the text.
+    /// The bytes of a span of this text; empty if the span ends after the end of the text.
     pub fn slice(&self, span: Span) -> &[u8] {
         self.text.get(span.range()).unwrap_or_default()
     }
 
-    /// Line and column of a byte offset. An offset behind the end counts as the end.
+    /// Line and column of a byte offset. An offset after the end counts as the end.
     pub fn position(&self, offset: usize) -> Position {
         let before = self.text.get(..offset).unwrap_or(&self.text);
         let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
@@ -122,8 +122,8 @@ impl Source {
     }
 }
 
-/// The ranges of pre-shared keys and their hashes in a text: from behind the colon of a prefix ([`SECRET`]) to the closing quote or the end
-/// of the line. A quote or newline behind a backslash does not end them.
+/// The ranges of pre-shared keys and their hashes in a text: from after the colon of a prefix ([`SECRET`]) to the closing quote or the
+/// end of the line. A quote or newline behind a backslash does not end them.
 fn secrets(text: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -181,7 +181,7 @@ impl Span {
         self.start as usize
     }
 
-    /// The offset behind the last byte.
+    /// The offset after the last byte.
     pub const fn end(self) -> usize {
         self.end as usize
     }
@@ -229,7 +229,7 @@ impl Severity {
 /// An error in a text, or a warning about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Its severity.
+    /// The severity of the finding.
     pub severity: Severity,
     /// The rule, such as `undefined-attribute`; empty for an error that no rule of the linter found, such as a syntax error.
     pub code: &'static str,

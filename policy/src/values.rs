@@ -5,7 +5,7 @@ use std::collections::HashMap;
 /// The most values in a set.
 pub const MAX_VALUES: usize = 1 << 16;
 
-/// Up to this many values, comparing each is faster than hashing.
+/// The number of values up to which comparing with each is faster than hashing.
 const FEW: usize = 8;
 
 /// Why a list is not a set of compliance values.
@@ -14,7 +14,7 @@ pub enum ValuesError {
     /// The list is empty.
     #[error("expected at least one compliance value, found none")]
     Empty,
-    /// This value appears more than once.
+    /// This value occurs more than once.
     #[error("compliance value `{0}` stands in the order twice")]
     Twice(String),
     /// There are more than [`MAX_VALUES`] values. The number is `MAX_VALUES` + 1, because the rest are not counted.

@@ -30,10 +30,10 @@ use super::request::{
 use crate::exit::Failure;
 use crate::instance::Instance;
 
-/// How many of the accounts that one request adds the journal names.
+/// Of the accounts that one request adds, how many the journal names.
 const NAMED: usize = 10;
 
-/// A page of the accounts that a filter asks for, sorted by name: at most `limit`, behind the name `after`, or from the beginning for
+/// A page of the accounts that a filter asks for, sorted by name: at most `limit`, after the name `after`, or from the beginning for
 /// `None`.
 pub fn page(
     instance: &Instance,
@@ -67,7 +67,7 @@ pub fn page(
     Ok(AccountPage { items: pairs.map(|(account, of)| line(account, of)).collect(), next })
 }
 
-/// One account. A name that no account has is an error.
+/// Shows one account. A name that no account has is an error.
 pub fn show(instance: &Instance, name: &Label) -> Result<AccountLine, Failure> {
     let account = instance.store.account(name)?.ok_or_else(|| no_account(name))?;
     shown(instance, &account)
@@ -169,7 +169,7 @@ fn named<'a>(names: impl ExactSizeIterator<Item = &'a Label>) -> String {
 pub struct Import {
     /// The columns of the file. Of an account that exists, only these are changed.
     pub columns: BTreeSet<String>,
-    /// What is done with accounts that exist.
+    /// The treatment of accounts that exist.
     pub existing: Existing,
     /// Whether nothing is recorded.
     pub dry_run: bool,
@@ -330,8 +330,8 @@ pub fn set_disabled(
     shown(instance, &account)
 }
 
-/// The warning that the journal does not say who acted, if it does not. It is no error, because an error would lose the new secret, which
-/// the store has only sealed.
+/// The warning that the journal does not say who acted. `None` if the journal says it. It is not an error, because an error would lose the
+/// new secret, which the store has only sealed.
 fn not_noted(noted: &Result<(), Failure>) -> Option<String> {
     noted.as_ref().err().map(|failure| failure.message.clone())
 }
@@ -428,7 +428,7 @@ pub(super) fn refuse_administrators(instance: &Instance, name: &Label) -> Result
 /// Removes an account, and revokes its certificates if a reason is given.
 ///
 /// The account is removed first, so that nothing is issued to it any more. If revocation fails half way, the same request can be
-/// repeated: an account that is gone and has valid certificates left is passed over, and the rest of them is revoked.
+/// repeated: it revokes the remaining certificates of the account that is gone.
 pub fn remove(
     instance: &Instance,
     actor: &str,

@@ -10,8 +10,8 @@ pub fn own() -> String {
     local(rustix::process::getuid().as_raw(), i32::try_from(std::process::id()).ok())
 }
 
-/// A user of the operating system: `uid 0`, or `uid 0 (login 1000)` if the user who logged in is another one. `sudo` and `su` do not change
-/// that one, and only a process with CAP_AUDIT_CONTROL can. `process` is the process that asks, if it is known.
+/// A user of the operating system: `uid 0`, or `uid 0 (login 1000)` if the user who logged in is another one. `sudo` and `su` do not
+/// change who logged in, and only a process with CAP_AUDIT_CONTROL can. `process` is the process that asks, if it is known.
 pub fn local(uid: u32, process: Option<i32>) -> String {
     let login = process.and_then(login_of).filter(|login| *login != uid);
     match login {
@@ -20,8 +20,8 @@ pub fn local(uid: u32, process: Option<i32>) -> String {
     }
 }
 
-/// The person behind an actor's text: an administrator's name without proof and address; of a local user, the one who logged in, or else the
-/// user. One person counts once where several must agree.
+/// The person whom an actor's text names: for an administrator, the name without proof and address; for a local user, the user who logged
+/// in, or else the user. One person counts once where several must agree.
 pub fn person(actor: &str) -> String {
     let local =
         actor.strip_prefix("uid ").filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));

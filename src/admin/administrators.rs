@@ -37,7 +37,7 @@ pub fn list(instance: &Instance) -> Result<Vec<AdministratorLine>, Failure> {
     Ok(instance.store.administrators()?.iter().map(line).collect())
 }
 
-/// One administrator. A name that none has is an error.
+/// Shows one administrator. A name that no administrator has is an error.
 pub fn show(instance: &Instance, name: &Label) -> Result<AdministratorLine, Failure> {
     let found = instance.store.administrator(name)?.ok_or_else(|| no_administrator(name))?;
     Ok(line(&found))

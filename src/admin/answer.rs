@@ -25,53 +25,53 @@ pub fn to_value(answer: impl Serialize) -> Result<Value, Failure> {
 /// An account, without anything secret.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AccountLine {
-    /// Its name.
+    /// The name of the account.
     #[schema(value_type = String)]
     pub name: Label,
-    /// Its profile.
+    /// The profile of the account.
     #[schema(value_type = String)]
     pub profile: Label,
-    /// Its issuing CA, if not the default.
+    /// The issuing CA of the account, if not the default.
     #[schema(value_type = Option<String>)]
     pub ca: Option<Label>,
-    /// Its identities.
+    /// The identities of the account.
     pub ids: Vec<String>,
-    /// The device that may enrol for it, as `VENDOR:VALUE`.
+    /// The device that may enrol for the account, as `VENDOR:VALUE`.
     #[serde(rename = "equipment")]
     pub device: Option<String>,
-    /// For how many more certificates the device may enrol.
+    /// How many more certificates the device may get by its vendor's certificate.
     #[serde(rename = "equipment_uses_left")]
     pub device_uses_left: Option<u32>,
-    /// The reference of its secret.
+    /// The reference of the account's secret.
     pub reference: Option<String>,
-    /// For how many more certificates the secret is good.
+    /// How many more certificates the secret may be used for.
     pub uses_left: Option<u32>,
     /// When the secret expires.
     pub expires: Option<String>,
     /// When the account was created.
     pub created: String,
-    /// Its permissions.
+    /// The permissions of the account.
     #[schema(value_type = Vec<String>)]
     pub permissions: BTreeSet<Permission>,
-    /// Its labels, each as `KEY=VALUE`.
+    /// The labels of the account, each as `KEY=VALUE`.
     #[serde(default)]
     pub labels: Vec<String>,
-    /// The person or group that answers for it.
+    /// The person or group that answers for the account.
     #[serde(default)]
     pub owner: Option<String>,
-    /// Any other words.
+    /// A free-text note about the account.
     #[serde(default)]
     pub note: Option<String>,
-    /// Whether it is disabled.
+    /// Whether the account is disabled.
     #[serde(default)]
     pub disabled: bool,
-    /// The serial number of its newest valid certificate.
+    /// The serial number of the account's newest valid certificate.
     #[serde(default)]
     pub certificate: Option<String>,
     /// The end of that certificate's validity.
     #[serde(default)]
     pub not_after: Option<String>,
-    /// When it got its last certificate; `None` if it never enrolled.
+    /// When the account got its last certificate; `None` if it never enrolled.
     #[serde(default)]
     pub last_seen: Option<String>,
 }
@@ -79,7 +79,7 @@ pub struct AccountLine {
 /// A page of accounts.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AccountPage {
-    /// Its accounts.
+    /// The accounts of the page.
     pub items: Vec<AccountLine>,
     /// The name to ask for the next page with; `None` on the last page. A page may have fewer accounts than it might, and even none,
     /// although more follow.
@@ -99,7 +99,7 @@ pub struct ImportedAccounts {
     /// The names of the accounts that were changed, or in a dry run would be.
     #[schema(value_type = Vec<String>)]
     pub changed: Vec<Label>,
-    /// The names of the accounts that were passed over or are as the file says.
+    /// The names of the accounts that were skipped, or that are already as the file says.
     #[schema(value_type = Vec<String>)]
     pub unchanged: Vec<Label>,
 }
@@ -118,10 +118,10 @@ pub struct EditedAccount {
 /// An account with its secret, after it was added or got another secret. The secret is shown this once.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct NewAccountLine {
-    /// Its name.
+    /// The name of the account.
     #[schema(value_type = String)]
     pub name: Label,
-    /// The reference of its secret.
+    /// The reference of the account's secret.
     pub reference: Option<String>,
     /// The secret in clear; `None` if the account has none.
     #[serde(serialize_with = "in_clear")]
@@ -129,20 +129,20 @@ pub struct NewAccountLine {
     pub secret: Option<Zeroizing<String>>,
     /// When the secret expires.
     pub expires: Option<String>,
-    /// For how many certificates the secret is good.
+    /// How many certificates the secret may be used for.
     pub uses: Option<u32>,
-    /// The device that may enrol for it, as `VENDOR:VALUE`.
+    /// The device that may enrol for the account, as `VENDOR:VALUE`.
     #[serde(rename = "equipment")]
     pub device: Option<String>,
-    /// Its identities.
+    /// The identities of the account.
     pub ids: Vec<String>,
-    /// Its profile.
+    /// The profile of the account.
     #[schema(value_type = String)]
     pub profile: Label,
-    /// Its issuing CA, if not the default.
+    /// The issuing CA of the account, if not the default.
     #[schema(value_type = Option<String>)]
     pub ca: Option<Label>,
-    /// Its permissions.
+    /// The permissions of the account.
     #[schema(value_type = Vec<String>)]
     pub permissions: BTreeSet<Permission>,
     /// Probable mistakes in the account, for the administrator.
@@ -166,7 +166,7 @@ pub enum RemovedAccount {
         /// The name of the account.
         #[schema(value_type = String)]
         removed: Label,
-        /// The serial numbers of its valid certificates.
+        /// The serial numbers of the account's valid certificates.
         still_valid: Vec<String>,
     },
     /// The account was removed, and its certificates were revoked.
@@ -178,9 +178,9 @@ pub enum RemovedAccount {
         revoked: Vec<String>,
         /// The reason (RFC 5280 §5.3.1), such as `cessationOfOperation`.
         reason: &'static str,
-        /// The next CRL of each CA that issued one of them.
+        /// The next CRL of each CA that issued one of the revoked certificates.
         crls: Vec<NextCrl>,
-        /// A note that an earlier command removed the account and left its certificates; `None` if this one removed it.
+        /// A note that an earlier command removed the account and left its certificates; `None` if this command removed it.
         #[serde(skip_serializing_if = "Option::is_none")]
         note: Option<&'static str>,
     },
@@ -192,47 +192,47 @@ pub enum RemovedAccount {
 pub enum NextCrl {
     /// The CRL is signed already; its cRLNumber.
     Signed(u64),
-    /// The CRL is signed later. The text tells a person when.
+    /// The CRL is signed later. The text says when, for a person.
     Later(&'static str),
 }
 
 /// A vendor whose devices may enrol by their factory certificates.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct VendorLine {
-    /// Its name.
+    /// The name of the vendor.
     #[schema(value_type = String)]
     pub name: Label,
     /// The field of a certificate that names the device.
     #[schema(value_type = String)]
     pub map: Mapping,
-    /// The only profile that its devices are enrolled for; `None` for any.
+    /// The only profile that the vendor's devices are enrolled for; `None` for any.
     #[schema(value_type = Option<String>)]
     pub profile: Option<Label>,
-    /// The subjects of its roots.
+    /// The subjects of the vendor's roots.
     pub roots: Vec<String>,
     /// How many certificates of CAs below the roots are recorded.
     pub intermediates: usize,
-    /// Files with its CRLs, on the server's machine.
+    /// Files with the vendor's CRLs, on the server's machine.
     pub crls: Vec<String>,
 }
 
 /// A vendor with its certificates.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct VendorInFull {
-    /// Its name.
+    /// The name of the vendor.
     #[schema(value_type = String)]
     pub name: Label,
     /// The field of a certificate that names the device.
     #[schema(value_type = String)]
     pub map: Mapping,
-    /// The only profile that its devices are enrolled for; `None` for any.
+    /// The only profile that the vendor's devices are enrolled for; `None` for any.
     #[schema(value_type = Option<String>)]
     pub profile: Option<Label>,
-    /// The certificates of its roots.
+    /// The certificates of the vendor's roots.
     pub roots: Vec<VendorCertificate>,
-    /// The certificates of the CAs below its roots.
+    /// The certificates of the CAs below the vendor's roots.
     pub intermediates: Vec<VendorCertificate>,
-    /// Files with its CRLs, on the server's machine.
+    /// Files with the vendor's CRLs, on the server's machine.
     pub crls: Vec<String>,
     /// When the vendor was recorded.
     pub created: String,
@@ -241,11 +241,11 @@ pub struct VendorInFull {
 /// A certificate of a vendor's CA.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct VendorCertificate {
-    /// Its subject.
+    /// The subject of the certificate.
     pub subject: String,
-    /// The kind of its key.
+    /// The kind of the certificate's key.
     pub key: String,
-    /// The end of its validity.
+    /// The end of the certificate's validity.
     pub not_after: String,
     /// The SHA-256 hash of the certificate's DER.
     pub sha256: String,
@@ -254,7 +254,7 @@ pub struct VendorCertificate {
 /// A vendor that was removed.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Removed {
-    /// Its name.
+    /// The name of the removed vendor.
     #[schema(value_type = String)]
     pub removed: Label,
 }
@@ -304,7 +304,7 @@ impl From<CertificateStatus> for inventory::CertificateStatus {
 /// A page of certificates.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CertificatePage {
-    /// Its certificates.
+    /// The certificates of the page.
     pub items: Vec<CertificateLine>,
     /// The cursor to ask for the next page with; `None` on the last page. A page may have fewer certificates than it might, and even none,
     /// although more follow.
@@ -314,24 +314,24 @@ pub struct CertificatePage {
 /// A certificate, in short.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CertificateLine {
-    /// Its serial number.
+    /// The serial number of the certificate.
     pub serial: String,
-    /// Its status.
+    /// The status of the certificate.
     pub status: CertificateStatus,
-    /// Its subject.
+    /// The subject of the certificate.
     pub subject: String,
-    /// The name of the account that it was issued to.
+    /// The name of the account that the certificate was issued to.
     #[schema(value_type = String)]
     pub account: Label,
-    /// The profile that it was issued under.
+    /// The profile that the certificate was issued under.
     #[schema(value_type = String)]
     pub profile: Label,
-    /// The CA that issued it.
+    /// The CA that issued the certificate.
     #[schema(value_type = String)]
     pub ca: Label,
-    /// When it was issued, or recorded by an import.
+    /// When the certificate was issued, or recorded by an import.
     pub issued: String,
-    /// The end of its validity.
+    /// The end of the certificate's validity.
     pub not_after: String,
 }
 
@@ -344,20 +344,20 @@ pub struct CertificateInFull {
     /// The holder: `the account`, `an account that had this name before`, or `an account that is gone`. The name of a removed account can
     /// be given to another one.
     pub holder: String,
-    /// Whether LDAP directories and look-ups over HTTP may publish it.
+    /// Whether LDAP directories and look-ups over HTTP may publish the certificate.
     pub published: bool,
-    /// The address that it was requested from, if one is recorded.
+    /// The address that the certificate was requested from, if one is recorded.
     #[schema(value_type = Option<String>)]
     pub client: Option<IpAddr>,
-    /// The start of its validity.
+    /// The start of the certificate's validity.
     pub not_before: String,
-    /// Its subjectAltName.
+    /// The subjectAltName of the certificate.
     pub alt_names: Vec<String>,
-    /// The kind of its key.
+    /// The kind of the certificate's key.
     pub key: String,
-    /// Its subjectKeyIdentifier.
+    /// The subjectKeyIdentifier of the certificate.
     pub key_identifier: String,
-    /// Its revocation, if it is revoked or on hold.
+    /// The revocation of the certificate, if it is revoked or on hold.
     #[serde(flatten)]
     #[schema(value_type = PerhapsRevocation)]
     pub revocation: Option<RevocationFields>,
@@ -370,7 +370,7 @@ pub struct CertificateInFull {
 #[schema(as = Revocation)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub struct PerhapsRevocation {
-    /// When it was revoked.
+    /// When the certificate was revoked.
     #[schema(required = false, nullable = false)]
     revoked: Option<String>,
     /// The reason (RFC 5280 §5.3.1), such as `keyCompromise`.
@@ -384,7 +384,7 @@ pub struct PerhapsRevocation {
 /// The revocation of a certificate.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RevocationFields {
-    /// When it was revoked.
+    /// When the certificate was revoked.
     pub revoked: String,
     /// The reason (RFC 5280 §5.3.1), such as `keyCompromise`.
     pub reason: String,
@@ -395,9 +395,9 @@ pub struct RevocationFields {
 /// A certificate that was revoked, put on hold or released.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct RevocationAnswer {
-    /// Its serial number.
+    /// The serial number of the certificate.
     pub serial: String,
-    /// Its status after the change.
+    /// The status of the certificate after the change.
     pub status: CertificateStatus,
     /// The reason (RFC 5280 §5.3.1); absent after a release.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -412,20 +412,20 @@ pub struct IssuedAnswer {
     /// The fields that a list shows, too.
     #[serde(flatten)]
     pub line: CertificateLine,
-    /// Its subjectAltName.
+    /// The subjectAltName of the certificate.
     pub alt_names: Vec<String>,
-    /// What the account and the profile have otherwise than the request, each as a sentence.
+    /// The differences of the account and the profile from the request, each as a sentence.
     pub changes: Vec<String>,
     /// The certificate, PEM.
     pub pem: String,
-    /// The certificates of the CAs above it, PEM, the root last.
+    /// The certificates of the CAs above the certificate, PEM, the root last.
     pub chain: String,
 }
 
 /// Several certificates that were revoked.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RevokedMany {
-    /// One line for each.
+    /// A line for each certificate.
     pub certificates: Vec<RevokedLine>,
     /// Whether nothing was revoked, because it was a dry run.
     pub dry_run: bool,
@@ -433,32 +433,32 @@ pub struct RevokedMany {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub removed: Option<Label>,
-    /// What shows the change: the number of the next CRL of each CA, or when it will be signed.
+    /// The CRLs that show the change: for each CA the number of its next CRL, or when it will be signed.
     pub crls: Vec<CaCrl>,
 }
 
 /// The next CRL of a CA.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CaCrl {
-    /// The CA.
+    /// The CA that signs the CRL.
     #[schema(value_type = String)]
     pub ca: Label,
     /// The CRL.
     pub crl: Value,
 }
 
-/// One of several certificates that were to be revoked.
+/// A certificate of several that were to be revoked.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RevokedLine {
-    /// Its serial number.
+    /// The serial number of the certificate.
     pub serial: String,
-    /// The CA that issued it.
+    /// The CA that issued the certificate.
     #[schema(value_type = String)]
     pub ca: Label,
-    /// The account that it was issued to.
+    /// The account that the certificate was issued to.
     #[schema(value_type = String)]
     pub account: Label,
-    /// Its subject.
+    /// The subject of the certificate.
     pub subject: String,
     /// The reason.
     pub reason: String,
@@ -469,9 +469,9 @@ pub struct RevokedLine {
 /// The result for one certificate or CRL of an import.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ImportLine {
-    /// Whether it is a certificate or a CRL, or was refused.
+    /// Whether the object is a certificate or a CRL, or was refused.
     pub kind: ImportKind,
-    /// The CA that signed it; `None` if it was refused.
+    /// The CA that signed the object; `None` if it was refused.
     #[schema(value_type = Option<String>)]
     pub ca: Option<Label>,
     /// The serial number of a certificate; `None` for a CRL.
@@ -491,24 +491,24 @@ pub enum ImportKind {
     Certificate,
     /// The object is a CRL.
     Crl,
-    /// An object that was not imported, such as one that is neither, or that this instance did not sign.
+    /// An object that was not imported, because it is neither, or this instance did not sign it, for example.
     Refused,
 }
 
 /// A request for a certificate that needs an approval. It is listed until it expires or its peer has the answer, also after the decision.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct RequestLine {
-    /// Its identifier, hexadecimal.
+    /// The identifier of the request, hexadecimal.
     pub id: String,
     /// `waiting`, `approved` or `rejected`.
     pub status: &'static str,
-    /// The account that it is for.
+    /// The account that the request is for.
     #[schema(value_type = String)]
     pub account: Label,
-    /// The profile under which its certificate would be issued.
+    /// The profile under which the requested certificate would be issued.
     #[schema(value_type = String)]
     pub profile: Label,
-    /// The CA that would issue its certificate.
+    /// The CA that would issue the requested certificate.
     #[schema(value_type = String)]
     pub ca: Label,
     /// The requested subject; `None` if none was requested.
@@ -546,16 +546,16 @@ pub struct RequestInFull {
     /// The account of the registration authority that passed the request on; `None` if the peer sent it itself.
     #[schema(value_type = Option<String>)]
     pub registrar: Option<Label>,
-    /// The address that the request came from.
+    /// The address from which the request came.
     #[schema(value_type = Option<String>)]
     pub client: Option<IpAddr>,
-    /// How many people must approve it.
+    /// How many people must approve the request.
     pub approvals: usize,
-    /// Those who approved it, while more must.
+    /// The people who approved the request, while more must approve it.
     pub approved_by: Vec<String>,
-    /// When it was decided; `None` before the decision.
+    /// When the request was decided; `None` before the decision.
     pub decided: Option<String>,
-    /// The administrator who decided, such as `uid 0`.
+    /// The administrator who decided the request, such as `uid 0`.
     pub decided_by: Option<String>,
     /// The administrator's note on an approval, or the reason of a rejection.
     #[serde(rename = "words")]
@@ -565,25 +565,25 @@ pub struct RequestInFull {
 /// A CA of the instance.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CaLine {
-    /// Its name.
+    /// The name of the CA.
     #[schema(value_type = String)]
     pub name: Label,
     /// `root` or `issuing`.
     pub kind: String,
-    /// Its subject.
+    /// The subject of the CA.
     pub subject: String,
-    /// The kind of its key.
+    /// The kind of the CA's key.
     pub key: String,
-    /// Whether its private key is in this instance.
+    /// Whether the CA's private key is in this instance.
     pub key_here: bool,
-    /// The notAfter of its certificate.
+    /// The notAfter of the CA's certificate.
     pub not_after: String,
     /// The CA with the key before this CA's; `None` for a first key.
     #[schema(value_type = Option<String>)]
     pub succeeds: Option<Label>,
-    /// Whether it issues for accounts that name no CA.
+    /// Whether the CA issues for accounts that name no CA.
     pub default: bool,
-    /// Whether it begins to issue only when an administrator activates it.
+    /// Whether the CA begins to issue only when an administrator activates it.
     pub waits: bool,
     /// Whether it issues no more: an administrator retired it.
     #[serde(default)]
@@ -594,7 +594,7 @@ pub struct CaLine {
     /// other CA, and without an EST server that has a certificate of the instance.
     #[serde(default)]
     pub est_trust_anchor: Option<String>,
-    /// The same for the server of the administration API.
+    /// The file of the root by which a client trusts the server of the administration API, as in `est_trust_anchor`.
     #[serde(default)]
     pub admin_trust_anchor: Option<String>,
 }
@@ -686,20 +686,20 @@ pub struct PlanEvidence {
 /// The last CRL of a CA and scope. A CA without a CRL has one line, of nulls.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct CrlLine {
-    /// The CA.
+    /// The CA that signs the CRL.
     #[schema(value_type = String)]
     pub ca: Label,
     /// `full`, `delta`, or the number of the partition.
     pub scope: String,
-    /// Its cRLNumber.
+    /// The cRLNumber of the CRL.
     pub number: Option<u64>,
-    /// How many entries it has.
+    /// How many entries the CRL has.
     pub entries: Option<u64>,
-    /// Its thisUpdate.
+    /// The thisUpdate of the CRL.
     pub this_update: Option<String>,
-    /// Its nextUpdate.
+    /// The nextUpdate of the CRL.
     pub next_update: Option<String>,
-    /// SHA-256 over its TBSCertList.
+    /// SHA-256 over the CRL's TBSCertList.
     pub tbs_sha256: Option<String>,
 }
 
@@ -707,21 +707,21 @@ pub struct CrlLine {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(untagged)]
 pub enum DirectoryLine {
-    /// No server runs, so that nothing is known of it.
+    /// No server runs, so that nothing is known of the directory.
     NotRunning {
-        /// Its name.
+        /// The name of the directory.
         directory: String,
         /// The text `the server does not run`.
         state: &'static str,
     },
-    /// A server runs, and tells the state.
+    /// A server runs, and reports the state.
     Running(DirectoryState),
 }
 
 /// An LDAP directory as the running server sees it.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct DirectoryState {
-    /// Its name; `built-in` for the built-in directory.
+    /// The name of the directory; `built-in` for the built-in directory.
     pub directory: String,
     /// `serves` for the built-in directory. For others `in step` if the directory has the entries that it should have, `behind` if changes
     /// are still to be sent, or `fails`.
@@ -730,26 +730,26 @@ pub struct DirectoryState {
     pub url: Option<String>,
     /// How many entries the built-in directory has; `None` for others.
     pub entries: Option<usize>,
-    /// When it last had the entries that it should have.
+    /// When the directory last had the entries that it should have.
     pub last_success: Option<String>,
-    /// How many operations were carried out on it since the start of the server.
+    /// How many operations were carried out on the directory since the start of the server.
     pub operations: Option<u64>,
-    /// How many times in a row it failed.
+    /// How many times in a row the directory failed.
     pub failures: Option<u32>,
-    /// When the publisher tries again; `None` unless it failed.
+    /// When the publisher tries again; `None` unless the directory failed.
     pub next_try: Option<String>,
-    /// Why it failed; `None` if it did not.
+    /// Why the directory failed; `None` if it did not.
     pub error: Option<String>,
 }
 
 /// The comparison of a directory with the entries that it should have.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct DirectoryReport {
-    /// Its name.
+    /// The name of the directory.
     pub directory: String,
     /// The URL of the server that was compared.
     pub url: String,
-    /// How many operations were carried out, or in a dry run would be, to give it the entries that it should have.
+    /// How many operations were carried out to give the directory the entries that it should have. In a dry run: how many would be.
     pub operations: usize,
     /// The operations that were refused, or cannot be carried out.
     pub problems: Vec<String>,
@@ -775,9 +775,9 @@ pub struct StoreState {
     pub index_bytes: u64,
     /// The size of the last signed tree head: the number of entries that it covers.
     pub head_size: Option<u64>,
-    /// The root hash of that head.
+    /// The root hash of the last tree head.
     pub head_root: Option<String>,
-    /// When that head was signed.
+    /// When the last tree head was signed.
     pub head_signed: Option<String>,
 }
 
@@ -822,12 +822,12 @@ pub struct OidcUserLine {
 /// A role.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct RoleLine {
-    /// Its name.
+    /// The name of the role.
     #[schema(value_type = String)]
     pub role: Label,
-    /// What it is for; `None` for a role of the configuration.
+    /// What the role is for; `None` for a role of the configuration.
     pub about: Option<String>,
-    /// Its verbs.
+    /// The verbs of the role.
     pub verbs: Vec<String>,
 }
 
@@ -837,10 +837,10 @@ pub struct GrantLine {
     /// The role.
     #[schema(value_type = String)]
     pub role: Label,
-    /// The issuing CAs for which it is good; empty for all.
+    /// The issuing CAs for which the grant holds; empty for all.
     #[schema(value_type = Vec<String>)]
     pub cas: BTreeSet<Label>,
-    /// Patterns of accounts' names for which it is good; empty for all.
+    /// Patterns of accounts' names for which the grant holds; empty for all.
     #[schema(value_type = Vec<String>)]
     pub accounts: BTreeSet<String>,
 }
@@ -848,15 +848,15 @@ pub struct GrantLine {
 /// A token, without its secret.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TokenLine {
-    /// Its name.
+    /// The name of the token.
     #[schema(value_type = String)]
     pub name: Label,
-    /// The roles that it may use; empty for all of the administrator's.
+    /// The roles that the token may use; empty for all of the administrator's.
     #[schema(value_type = Vec<String>)]
     pub roles: BTreeSet<Label>,
-    /// When it was made.
+    /// When the token was made.
     pub created: String,
-    /// When it ends.
+    /// When the token ends.
     pub expires: String,
 }
 
@@ -892,7 +892,7 @@ pub struct NewTokenLine {
     #[serde(serialize_with = "text_in_clear")]
     #[schema(value_type = String)]
     pub token: Zeroizing<String>,
-    /// The warning that the journal does not say who acted, if it does not.
+    /// The warning that the journal does not say who acted; empty if the journal says it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
@@ -909,13 +909,13 @@ fn text_in_clear<S: Serializer>(
 pub struct StatusAnswer {
     /// Whether no finding is an error.
     pub ok: bool,
-    /// What an administrator should look at.
+    /// The findings that an administrator should look at.
     pub findings: Vec<Finding>,
-    /// When it was looked at.
+    /// When the state was looked at.
     pub at: String,
     /// Whether the server runs.
     pub running: bool,
-    /// The CAs.
+    /// The CAs of the instance.
     pub cas: Vec<StatusCa>,
     /// The last CRL of each CA and scope.
     pub crls: Vec<StatusCrl>,
@@ -942,32 +942,32 @@ pub struct StatusAnswer {
 /// A CA in [`StatusAnswer`].
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct StatusCa {
-    /// Its name.
+    /// The name of the CA.
     #[schema(value_type = String)]
     pub name: Label,
     /// `root` or `issuing`.
     pub kind: String,
-    /// Whether its private key is in this instance.
+    /// Whether the CA's private key is in this instance.
     pub key_here: bool,
-    /// Whether its next key issues in its place.
+    /// Whether the CA's next key issues in its place.
     pub succeeded: bool,
-    /// The notAfter of its certificate.
+    /// The notAfter of the CA's certificate.
     pub not_after: String,
 }
 
 /// A CRL in [`StatusAnswer`].
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct StatusCrl {
-    /// The CA.
+    /// The CA that signs the CRL.
     #[schema(value_type = String)]
     pub ca: Label,
     /// `full`, `delta`, or the number of the partition.
     pub scope: String,
-    /// Its cRLNumber.
+    /// The cRLNumber of the CRL.
     pub number: u64,
-    /// How many entries it has.
+    /// How many entries the CRL has.
     pub entries: u64,
-    /// Its nextUpdate.
+    /// The nextUpdate of the CRL.
     pub next_update: String,
 }
 
@@ -975,13 +975,13 @@ pub struct StatusCrl {
 /// most 10,000 are counted.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct CertificateCounts {
-    /// How many were ever issued.
+    /// How many certificates were ever issued.
     pub issued: u64,
-    /// How many end within 14 days.
+    /// How many certificates end within 14 days.
     pub expiring_14_days: usize,
-    /// How many end within 30 days.
+    /// How many certificates end within 30 days.
     pub expiring_30_days: usize,
-    /// How many should have been renewed: a sixth of their validity is left.
+    /// How many certificates should have been renewed: a sixth of their validity is left.
     pub overdue: usize,
     /// How many ended within the last 30 days, and their accounts have got no other one since.
     pub missed: usize,
@@ -990,20 +990,20 @@ pub struct CertificateCounts {
 /// The accounts in [`StatusAnswer`].
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct AccountCounts {
-    /// How many there are.
+    /// How many accounts there are.
     pub all: usize,
-    /// How many are disabled.
+    /// How many accounts are disabled.
     pub disabled: usize,
-    /// How many never had a certificate.
+    /// How many accounts never had a certificate.
     pub never_enrolled: usize,
 }
 
 /// The open requests in [`StatusAnswer`].
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct WaitingCounts {
-    /// How many wait for an administrator.
+    /// How many requests wait for an administrator.
     pub waiting: usize,
-    /// How many are approved and wait for their peer.
+    /// How many requests are approved and wait for their peer.
     pub approved: usize,
     /// When the oldest of those that wait for an administrator came; `None` if none waits.
     pub oldest: Option<String>,

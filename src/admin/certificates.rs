@@ -21,7 +21,7 @@ use super::request::{CertificateFilter, SortKey};
 use crate::exit::Failure;
 use crate::instance::Instance;
 
-/// A page of the certificates that a filter asks for: at most `limit`, behind the cursor `after`, or from the beginning for `None`.
+/// A page of the certificates that a filter asks for: at most `limit`, after the cursor `after`, or from the beginning for `None`.
 pub fn page(
     instance: &Instance,
     filter: &CertificateFilter,
@@ -72,7 +72,7 @@ fn query(filter: &CertificateFilter, now: Timestamp) -> Result<CertificateQuery,
     })
 }
 
-/// A name in a certificate: a search key, and the subject that it is of, if it is one.
+/// A name in a certificate: a search key, and the whole subject if the name is one.
 fn named(filter: &CertificateFilter) -> Result<(Option<SearchKey>, Option<Name>), Failure> {
     let identity = match (&filter.subject, &filter.identity) {
         (None, None) => return Ok((None, None)),
@@ -108,7 +108,7 @@ fn line(record: &CertificateRecord, now: Timestamp) -> CertificateLine {
     }
 }
 
-/// One certificate, with everything that is recorded of it.
+/// Shows one certificate, with everything that is recorded of it.
 pub fn show(
     instance: &Instance,
     serial: &str,
@@ -143,7 +143,7 @@ pub fn show(
     })
 }
 
-/// The certificate with this serial number (hexadecimal), of the named CA, or of the first CA that has it.
+/// The certificate with this serial number (hexadecimal), of the named CA, or of the first CA that has the number.
 pub fn find(
     instance: &Instance,
     serial: &str,
@@ -197,7 +197,8 @@ pub fn revoke(
     Ok(RevocationAnswer { serial: serial.to_string(), status, reason: Some(reason.name()), crl })
 }
 
-/// Releases a certificate from hold. It may have expired meanwhile, or never have been confirmed: the answer's status says so.
+/// Releases a certificate from hold. The certificate may have expired meanwhile, or never have been confirmed: the status in the answer
+/// says so.
 pub fn release(
     instance: &Instance,
     actor: &str,

@@ -48,7 +48,7 @@ fn line(crl: CrlRecord) -> CrlLine {
     }
 }
 
-/// Signs a new CRL of this CA, or of every CA whose key is here.
+/// Signs a new CRL of this CA, or of every CA whose private key this instance has.
 pub fn publish(
     instance: &Instance,
     actor: &str,

@@ -28,8 +28,8 @@ pub fn handle_alone(
     handle(instance, actor, request, progress)
 }
 
-/// Carries out a request for `actor`, such as `uid 0`. The caller has what [`Instance::change`] gives. `progress` is called with the number of steps that are done and the number of all;
-/// only the adding of accounts calls it.
+/// Carries out a request for `actor`, such as `uid 0`. The caller holds the guard of [`Instance::change`]. `progress` is called with the
+/// number of steps that are done and the number of all; only the adding of accounts calls it.
 ///
 /// # Errors
 /// The request is refused, or cannot be carried out. A change may have been recorded before a later step failed, such as a revocation

@@ -17,7 +17,7 @@ use super::request::RequestedPeer;
 use crate::exit::Failure;
 use crate::instance::Instance;
 
-/// Issues a certificate for an account. What the account and the profile have otherwise than the request is listed in the answer.
+/// Issues a certificate for an account. Where the account and the profile differ from the request, the answer lists the differences.
 pub fn issue(
     instance: &Instance,
     actor: &str,

@@ -1,7 +1,8 @@
 //! Administrators from other machines: what each may do, and to whom.
 //!
 //! A request passes three questions: does one of the grants have the verb at all; does such a grant cover every account and CA that the
-//! request is about; and is the request about the administrator's own account. Whoever sits at the admin socket is asked none of them.
+//! request is about; and is the request about the administrator's own account. Requests on the admin socket are not asked these
+//! questions.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -84,19 +85,19 @@ pub struct Unfulfilled {
     pub obstacle: Obstacle,
 }
 
-/// What stood against a request.
+/// The obstacle to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Obstacle {
     /// The object that the request is about does not exist.
     Missing,
     /// The object was changed since the version that the request is based on.
     Changed,
-    /// Anything else: the exit code says more.
+    /// Any other obstacle: the exit code says more.
     Other,
 }
 
 impl Unfulfilled {
-    /// The failure to find what a request is about.
+    /// Wraps the failure to find an object of the request.
     fn of_target(failure: Failure) -> Self {
         let obstacle = if failure.code == 3 { Obstacle::Missing } else { Obstacle::Other };
         Self { failure, obstacle }
@@ -109,7 +110,7 @@ impl From<Failure> for Unfulfilled {
     }
 }
 
-/// As the journal names the administrator: who, by which proof, and from where.
+/// Writes the administrator as the journal names one: who, by which proof, and from where.
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, proof, address, .. } = self;
@@ -130,30 +131,31 @@ impl fmt::Display for Principal {
 struct Affected {
     account: Label,
     ca: Label,
-    /// The bound on who may touch it.
+    /// The standing of the account, which bounds who may change it.
     standing: Standing,
 }
 
-/// What an account stands for, which bounds who may change it.
+/// The kind of an account, which bounds who may change it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Standing {
     /// A peer.
     Peer,
-    /// A registration authority, which acts for all accounts of its CA: a grant for some accounts is not good for it.
+    /// A registration authority, which acts for all accounts of its CA: a grant for some accounts does not cover it.
     Registrar,
     /// An administrator, or the instance itself: only those who may change administrators may touch it.
     Administrator,
 }
 
-/// What a request is about.
+/// The objects that a request is about.
 #[derive(Default)]
 struct Target {
     reach: Reach,
     /// Accounts whose identities the request gives to another one.
     shared: Vec<Affected>,
-    /// Verbs that the request needs besides its own.
+    /// Verbs that the request needs in addition to its own.
     besides: Vec<Verb>,
-    /// The accounts for which the request decides whether a certificate is issued. Nobody decides that for the own account.
+    /// The accounts for which the request decides whether a certificate is issued. No administrator may decide that for the
+    /// administrator's own account.
     decided: Vec<Label>,
 }
 
@@ -163,7 +165,7 @@ enum Reach {
     /// The instance as a whole: the grant must be unbounded.
     Instance,
     #[default]
-    /// A list, of which the administrator sees what the grants cover; or what everybody may see.
+    /// A list, of which the administrator sees the part that the grants cover; or something that everybody may see.
     Listed,
     /// A CA: the grant may name CAs, but no accounts.
     Ca(Label),
@@ -172,7 +174,7 @@ enum Reach {
 }
 
 impl Principal {
-    /// Whether one of the grants has the verb, for whatever account.
+    /// Whether one of the grants has the verb, for whichever account.
     pub fn has(&self, roles: &Roles, verb: Verb) -> bool {
         self.grants.iter().any(|grant| roles.permits(&grant.role, verb))
     }
@@ -206,8 +208,8 @@ impl Principal {
         Ok(answer)
     }
 
-    /// Refuses a request that the administrator may not make. Abbreviations in it become whole names, so that what is carried out is what was
-    /// judged.
+    /// Refuses a request that the administrator may not make. Abbreviations in it become whole names, so that the request that is carried
+    /// out is the one that was judged.
     ///
     /// # Errors
     /// Exit code 4 if the administrator may not; there is no such object.
@@ -241,7 +243,7 @@ impl Principal {
         Ok(())
     }
 
-    /// Refuses a verb for what the request is about, if no grant covers it.
+    /// Refuses a verb if no grant covers the objects of the request.
     fn require_reach(
         &self,
         roles: &Roles,
@@ -263,8 +265,8 @@ impl Principal {
         }
     }
 
-    /// Refuses what would give the sender, or somebody whom the sender chooses, more than the sender has, and what works on files of the
-    /// server's machine.
+    /// Refuses a request that would give the sender, or somebody whom the sender chooses, more than the sender has; and one that works on
+    /// files of the server's machine.
     fn refuse_powers(&self, roles: &Roles, request: &Request) -> Result<(), Failure> {
         let verb = request.verb();
         match request {
@@ -353,7 +355,7 @@ impl Principal {
         })
     }
 
-    /// Takes the rows out of a list that no grant covers. A page of a list may so have fewer rows than others.
+    /// Takes out of a list the rows that no grant covers. So a page of a list may have fewer rows than other pages.
     fn withhold(&self, instance: &Instance, verb: Verb, answer: &mut Value) -> Result<(), Failure> {
         let roles = &instance.config.admin.roles;
         if self.usable(roles, verb).any(Grant::is_unbounded) {
@@ -383,7 +385,7 @@ impl Principal {
     }
 }
 
-/// A CA and those with its earlier keys: a grant for a CA stays good when the CA gets its next key.
+/// A CA and the CAs with its earlier keys: a grant for a CA still holds when the CA gets its next key.
 fn lines<'a>(cas: &'a [CaRecord], ca: &'a Label) -> impl Iterator<Item = &'a Label> {
     let before = move |name: &&'a Label| {
         let record = cas.iter().find(|ca| ca.name == **name)?;
@@ -392,14 +394,14 @@ fn lines<'a>(cas: &'a [CaRecord], ca: &'a Label) -> impl Iterator<Item = &'a Lab
     std::iter::successors(Some(ca), before).take(cas.len().saturating_add(1))
 }
 
-/// The refusal of what works on files of the server's machine.
+/// The refusal of a request that works on files of the server's machine.
 fn here(command: &str) -> Failure {
     Failure::input(format!(
         "`{command}` works on files of the server: run it there, without `--server`"
     ))
 }
 
-/// What a request is about. Abbreviations in it become whole names.
+/// The objects that a request is about. Abbreviations in it become whole names.
 fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure> {
     let about = |reach| Ok(Target { reach, ..Target::default() });
     match request {
@@ -556,8 +558,8 @@ fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure>
     }
 }
 
-/// A request that needs an approval, as a request is about it, and the accounts that made it: its own, and the registration authority's. `id`
-/// becomes the whole identifier.
+/// The target of a request that decides about a request for approval, and the accounts that made the latter: its own, and the
+/// registration authority's. `id` becomes the whole identifier.
 fn of_waiting(instance: &Instance, id: &mut String) -> Result<(Target, Vec<Label>), Failure> {
     let waiting = requests::find(instance, id)?;
     *id = waiting.id.to_string();
@@ -569,7 +571,7 @@ fn of_waiting(instance: &Instance, id: &mut String) -> Result<(Target, Vec<Label
     Ok((Target { reach: Reach::Accounts(vec![affected]), ..Target::default() }, made_by))
 }
 
-/// An account, perhaps one that is gone, and the valid certificates of every account that has or had its name.
+/// An account, perhaps a removed one, and the valid certificates of every account that has or had its name.
 fn with_certificates(instance: &Instance, name: &Label) -> Result<Vec<Affected>, Failure> {
     let account = instance.store.account(name)?;
     let mut affected = vec![affected_by(instance, name.clone(), account)?];
@@ -579,7 +581,7 @@ fn with_certificates(instance: &Instance, name: &Label) -> Result<Vec<Affected>,
     Ok(affected)
 }
 
-/// New accounts, and with [`Existing::Update`] those that exist, as a request is about them.
+/// The objects of an import: new accounts, and with [`Existing::Update`] those that exist.
 fn of_peers(
     instance: &Instance,
     peers: &[RequestedPeer],
@@ -610,7 +612,8 @@ fn of_peers(
     Ok(Target { reach: Reach::Accounts(affected), ..target })
 }
 
-/// The verb that an administrator's word needs besides where requests of a profile need approval, as it counts as one.
+/// The verb that an administrator needs in addition where requests of a profile need approval, because the administrator's request counts
+/// as an approval.
 fn needed_approval(instance: &Instance, profile: &Label) -> Vec<Verb> {
     match wanted_approvals(instance, profile) {
         0 => Vec::new(),
@@ -618,7 +621,8 @@ fn needed_approval(instance: &Instance, profile: &Label) -> Vec<Verb> {
     }
 }
 
-/// The verb that a change of profile needs besides, if requests need less approval under the next profile: nobody goes around an approval.
+/// The verb that a change of profile needs in addition, if requests need less approval under the next profile. So no administrator can
+/// avoid an approval by a change of profile.
 fn escaped_approval(instance: &Instance, present: &Label, next: Option<&Label>) -> Vec<Verb> {
     let wanted = |profile| wanted_approvals(instance, profile);
     match next.is_some_and(|next| wanted(next) < wanted(present)) {
@@ -634,7 +638,7 @@ fn wanted_approvals(instance: &Instance, profile: &Label) -> u8 {
     profile.map_or(0, |profile| profile.approvals())
 }
 
-/// What an account with these identities stands for. The accounts that hold one of them already are added to `shared`; `servers` are the
+/// The standing of an account with these identities. The accounts that hold one of them already are added to `shared`; `servers` are the
 /// names of [`servers`].
 fn identities(
     instance: &Instance,
@@ -644,7 +648,7 @@ fn identities(
 ) -> Result<Standing, Failure> {
     let mut standing = Standing::Peer;
     for id in ids {
-        // A text that is no identity is refused by the handler.
+        // A text that is not an identity is refused by the handler.
         let Ok(identity) = id.parse::<Identity>() else { continue };
         if is_servers(servers, &identity) {
             standing = Standing::Administrator;
@@ -667,7 +671,7 @@ fn default_ca(instance: &Instance) -> Result<Label, Failure> {
     instance.default_ca()?.ok_or_else(|| Failure::unavailable("there is no issuing CA"))
 }
 
-/// An account as a request is about it.
+/// The account `name` with the CA that issues for it and its standing. `account` is `None` if there is no such account.
 fn affected_by(
     instance: &Instance,
     name: Label,
@@ -687,7 +691,7 @@ fn of_certificate(instance: &Instance, record: CertificateRecord) -> Result<Affe
     Ok(Affected { account: record.account, ca: record.ca, standing })
 }
 
-/// What an account of this profile and name stands for.
+/// The standing of an account of this profile and name.
 fn standing(
     instance: &Instance,
     profile: Option<&Label>,
@@ -707,8 +711,8 @@ fn standing(
     })
 }
 
-/// The names of the instance's own TLS servers. Names in an operator's own certificate are not known here, but the host of
-/// `http.public_url` is.
+/// The names of the instance's own TLS servers. Names in an operator's own certificate are not known here, except for the host of
+/// `http.public_url`.
 fn servers(instance: &Instance) -> Vec<Identity> {
     let config = &instance.config;
     let listeners = [&config.est.listener, &config.admin.listener].into_iter().flatten();

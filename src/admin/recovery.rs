@@ -21,8 +21,8 @@ struct Imported {
     changed: Option<Label>,
 }
 
-/// Imports a certificate or a CRL. Both are SEQUENCEs, so that the first octets do not tell them apart: what does not decode as a
-/// certificate is taken for a CRL.
+/// Imports a certificate or a CRL. Both are SEQUENCEs, so that the first octets do not tell them apart: an object that does not decode as
+/// a certificate is taken for a CRL.
 fn import_one(
     recovery: &Recovery<'_>,
     der: &[u8],

@@ -24,7 +24,7 @@ pub enum Request {
         /// The columns that the file has. Of an account that exists, only these are changed.
         columns: BTreeSet<String>,
         existing: Existing,
-        /// Records nothing, and tells what would be done.
+        /// Records nothing, and reports what would be done.
         dry_run: bool,
     },
     /// Lists accounts, sorted by name, one page at a time.
@@ -44,7 +44,7 @@ pub enum Request {
     /// Removes an account. Its certificates stay valid unless `revoke` is set.
     PeerRemove {
         name: Label,
-        /// The reason for which its certificates are revoked, too; `None` to leave them valid.
+        /// The reason for which the account's certificates are revoked, too; `None` to leave them valid.
         #[serde(default)]
         revoke: Option<String>,
     },
@@ -99,20 +99,20 @@ pub enum Request {
         account: Label,
         reason: String,
         remove: bool,
-        /// Revokes nothing, and tells what would be revoked.
+        /// Revokes nothing, and reports what would be revoked.
         dry_run: bool,
     },
     /// Revokes certificates. Nothing is revoked if one of them is not known.
     CertRevokeMany {
         certificates: Vec<RequestedRevocation>,
-        /// Revokes nothing, and tells what would be revoked.
+        /// Revokes nothing, and reports what would be revoked.
         dry_run: bool,
     },
     /// Releases a certificate from hold.
     CertRelease { serial: SerialText, ca: Option<Label> },
     /// Records certificates and CRLs (DER, base64) that this instance signed before it was restored from a backup.
     CertImport { objects: Vec<String>, account: Option<Label> },
-    /// Lists the requests that need an approval, also those that are decided and that their peer has not fetched.
+    /// Lists the requests that need an approval, including decided ones that their peer has not fetched.
     PendingList,
     /// Shows one request that needs an approval. `id` is its identifier or the first digits of it.
     PendingShow { id: String },
@@ -135,7 +135,7 @@ pub enum Request {
     CaAssign { name: Label, duty: CaDuty },
     /// Lists the last CRL of each CA and scope (full, delta, or a partition).
     CrlShow,
-    /// Signs a new CRL of this CA, or of every CA whose key is here.
+    /// Signs a new CRL of this CA, or of every CA whose private key this instance has.
     CrlPublish { ca: Option<Label> },
     /// Takes the CRL (DER, base64) of a CA whose private key is elsewhere. Without `ca`, it is the CA that signed it.
     CrlImport { crl: String, ca: Option<Label> },
@@ -182,7 +182,7 @@ pub enum Request {
     AdminGrant {
         name: Label,
         grants: Vec<RequestedGrant>,
-        /// The version of the record that the change is based on; without it, whatever there is is changed.
+        /// The version of the record that the change is based on; without it, the present record is changed, whatever its version.
         #[serde(default)]
         expected: Option<String>,
     },
@@ -192,9 +192,9 @@ pub enum Request {
     AdminTokenAdd {
         name: Label,
         token: Label,
-        /// How long the token is good, in seconds from now.
+        /// How long the token is valid, in seconds from now.
         seconds: u64,
-        /// The administrator's roles that it may use; none for all of them.
+        /// The administrator's roles that the token may use; none for all of them.
         #[serde(default)]
         roles: BTreeSet<Label>,
     },
@@ -203,7 +203,7 @@ pub enum Request {
 }
 
 impl Request {
-    /// What the request does.
+    /// The verb of the request.
     pub const fn verb(&self) -> Verb {
         match self {
             Self::PeerAdd { .. } => Verb::PeerAdd,
@@ -289,7 +289,7 @@ pub struct CertificateFilter {
     pub issued_from: Option<i64>,
     /// The certificate was recorded before this moment.
     pub issued_until: Option<i64>,
-    /// Leaves out what is revoked for good, and what a renewal has replaced.
+    /// Leaves out certificates that are revoked for good, or that a renewal has replaced.
     pub current: bool,
     /// The order.
     pub sort: SortKey,
@@ -336,9 +336,9 @@ pub type SerialText = String;
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CaDuty {
-    /// It issues for accounts that name no CA.
+    /// The CA issues for accounts that name no CA.
     Default,
-    /// It issues in place of the CA that it succeeds.
+    /// The CA issues in place of the CA that it succeeds.
     Issue,
     /// It issues no more, and signs its CRLs and OCSP answers until it ends.
     Retired,
@@ -372,29 +372,29 @@ impl From<CaDuty> for Duty {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RequestedPeer {
-    /// Its name.
+    /// The name of the account.
     pub name: Label,
-    /// Its identities as text, such as `fqdn:gw1.example.net`.
+    /// The identities of the account as text, such as `fqdn:gw1.example.net`.
     pub ids: Vec<String>,
-    /// Its profile.
+    /// The profile of the account.
     pub profile: Label,
-    /// Its issuing CA, if not the default.
+    /// The issuing CA of the account, if not the default.
     pub ca: Option<Label>,
-    /// The device that may enrol for it by the vendor's certificate.
+    /// The device that may enrol for the account by the vendor's certificate.
     #[serde(default, rename = "equipment")]
     pub device: Option<RequestedDevice>,
     /// The secret to make; `None` for no secret.
     pub secret: Option<RequestedSecret>,
-    /// Its permissions beyond certificates for keys of its own.
+    /// The permissions of the account beyond certificates for keys of its own.
     #[serde(default)]
     pub permissions: BTreeSet<Permission>,
-    /// Its labels, each as `KEY=VALUE`.
+    /// The labels of the account, each as `KEY=VALUE`.
     #[serde(default)]
     pub labels: Vec<String>,
     /// The person or group that answers for the peer.
     #[serde(default)]
     pub owner: Option<String>,
-    /// Any other words.
+    /// A free-text note about the account.
     #[serde(default)]
     pub note: Option<String>,
     /// The line of the imported file that describes it, for messages.
@@ -406,15 +406,15 @@ pub struct RequestedPeer {
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestedRevocation {
-    /// Its serial number.
+    /// The serial number of the certificate.
     #[schema(value_type = String)]
     pub serial: SerialText,
-    /// Its CA; the first one that has the serial number for `None`.
+    /// The CA of the certificate; `None` for the first CA that has the serial number.
     #[schema(value_type = Option<String>)]
     pub ca: Option<Label>,
     /// The reason.
     pub reason: String,
-    /// The line of the file that names it, for messages.
+    /// The line of the file that names the certificate, for messages.
     pub line: Option<u64>,
 }
 
@@ -422,15 +422,15 @@ pub struct RequestedRevocation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Existing {
-    /// It refuses the whole file.
+    /// The import refuses the whole file.
     Refuse,
-    /// It changes them as the file says.
+    /// The import changes these accounts as the file says.
     Update,
-    /// It passes over them.
+    /// The import passes over these accounts.
     Skip,
 }
 
-/// A change of an account. What is absent stays as it is; an empty text removes the CA, the owner or the note.
+/// A change of an account. Fields that are absent change nothing; an empty text removes the CA, the owner or the note.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RequestedEdit {
@@ -449,7 +449,7 @@ pub struct RequestedEdit {
     pub remove_labels: Vec<String>,
     /// The person or group that answers for the peer.
     pub owner: Option<String>,
-    /// Any other words.
+    /// A free-text note about the account.
     pub note: Option<String>,
 }
 
@@ -469,23 +469,23 @@ pub struct AccountFilter {
     pub identity: Option<String>,
     /// Whether the account is disabled.
     pub disabled: Option<bool>,
-    /// What is known of its certificates.
+    /// The state of the account's certificates.
     pub state: Option<AccountState>,
-    /// Its valid certificate ends within this many seconds from now.
+    /// The valid certificate of the account ends within this many seconds from now.
     pub expires_within: Option<u64>,
 }
 
-/// What is known of an account's certificates.
+/// The state of an account's certificates.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, utoipa::ToSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum AccountState {
-    /// It has a valid certificate
+    /// The account has a valid certificate
     Enrolled,
-    /// It has had certificates, and none is valid
+    /// The account has had certificates, and none is valid
     Lapsed,
-    /// It never had a certificate
+    /// The account never had a certificate
     NeverEnrolled,
 }
 
@@ -493,12 +493,12 @@ pub enum AccountState {
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestedDevice {
-    /// Its vendor.
+    /// The vendor of the device.
     #[schema(value_type = String, pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
     pub vendor: Label,
-    /// Its name in the vendor's certificate, as the vendor's mapping finds it.
+    /// The name of the device in the vendor's certificate, as the vendor's mapping finds it.
     pub value: String,
-    /// How many certificates it may enrol for by the vendor's certificate.
+    /// How many certificates the device may get by the vendor's certificate.
     pub uses: u32,
 }
 
@@ -512,9 +512,9 @@ impl From<RequestedDevice> for DeviceDraft {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestedSecret {
-    /// How long the secret is good, in seconds from now.
+    /// How long the secret is valid, in seconds from now.
     pub seconds: u64,
-    /// For how many certificates the secret is good.
+    /// How many certificates the secret may be used for.
     pub uses: u32,
 }
 
@@ -531,11 +531,11 @@ pub struct RequestedGrant {
     /// The role.
     #[schema(value_type = String, pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
     pub role: Label,
-    /// The issuing CAs for which it is good; none for all.
+    /// The issuing CAs for which the grant holds; none for all.
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     pub cas: BTreeSet<Label>,
-    /// Patterns of accounts' names for which it is good, in which `*` stands for any text; none for all.
+    /// Patterns of the names of accounts that the grant covers, in which `*` stands for any text; none for all.
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     pub accounts: BTreeSet<String>,
@@ -545,18 +545,18 @@ pub struct RequestedGrant {
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestedVendor {
-    /// Its name.
+    /// The name of the vendor.
     #[schema(value_type = String, pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
     pub name: Label,
     /// The field of a certificate that names the device.
     #[schema(value_type = String)]
     pub map: Mapping,
-    /// Its roots and the CAs below them, DER in base64.
+    /// The vendor's roots and the CAs below them, DER in base64.
     pub certificates: Vec<String>,
-    /// The only profile that its devices are enrolled for; `None` for any.
+    /// The only profile that the vendor's devices are enrolled for; `None` for any.
     #[schema(value_type = Option<String>)]
     pub profile: Option<Label>,
-    /// Files with its CRLs, as absolute paths on the server's machine.
+    /// Files with the vendor's CRLs, as absolute paths on the server's machine.
     #[schema(value_type = Vec<String>)]
     pub crls: Vec<PathBuf>,
 }

@@ -18,7 +18,7 @@ pub fn list(instance: &Instance) -> Result<Vec<RequestLine>, Failure> {
     Ok(instance.store.all_waiting(instance.now())?.iter().map(line).collect())
 }
 
-/// One request, with everything that is recorded of it.
+/// Shows one request, with everything that is recorded of it.
 pub fn show(instance: &Instance, id: &str) -> Result<RequestInFull, Failure> {
     let waiting = find(instance, id)?;
     let approved_by = instance.store.approvers(&waiting.id)?;
@@ -99,7 +99,7 @@ fn approvals(instance: &Instance, waiting: &WaitingRequest) -> usize {
     profile.map_or(1, |profile| usize::from(profile.approvals()))
 }
 
-/// The request whose identifier begins with these digits. It must be the only one.
+/// The request whose identifier begins with these digits. There must be exactly one such request.
 pub(super) fn find(instance: &Instance, id: &str) -> Result<WaitingRequest, Failure> {
     let prefix: RequestPrefix = id.parse()?;
     let mut found = instance.store.all_waiting(instance.now())?;

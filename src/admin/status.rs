@@ -24,7 +24,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// The certificates that end soon are counted within these windows.
 const WINDOWS: (Duration, Duration) =
     (Duration::from_secs(14 * 86_400), Duration::from_secs(30 * 86_400));
-/// At most so many certificates are counted of those that end soon.
+/// The most certificates that are counted of those that end soon.
 const MOST_COUNTED: usize = 10_000;
 /// A renewal is overdue when this part of the validity is left, and no newer certificate has replaced it. `countersign enroll` renews when a
 /// third is left.
@@ -33,18 +33,18 @@ const OVERDUE: u32 = 6;
 const MISSED: Duration = Duration::from_secs(30 * 86_400);
 /// A backup that is older is told.
 const OLD_BACKUP: Duration = Duration::from_secs(8 * 86_400);
-/// A CA whose certificate ends within this time is told.
+/// A CA whose certificate ends within this time is reported.
 const CA_ENDS_SOON: Duration = Duration::from_secs(90 * 86_400);
-/// An offline root's CRL that ends within this time is told.
+/// An offline root's CRL that ends within this time is reported.
 const CRL_ENDS_SOON: Duration = Duration::from_secs(14 * 86_400);
-/// A request that has waited longer is told.
+/// A request that has waited longer than this is reported.
 const WAITS_LONG: Duration = DAY;
 /// The most names that one finding lists.
 const MAX_NAMED: usize = 5;
 /// The number of accounts that are read at once.
 const PAGE: usize = 1000;
 
-/// What was found so far.
+/// The findings so far.
 #[derive(Default)]
 struct Findings(Vec<Finding>);
 
@@ -66,7 +66,7 @@ impl Findings {
     }
 }
 
-/// Looks at every part of the instance. Findings that are errors make it not ok.
+/// Looks at every part of the instance. If a finding is an error, the state is not ok.
 pub fn look(instance: &Instance) -> Result<StatusAnswer, Failure> {
     let now = instance.now();
     let mut found = Findings::default();

@@ -84,7 +84,7 @@ fn line(vendor: &Vendor) -> VendorLine {
     }
 }
 
-/// One vendor with its certificates.
+/// Shows one vendor with its certificates.
 pub fn show(instance: &Instance, name: &Label) -> Result<VendorInFull, Failure> {
     let vendors = instance.store.vendors()?;
     let vendor = vendors.into_iter().find(|vendor| vendor.name == *name);

@@ -1,4 +1,4 @@
-//! The bodies and queries of requests, where they are not those of the admin socket.
+//! The bodies and queries of requests that differ from the requests on the admin socket.
 
 use std::collections::BTreeSet;
 
@@ -19,31 +19,31 @@ const PAGE: usize = 100;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewAccount {
-    /// Its name: 1 to 64 letters, digits, `.`, `_` or `-`.
+    /// The name of the account: 1 to 64 letters, digits, `.`, `_` or `-`.
     #[schema(value_type = String, pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
     name: Label,
-    /// Its identities, such as `fqdn:gw1.example.net`.
+    /// The identities of the account, such as `fqdn:gw1.example.net`.
     ids: Vec<String>,
-    /// Its profile, such as `gateway`.
+    /// The profile of the account, such as `gateway`.
     #[schema(value_type = String, pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
     profile: Label,
-    /// Its issuing CA, if not the default.
+    /// The issuing CA of the account, if not the default.
     #[schema(value_type = Option<String>)]
     ca: Option<Label>,
-    /// The device that may enrol for it by the vendor's certificate.
+    /// The device that may enrol for the account by the vendor's certificate.
     equipment: Option<RequestedDevice>,
     /// The secret to make; none without it.
     secret: Option<RequestedSecret>,
-    /// Its permissions beyond certificates for keys of its own.
+    /// The permissions of the account beyond certificates for keys of its own.
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     permissions: BTreeSet<Permission>,
-    /// Its labels, each as `KEY=VALUE`.
+    /// The labels of the account, each as `KEY=VALUE`.
     #[serde(default)]
     labels: Vec<String>,
-    /// The person or group that answers for it.
+    /// The person or group that answers for the account.
     owner: Option<String>,
-    /// Any other words.
+    /// A free-text note about the account.
     note: Option<String>,
 }
 
@@ -89,7 +89,7 @@ pub struct Permissions {
     /// The permissions: `key-generation`, `cross-certification`.
     #[schema(value_type = Vec<String>)]
     pub permissions: BTreeSet<Permission>,
-    /// Whether they are granted, and not withdrawn.
+    /// Whether the permissions are granted, and not withdrawn.
     pub granted: bool,
 }
 
@@ -117,7 +117,7 @@ pub struct NewDecision {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewDuty {
-    /// `default`: it issues for accounts that name no CA; `issue`: in place of the CA that it succeeds.
+    /// `default`: the CA issues for accounts that name no CA; `issue`: in place of the CA that it succeeds.
     pub duty: crate::admin::CaDuty,
 }
 
@@ -125,7 +125,7 @@ pub struct NewDuty {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewCrl {
-    /// The CA; null for each whose key is here.
+    /// The CA; null for each CA whose private key this instance has.
     #[schema(value_type = Option<String>)]
     pub ca: Option<Label>,
 }
@@ -136,7 +136,7 @@ pub struct NewCrl {
 pub struct Reconciliation {
     /// The directory; null for all.
     pub directory: Option<String>,
-    /// Whether it is only compared.
+    /// Whether the directory is only compared.
     pub dry_run: bool,
 }
 
@@ -208,13 +208,13 @@ pub struct NewGrants {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewToken {
-    /// Its name.
+    /// The name of the token.
     #[schema(value_type = String, pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
     pub name: Label,
-    /// How long it is good, in seconds: one minute to 366 days.
+    /// How long the token is valid, in seconds: one minute to 366 days.
     #[schema(minimum = 60, maximum = 31622400)]
     pub seconds: u64,
-    /// The administrator's roles that it may use; none for all of them.
+    /// The administrator's roles that the token may use; none for all of them.
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     pub roles: BTreeSet<Label>,
@@ -310,7 +310,7 @@ pub struct NewCertificate {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Disabling {
-    /// Whether it is.
+    /// Whether the account is disabled.
     pub disabled: bool,
 }
 
@@ -323,7 +323,7 @@ pub struct RevocationOfAll {
     /// Whether the account is removed, too.
     #[serde(default)]
     pub remove: bool,
-    /// Whether nothing is done but to tell what would be.
+    /// Whether nothing is done but to report what would be done.
     #[serde(default)]
     pub dry_run: bool,
 }
@@ -335,7 +335,7 @@ pub struct RevocationOfMany {
     /// The certificates.
     #[schema(min_items = 1)]
     pub certificates: Vec<RequestedRevocation>,
-    /// Whether nothing is done but to tell what would be.
+    /// Whether nothing is done but to report what would be done.
     #[serde(default)]
     pub dry_run: bool,
 }
@@ -344,6 +344,6 @@ pub struct RevocationOfMany {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RemovalQuery {
-    /// The reason for which its certificates are revoked, too.
+    /// The reason for which the account's certificates are revoked, too.
     pub revoke: Option<String>,
 }

@@ -91,7 +91,7 @@ fn method(route: &Route) -> HttpMethod {
     }
 }
 
-/// One path and method. Its schemas are added to `schemas`.
+/// Describes one path and method. Its schemas are added to `schemas`.
 fn operation(route: &Route, schemas: &mut BTreeMap<String, RefOr<Schema>>) -> OperationBuilder {
     let mut operation = OperationBuilder::new().summary(Some(route.summary));
     let named = route

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
 
-/// The header by which a browser tells where a request comes from (Fetch Metadata).
+/// The header by which a browser says where a request comes from (Fetch Metadata).
 const FETCH_SITE: &str = "sec-fetch-site";
 
 /// A request with its whole body. It can be judged on another thread.
@@ -59,7 +59,7 @@ impl Input {
             .map_err(|e: countersign_ca::Error| Problem::new(StatusCode::NOT_FOUND, e.to_string()))
     }
 
-    /// The query, in which nothing else may be.
+    /// The query. An unknown parameter in it is an error.
     pub fn query<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         web::Query::<T>::from_query(&self.query)
             .map(web::Query::into_inner)
@@ -97,7 +97,7 @@ impl Input {
         }
     }
 
-    /// The octets of method, path, query and body: what the same request has in common with its repetition.
+    /// The octets of method, path, query and body. A request and its repetition have the same.
     pub fn identity(&self) -> Vec<u8> {
         [self.head.as_bytes(), &self.body].concat()
     }

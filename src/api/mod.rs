@@ -1,7 +1,8 @@
 //! The administration API: JSON over HTTPS (ADR 30). It runs the handlers of the admin socket, for administrators who prove who they are by
 //! a client certificate, a token or a session (ADR 34), and may do what their grants say.
 //!
-//! A request is judged in this order: who sends it; may the sender do such things at all; can the request be read; may the sender do this.
+//! The server judges a request in this order: who sends it; whether the sender may use the verb at all; whether the request can be read;
+//! whether the sender may do what it asks.
 
 mod body;
 mod document;
@@ -147,7 +148,7 @@ impl Api {
     }
 
     /// Carries out a request. Everything that may block, or take long, is done on another thread. The administrator is authenticated once
-    /// more: the proof may have ended while the body came.
+    /// more: the proof may have expired while the body came.
     fn carry_out(
         &self,
         presented: &Presented,
@@ -331,7 +332,7 @@ impl Api {
         work.await.unwrap_or_else(|_| Err(failed()))
     }
 
-    /// The largest body that a request may have: that of the configuration for what may be large, and 64 KiB for everything else.
+    /// The largest body that a request may have: the configured bound for verbs whose requests may be large, and 64 KiB for all others.
     ///
     /// # Errors
     /// 403 if the administrator may not make such a request at all.

@@ -64,7 +64,7 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
-    /// No path is like this.
+    /// The problem of a path that the API does not have.
     pub fn no_path(path: &str) -> Self {
         Self::new(
             StatusCode::NOT_FOUND,

@@ -1,6 +1,6 @@
-//! Requests that create something, and their repetitions. A client that lost an answer repeats its request with the same `Idempotency-Key`,
-//! and gets the same answer, also if that has a secret in it. Answers are kept in memory for an hour; a restart forgets them, and the
-//! repetition then finds that what it would create exists.
+//! Requests that create something, and their repetitions. A client that lost an answer repeats its request with the same
+//! `Idempotency-Key`, and gets the same answer, even one with a secret in it. Answers are kept in memory for an hour. A restart forgets
+//! them; the repetition then fails, because the object that it would create exists.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -16,11 +16,12 @@ use crate::wiped::WipedOctets;
 /// How long an answer is kept.
 const KEPT: Duration = Duration::from_secs(3600);
 
-/// The most answers that are kept of one administrator, and of all. With as many, new requests with a key are refused.
+/// The most answers that are kept for one administrator, and for all together. When there are as many, new requests with a key are
+/// refused.
 const MAX_OF_ONE: usize = 64;
 const MAX_OF_ALL: usize = 1024;
 
-/// The most octets of all answers that are kept. An answer that does not fit in is not kept.
+/// The most octets of all answers that are kept. An answer that would exceed this is not kept.
 const MAX_OCTETS: usize = 16 << 20;
 
 /// The longest key, in bytes.

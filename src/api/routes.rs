@@ -1,4 +1,5 @@
-//! The paths of the API: for each path and method, the verb, the request that it stands for, and what the description says of it.
+//! The paths of the API: for each path and method, the verb, the request on the admin socket that they correspond to, and their
+//! description.
 //!
 //! This table is the only place that knows the paths. The server, the description (`document.rs`) and the tests of who may do what read it.
 
@@ -19,15 +20,15 @@ use crate::admin::answer;
 use crate::admin::{Request, RequestedEdit, RequestedSecret, RequestedVendor, ShownBy};
 use crate::roles::Verb;
 
-/// What a path and a method stand for.
+/// A path with a method, and the request that they correspond to.
 pub struct Route {
     /// The method.
     pub method: Method,
     /// The path, with parameters in braces.
     pub path: &'static str,
-    /// What it does, in a line.
+    /// A line that describes the request.
     pub summary: &'static str,
-    /// How it is carried out.
+    /// How the request is carried out.
     pub action: Action,
     /// The parameters of the query.
     pub query: Vec<Parameter>,
@@ -44,21 +45,21 @@ pub struct Route {
 /// How a request is carried out.
 #[derive(Clone, Copy)]
 pub enum Action {
-    /// As this request of administrators, for which a role must have the verb.
+    /// As this request of administrators. A role must have the verb.
     Ask(Verb, fn(&Input) -> Result<Request, Problem>),
     /// As the request of administrators in the body.
     Command,
-    /// It shows the caller.
+    /// Shows the caller.
     Caller,
 }
 
 /// A parameter of a query.
 pub struct Parameter {
-    /// Its name.
+    /// The name of the parameter.
     pub name: &'static str,
-    /// What it means.
+    /// The meaning of the parameter.
     pub meaning: &'static str,
-    /// Whether it is a number.
+    /// Whether the parameter is a number.
     pub is_number: bool,
 }
 
@@ -67,9 +68,9 @@ pub type Shape = fn() -> NamedSchema;
 
 /// A schema with its name and those that it refers to.
 pub struct NamedSchema {
-    /// Its name; of a list, that of its items.
+    /// The name of the schema; for a list, that of its items.
     pub name: String,
-    /// Whether the value is a list of such.
+    /// Whether the value is a list of such values.
     pub is_list: bool,
     /// The schema, and the schemas to which it refers, by name.
     pub schemas: Vec<(String, RefOr<Schema>)>,
@@ -84,7 +85,7 @@ pub struct Caller {
     pub described: String,
     /// The grants, by this proof.
     pub grants: Vec<answer::GrantLine>,
-    /// The verbs that a grant has, for some account at least.
+    /// The verbs that the caller may use, at least for some account.
     pub verbs: Vec<String>,
 }
 

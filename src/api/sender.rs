@@ -36,10 +36,10 @@ pub struct Presented {
 }
 
 impl Presented {
-    /// What came with a request.
+    /// The proofs that came with a request.
     pub fn of(request: &HttpRequest) -> Self {
         let authorization = request.headers().get(AUTHORIZATION).map(|header| {
-            // A header that is no text is no token.
+            // A header that is not text is not a token.
             Zeroizing::new(header.to_str().unwrap_or_default().to_owned())
         });
         let tls = request.conn_data::<Connection>();

@@ -65,7 +65,7 @@ impl Running {
         }
     }
 
-    /// Faults to come, such as CRLs that are about to expire, for an operator to prevent: peers would be refused because of them.
+    /// Warnings of future faults, such as CRLs that are about to expire and because of which peers would be refused.
     pub fn warnings(&self, now: Timestamp) -> Vec<String> {
         let warning = |why: String| format!("the authorizer: {why}");
         self.authorizer.troubles(now).into_iter().map(warning).collect()

@@ -119,7 +119,7 @@ pub enum Token {
         /// A role of the administrator's that it may use (repeatable); all of them without any
         #[arg(long = "role", value_name = "ROLE")]
         roles: Vec<Label>,
-        /// How long it is good; at most 366d
+        /// How long the token is valid; at most 366d
         #[arg(long, value_name = "DURATION", default_value = "90d")]
         expires: String,
     },

@@ -225,7 +225,7 @@ impl Ask {
     }
 }
 
-/// A question of the responder of an IKEv2 SA about a peer with a certificate. It has no chain, and a key ID stands for the own identity.
+/// A question of the responder of an IKEv2 SA about a peer with a certificate. It has no chain, and a key ID is used as the own identity.
 fn question(daemon: &str, id: IkeId, address: IpAddr, local: IpAddr) -> Question {
     Question {
         v: VERSION,
@@ -316,8 +316,8 @@ fn pluto_id(text: &str) -> Result<IkeId, Failure> {
     ike_id(&identity)
 }
 
-/// A distinguished name with its most specific part first, as RFC 4514 writes it. pluto escapes a comma that is no separator by a
-/// backslash.
+/// A distinguished name with its most specific part first, as RFC 4514 writes it. pluto puts a backslash before a comma that is not a
+/// separator.
 fn most_specific_first(text: &str) -> String {
     let mut parts = vec![String::new()];
     let mut rest = text.chars().peekable();

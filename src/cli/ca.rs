@@ -35,7 +35,7 @@ pub enum Ca {
     Show,
     /// Add an issuing CA; the server must be stopped, because it opens the keys when it starts
     Add {
-        /// Its name in commands and URLs
+        /// The name of the CA in commands and URLs
         name: Label,
         #[command(flatten)]
         issuing: Box<Issuing>,
@@ -90,7 +90,7 @@ countersign ca activate issuing.2")]
     Plan(Plan),
     /// Choose the issuing CA of accounts that name none; without a choice, it is the one that was founded first
     SetDefault {
-        /// Its name
+        /// The name of the CA
         name: Label,
     },
     /// Let a CA issue no more; it signs its CRLs and OCSP answers until it ends

@@ -101,10 +101,10 @@ Examples:
 /// `countersign cert revoke`: one certificate, all of an account, or those of a file.
 #[derive(Debug, Args)]
 pub struct Revoke {
-    /// Its serial number, hexadecimal
+    /// The serial number of the certificate, hexadecimal
     #[arg(required_unless_present_any = ["account", "file"])]
     serial: Option<String>,
-    /// Its issuing CA; without it, the first CA that issued this serial number
+    /// The issuing CA; without it, the first CA that issued this serial number
     #[arg(long, value_name = "NAME", requires = "serial")]
     ca: Option<Label>,
     /// The account whose certificates are revoked: those of every account that has or had this name
@@ -220,7 +220,7 @@ pub struct IssuedTo {
     /// The file for the certificate, PEM; standard output without it
     #[arg(long, value_name = "FILE", requires = "csr")]
     pub out: Option<PathBuf>,
-    /// Write the CAs' certificates behind it, up to the root
+    /// Also write the certificates of the CAs after the certificate, up to the root
     #[arg(long, requires = "csr")]
     pub chain: bool,
 }
@@ -308,7 +308,7 @@ pub struct List {
     /// List only certificates with this status
     #[arg(long, value_enum)]
     status: Option<CertificateStatus>,
-    /// Leave out what is revoked for good, and what a renewal has replaced
+    /// Leave out certificates that are revoked for good, or that a renewal has replaced
     #[arg(long)]
     current: bool,
     /// List only certificates with this subject: a whole DN such as CN=gw1,O=Example, or the common name in it
@@ -341,17 +341,17 @@ pub struct List {
     /// The order: that of issue, or that of the ends of validity
     #[arg(long, value_enum, default_value_t)]
     sort: SortKey,
-    /// Turn the order around
+    /// Reverse the order
     #[arg(long)]
     reverse: bool,
     /// List at most this many
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// Print one page of at most this many, and the cursor of the next one (as JSON: `items` and `next`). A page may have fewer although
-    /// more follow
+    /// Print one page of at most this many, and the cursor of the next one (as JSON: `items` and `next`). A page may have fewer
+    /// certificates although more follow
     #[arg(long, value_name = "N", conflicts_with = "limit", value_parser = page_size)]
     page: Option<usize>,
-    /// Begin behind this cursor, which the page before named
+    /// Begin after this cursor, which the page before named
     #[arg(long, value_name = "CURSOR", requires = "page")]
     after: Option<String>,
 }
@@ -378,9 +378,9 @@ pub fn day_or_moment(text: &str) -> Result<i64, String> {
 /// One certificate by its serial number.
 #[derive(Debug, Clone, Args)]
 pub struct One {
-    /// Its serial number, hexadecimal
+    /// The serial number of the certificate, hexadecimal
     serial: String,
-    /// Its issuing CA; without it, the first CA that issued this serial number
+    /// The issuing CA; without it, the first CA that issued this serial number
     #[arg(long, value_name = "NAME")]
     ca: Option<Label>,
 }

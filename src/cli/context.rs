@@ -51,7 +51,7 @@ impl Context {
 }
 
 impl Context {
-    /// The same, for the instance on another machine if the command line names one.
+    /// The same context, for the instance on another machine if the command line names one.
     ///
     /// # Errors
     /// As [`Server::open`].
@@ -72,7 +72,8 @@ impl Context {
         }
     }
 
-    /// Has an administrator's request carried out by the running server, or carries it out here; or the one on another machine does.
+    /// Has an administrator's request carried out: by the instance on another machine if one is named, else by the running server, else
+    /// by this process.
     pub fn ask(&self, request: Request) -> Result<Value, Failure> {
         if let Some(remote) = &self.remote {
             return remote.ask(&request);

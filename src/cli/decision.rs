@@ -180,8 +180,8 @@ fn proof(decision: &Value) -> Option<&'static str> {
     })
 }
 
-/// Why the revocation status of the certificates was not known, if the peer passed that step all the same. `None` if the status was known.
-/// Decisions of earlier versions do not record it.
+/// The reason why the revocation status of the certificates was not known, if the peer passed that step nevertheless. `None` if the
+/// status was known. Decisions of earlier versions do not record it.
 fn lack(decision: &Value) -> Option<&'static str> {
     match decision.get("status").cloned().and_then(|of| serde_json::from_value(of).ok())? {
         Lack::NotKnown => Some("not known, which `status = \"if-present\"` lets pass"),

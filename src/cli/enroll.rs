@@ -87,7 +87,7 @@ pub struct Enroll {
     /// The distinguished name of the CMP server, if it requires its name as the recipient of messages
     #[arg(long, value_name = "DN", help_heading = "Server")]
     recipient: Option<String>,
-    /// The certificate with which the CMP server signs messages, or that of SCEP's registration authority, if it is no CA's and lacks the
+    /// The certificate with which the CMP server signs messages, or that of SCEP's registration authority, if it is not a CA's and lacks the
     /// key purposes cmcCA and cmcRA
     #[arg(long, value_name = "FILE", help_heading = "Server")]
     signer: Option<PathBuf>,
@@ -184,7 +184,7 @@ pub struct Enroll {
     /// How long before its end a certificate is renewed, if not a third of its validity
     #[arg(long, value_name = "TIME", help_heading = "Renewal and revocation")]
     renew_before: Option<String>,
-    /// Renew although it is not due
+    /// Renew the certificate although it is not due
     #[arg(long, requires = "renew", help_heading = "Renewal and revocation")]
     now: bool,
     /// The reason for the revocation: keyCompromise, superseded, cessationOfOperation, …
@@ -341,7 +341,7 @@ impl Enroll {
         Ok(settings)
     }
 
-    /// Whom the command line says to trust; `None` if it names no anchors.
+    /// The trust anchors that the command line names; `None` if it names none.
     fn trust(&self) -> Result<Option<Trust>, Failure> {
         let is_from_answer = self.trust_from_answer || self.ca_fingerprint.is_some();
         let anchors = match &self.trust {

@@ -32,7 +32,7 @@ const MAX_KEY: u64 = 64 << 10;
 pub struct Export {
     /// The gateway: a section [gateways.NAME] of the configuration, or an account
     gateway: String,
-    /// Its daemon: strongswan, libreswan, iked, isakmpd or racoon; without it, the one in its section
+    /// The daemon of the gateway: strongswan, libreswan, iked, isakmpd or racoon; without it, the one in the gateway's section
     #[arg(long = "for", value_name = "DAEMON")]
     daemon: Option<Daemon>,
     /// A peer; may be repeated. Without one, every gateway that its CAs certify is a peer
@@ -50,7 +50,7 @@ pub struct Export {
     /// Replace the folder or archive, if an export wrote it
     #[arg(long)]
     replace: bool,
-    /// Write it although `countersign check` would find errors
+    /// Write the export although `countersign check` would find errors
     #[arg(long)]
     force: bool,
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::exit::Failure;
 
-/// Writes a file. One that exists is replaced.
+/// Writes a file. An existing file is replaced.
 ///
 /// # Errors
 /// The file cannot be written; the message names it.

@@ -31,7 +31,7 @@ const MAX_CERTIFICATE: u64 = 1 << 20;
 pub struct Described {
     /// The gateway, as `export` and `check` use it.
     pub gateway: Gateway,
-    /// Its certificate, the CAs above it, and the roots that it trusts; or why it has no certificate.
+    /// The gateway's certificate, the CAs above it, and the roots that it trusts; or the reason why it has no certificate.
     pub material: Result<Material, Failure>,
     /// Its account; `None` if another PKI certifies it.
     pub account: Option<Label>,
@@ -44,7 +44,7 @@ pub enum ForDaemon {
     This(Daemon),
     /// The daemon in the gateway's section.
     ItsOwn,
-    /// The daemon in the gateway's section, or this one if the section names none.
+    /// The daemon in the gateway's section; the one given here if the section names none.
     ItsOwnOr(Daemon),
 }
 
@@ -52,7 +52,7 @@ pub enum ForDaemon {
 ///
 /// # Errors
 /// There is neither an account of this name nor a section with an `id`, no daemon is known, or a value or record cannot be read. A gateway
-/// without a certificate is no error here: see [`Described::material`].
+/// without a certificate is not an error here: see [`Described::material`].
 pub fn describe(context: &Context, name: &str, daemon: ForDaemon) -> Result<Described, Failure> {
     let gateways = context.location.config()?.file.gateways;
     let known = gateways.get(name);

@@ -152,7 +152,7 @@ impl Init {
         Ok(answer)
     }
 
-    /// Refuses options that ask for another root than the one that an earlier, interrupted run made.
+    /// Refuses options that ask for a different root than the one that an earlier, interrupted run made.
     fn refuse_other_root(&self, root: &CaRecord) -> Result<(), Failure> {
         let facts = Facts::of(&root.certificate)?;
         let found = |what: &str, there: &dyn std::fmt::Display, option: &dyn std::fmt::Display| {

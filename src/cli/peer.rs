@@ -61,28 +61,28 @@ Examples:
     Edit(Box<Edit>),
     /// Disable an account: nothing that it asks for is granted. Its certificates stay valid for IKE peers until they expire or are revoked
     Disable {
-        /// Its name
+        /// The name of the account
         name: Label,
     },
     /// Enable an account that was disabled
     Enable {
-        /// Its name
+        /// The name of the account
         name: Label,
     },
     /// Show one account
     Show {
-        /// Its name
+        /// The name of the account
         name: Label,
     },
     /// Bind an account to equipment, and allow it to enrol by its vendor's certificate (again)
     #[command(after_help = "Example:\n  countersign peer set-equipment gw7 maker:SN12345")]
     SetEquipment {
-        /// Its name
+        /// The name of the account
         name: Label,
         /// The equipment: the name of a vendor in `trust list`, a colon, and the equipment's name in the vendor's certificate
         #[arg(value_name = "VENDOR:VALUE", required_unless_present = "none")]
         equipment: Option<String>,
-        /// For how many certificates the vendor's certificate is good
+        /// How many certificates the device may get by the vendor's certificate
         #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
         uses: u32,
         /// Unbind the account from its equipment
@@ -92,7 +92,7 @@ Examples:
     /// Remove an account; its certificates stay valid until they expire or are revoked
     #[command(after_help = "Example:\n  countersign peer remove gw1 --revoke")]
     Remove {
-        /// Its name
+        /// The name of the account
         name: Label,
         /// Revoke its certificates that are still valid, too
         #[arg(long)]
@@ -108,14 +108,14 @@ Examples:
     },
     /// Give an account another reference and secret; the old ones end, with any lock on them
     ResetSecret {
-        /// Its name
+        /// The name of the account
         name: Label,
         #[command(flatten)]
         policy: Policy,
     },
     /// Grant an account permissions, or withdraw them
     Allow {
-        /// Its name
+        /// The name of the account
         name: Label,
         /// The permissions: key-generation, cross-certification (repeatable, or with commas)
         #[arg(
@@ -139,7 +139,7 @@ Examples:
     after_help = "Example:\n  countersign peer add gw1 --id fqdn:gw1.example.net --id ip:192.0.2.1 --profile gateway"
 )]
 pub struct Add {
-    /// Its name
+    /// The name of the account
     name: Label,
     /// An identity that its certificates may carry: fqdn:, ip:, email: or dn: (repeatable)
     #[arg(long = "id", value_name = "IDENTITY", required_unless_present = "csr")]
@@ -147,13 +147,13 @@ pub struct Add {
     /// The profile that shapes its certificates
     #[arg(long, default_value = "gateway")]
     profile: Label,
-    /// Its issuing CA, if not the default
+    /// The issuing CA of the account, if not the default
     #[arg(long, value_name = "NAME")]
     ca: Option<Label>,
     /// The equipment that may enrol by its vendor's certificate instead of a secret, such as maker:SN12345
     #[arg(long, value_name = "VENDOR:VALUE", conflicts_with_all = ["uses", "expires"])]
     equipment: Option<String>,
-    /// For how many certificates the vendor's certificate is good
+    /// How many certificates the device may get by the vendor's certificate
     #[arg(long, value_name = "N", default_value_t = 1, requires = "equipment", value_parser = clap::value_parser!(u32).range(1..))]
     equipment_uses: u32,
     /// Permissions beyond certificates for its own keys: key-generation (the authority makes its keys),
@@ -166,7 +166,7 @@ pub struct Add {
     /// The person or group that answers for the peer
     #[arg(long, value_name = "TEXT")]
     owner: Option<String>,
-    /// Any other words
+    /// A free-text note about the account
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
     #[command(flatten)]
@@ -185,10 +185,10 @@ pub struct Add {
 /// The lifetime and the uses of a secret.
 #[derive(Debug, Clone, Args)]
 pub struct Policy {
-    /// For how many certificates the secret is good
+    /// How many certificates the secret may be used for
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     uses: u32,
-    /// How long the secret is good
+    /// How long the secret is valid
     #[arg(long, value_name = "TIME", default_value = "7d")]
     expires: String,
 }
@@ -203,7 +203,7 @@ impl Policy {
 /// `countersign peer list`: every condition that is given must hold.
 #[derive(Debug, Args)]
 pub struct List {
-    /// List only accounts whose name begins so
+    /// List only accounts whose name begins with this
     #[arg(long, value_name = "TEXT")]
     prefix: Option<String>,
     /// List only accounts with this profile
@@ -227,17 +227,17 @@ pub struct List {
     /// List only accounts whose valid certificate ends within this time, such as 30d
     #[arg(long, value_name = "TIME")]
     expires_within: Option<String>,
-    /// The order; accounts that lack what it goes by come last
+    /// The order; accounts without the value that it sorts by come last
     #[arg(long, value_enum, default_value_t)]
     sort: AccountSort,
-    /// Turn the order around
+    /// Reverse the order
     #[arg(long)]
     reverse: bool,
-    /// Print one page of at most this many, by name, and the name behind which the next one begins (as JSON: `items` and `next`). A page
-    /// may have fewer although more follow
+    /// Print one page of at most this many, by name, and the name after which the next page begins (as JSON: `items` and `next`). A page
+    /// may have fewer accounts although more follow
     #[arg(long, value_name = "N", conflicts_with_all = ["sort", "reverse"], value_parser = clap::value_parser!(u16).range(1..=1000))]
     page: Option<u16>,
-    /// Begin behind this name
+    /// Begin after this name
     #[arg(long, value_name = "NAME", requires = "page")]
     after: Option<Label>,
 }
@@ -315,7 +315,7 @@ impl List {
 /// `countersign peer edit`
 #[derive(Debug, Args)]
 pub struct Edit {
-    /// Its name
+    /// The name of the account
     name: Label,
     /// An identity to add: fqdn:, ip:, email: or dn: (repeatable)
     #[arg(long = "add-id", value_name = "IDENTITY")]
@@ -326,7 +326,7 @@ pub struct Edit {
     /// The profile that shapes its certificates
     #[arg(long)]
     profile: Option<Label>,
-    /// Its issuing CA
+    /// The issuing CA of the account
     #[arg(long, value_name = "NAME")]
     ca: Option<Label>,
     /// Have the default CA issue
@@ -341,7 +341,7 @@ pub struct Edit {
     /// The person or group that answers for the peer; empty for none
     #[arg(long, value_name = "TEXT")]
     owner: Option<String>,
-    /// Any other words; empty for none
+    /// A free-text note about the account; empty for none
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
 }
@@ -529,7 +529,7 @@ fn warn(context: &Context, new: &mut Value) {
     }
 }
 
-/// The failure to hand a secret out, which nobody can read any more. `to` is the place that did not take it.
+/// The failure to hand out a secret, which nobody can read any more. `to` is the place to which it could not be written.
 fn lost(to: &str, why: &dyn std::fmt::Display) -> Failure {
     Failure::unavailable(format!(
         "{to}: {why}. What was asked for is done, and the new secrets are lost: `countersign peer reset-secret NAME` makes another"

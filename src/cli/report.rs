@@ -31,13 +31,13 @@ pub struct Report {
     /// Report only what is about this account
     #[arg(long, value_name = "NAME")]
     account: Option<Label>,
-    /// Report only what this actor did: an administrator such as `uid 0`, an account, or `instance`. What an administrator had the
-    /// instance do stands in the line before the administrator's
+    /// Report only what this actor did: an administrator such as `uid 0`, an account, or `instance`. If an administrator had the instance
+    /// do something, the instance's line stands before the administrator's
     #[arg(long, value_name = "NAME")]
     actor: Option<String>,
 }
 
-/// One line of the report.
+/// A line of the report.
 struct Line {
     actor: String,
     action: String,
@@ -49,12 +49,13 @@ struct Line {
 }
 
 impl Line {
-    /// Whether this actor did it: by the whole text, or an administrator by name, whatever the proof and the address.
+    /// Whether this actor did what the line says. `actor` is the whole text, or an administrator's name without proof and address.
     fn is_by(&self, actor: &str) -> bool {
         self.actor == actor || person(&self.actor) == actor
     }
 
-    /// Something that the instance did by itself, or that an administrator had it do, whom the entry behind it names.
+    /// A line about something that the instance did by itself, or that an administrator had it do. In the second case, the entry that
+    /// follows names the administrator.
     fn of_instance(action: &str, detail: String) -> Self {
         Self {
             actor: "instance".into(),
@@ -70,7 +71,7 @@ impl Line {
         Self { accounts: accounts.into_iter().collect(), ..self }
     }
 
-    /// Something that a peer did in a transaction.
+    /// A line about something that a peer did in a transaction.
     fn by(self, transaction: &Transaction, proof: &str) -> Self {
         let (actor, proof) = match &transaction.registrar {
             Some(registrar) => (registrar, "its certificate, for the account".to_owned()),
@@ -111,7 +112,7 @@ impl Line {
     }
 }
 
-/// Whose the certificates and transactions are that later entries name without their account.
+/// The accounts of the certificates and transactions that later entries name without their account.
 #[derive(Default)]
 struct Owners {
     wanted: HashSet<CertificateId>,
@@ -182,7 +183,7 @@ fn names(accounts: &[Account]) -> impl Iterator<Item = Label> {
     accounts.iter().map(|account| account.name.clone())
 }
 
-/// The line of an entry; `None` for entries that are no deed of their own, as they belong to the one behind them.
+/// The line of an entry; `None` for an entry that is only a part of the action which the next entry records.
 fn line_of(entry: &Entry, owners: &Owners) -> Option<Line> {
     let own = Line::of_instance;
     Some(match entry {

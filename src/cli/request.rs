@@ -13,12 +13,12 @@ pub enum Request {
     List,
     /// Show one request
     Show {
-        /// Its identifier, or its first digits, 6 at least
+        /// The identifier of the request, or its first digits, 6 at least
         id: String,
     },
     /// Approve a request: its peer gets the certificate when it asks next
     Approve {
-        /// Its identifier, or its first digits, 6 at least
+        /// The identifier of the request, or its first digits, 6 at least
         id: String,
         /// A note for the journal
         #[arg(long, value_name = "TEXT")]
@@ -26,7 +26,7 @@ pub enum Request {
     },
     /// Reject a request
     Reject {
-        /// Its identifier, or its first digits, 6 at least
+        /// The identifier of the request, or its first digits, 6 at least
         id: String,
         /// The reason, which the peer is given
         #[arg(long, value_name = "TEXT")]

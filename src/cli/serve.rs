@@ -104,7 +104,7 @@ impl Serve {
 
 /// The content of a data folder before an instance is founded in it.
 struct FolderContent {
-    /// The names in it; `None` if there is no folder.
+    /// The names in the folder; `None` if there is no folder.
     names: Option<Vec<OsString>>,
 }
 
@@ -124,7 +124,8 @@ impl FolderContent {
         }
     }
 
-    /// Removes the files and folders that were made since. If another process has the store's lock, its instance is left alone.
+    /// Removes the files and folders that were made since the content was noted. If another process has the store's lock, its instance is
+    /// left alone.
     fn restore(&self, folder: &DataFolder) {
         let lock = OpenOptions::new().write(true).open(folder.path().join("store.lock"));
         if lock.as_ref().is_ok_and(|lock| lock.try_lock().is_err()) {

@@ -21,12 +21,12 @@ pub enum Trust {
     List,
     /// Show one vendor and its certificates
     Show {
-        /// Its name
+        /// The name of the vendor
         name: Label,
     },
     /// Trust a vendor no longer; certificates that its equipment has stay valid
     Remove {
-        /// Its name
+        /// The name of the vendor
         name: Label,
     },
 }

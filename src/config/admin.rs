@@ -23,7 +23,7 @@ pub struct AdminFile {
     pub names: Vec<String>,
     /// The operator's own certificate chain, PEM, in place of the instance's.
     pub certificate: Option<PathBuf>,
-    /// Its private key, PEM.
+    /// The private key of that certificate, PEM.
     pub key: Option<PathBuf>,
     /// The most connections at once.
     pub max_connections: usize,

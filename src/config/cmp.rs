@@ -25,7 +25,7 @@ pub struct CmpFile {
     pub max_elements: usize,
     /// The fewest iterations of a MAC's key derivation that the server accepts.
     pub min_iterations: u32,
-    /// The most iterations that the server accepts, those of all blocks of a long key added.
+    /// The most iterations that the server accepts, summed over all blocks of a long key.
     pub max_iterations: u32,
     /// The most MAC iterations that the server computes for a reference that does not exist.
     pub max_unknown_iterations: u32,

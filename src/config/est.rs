@@ -22,9 +22,9 @@ pub struct EstFile {
     pub names: Vec<String>,
     /// The operator's own certificate chain, PEM, in place of the instance's.
     pub certificate: Option<PathBuf>,
-    /// Its private key, PEM.
+    /// The private key of that certificate, PEM.
     pub key: Option<PathBuf>,
-    /// How long after its end a certificate may still be renewed with.
+    /// How long after the end of its validity a certificate may still authenticate its renewal.
     pub renew_expired: DurationText,
     /// Whether a request must be bound to its TLS connection by `tls-exporter`.
     pub channel_binding: Binding,
@@ -57,7 +57,7 @@ impl Default for EstFile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Binding {
-    /// A binding is checked where a request has one.
+    /// A binding is checked if the request has one.
     Optional,
     /// A request without a binding is refused.
     Required,

@@ -15,33 +15,33 @@ use crate::exit::Failure;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GatewayFile {
-    /// Its account, if the account has another name.
+    /// The account of the gateway, if it has another name.
     pub account: Option<Label>,
-    /// The identity that it sends, if not the account's first one.
+    /// The identity that the gateway sends, if not the account's first one.
     pub id: Option<String>,
-    /// The address under which its peers reach it. `None` if it only initiates.
+    /// The address under which the peers reach the gateway. `None` if it only initiates.
     pub address: Option<IpAddr>,
-    /// Its own address, if NAT hides it behind `address`.
+    /// The gateway's own address, if NAT hides it behind `address`.
     pub local_address: Option<IpAddr>,
-    /// The networks behind it, such as `10.1.0.0/16`.
+    /// The networks behind the gateway, such as `10.1.0.0/16`.
     pub networks: Vec<String>,
-    /// The IKE daemon that it runs.
+    /// The IKE daemon that the gateway runs.
     pub daemon: Option<Daemon>,
     /// The IKE version, and for IKEv1 the exchange of phase 1, if not the one that its daemon prefers.
     pub mode: Option<Mode>,
-    /// Its proposals for IKE and ESP; empty for those that its daemon and `mode` have by default.
+    /// The gateway's proposals for IKE and ESP; empty for those that its daemon and `mode` have by default.
     pub proposals: Vec<Proposal>,
-    /// When it brings tunnels up: when its daemon starts, on the first packet for the tunnel, or never by itself.
+    /// When the gateway brings tunnels up: when its daemon starts, on the first packet for the tunnel, or never by itself.
     pub start: Start,
-    /// How strictly it checks the status of a peer's certificate.
+    /// How strictly the gateway checks the status of a peer's certificate.
     pub revocation: Revocation,
-    /// Whether it asks the authorizer.
+    /// Whether the gateway's daemon asks the authorizer.
     pub authorizer: bool,
-    /// The roots that it trusts, if not only its own. An entry is the name of a CA of this instance, or, with a `/`, a PEM file.
+    /// The roots that the gateway trusts, if not only its own. An entry is the name of a CA of this instance, or, with a `/`, a PEM file.
     pub trust: Vec<String>,
     /// Files with CRLs of CAs outside this instance, such as an offline root; PEM or DER.
     pub crls: Vec<PathBuf>,
-    /// The file with its certificate and the CA certificates above it, if another PKI issued it; PEM.
+    /// The file with the gateway's certificate and the CA certificates above it, if another PKI issued it; PEM.
     pub certificate: Option<PathBuf>,
 }
 

@@ -62,7 +62,7 @@ pub struct Config {
     pub http: HttpConfig,
     /// The settings of the OCSP responder.
     pub ocsp: OcspConfig,
-    /// The settings of the built-in directory, and of those that are published to.
+    /// The settings of the built-in directory, and of the directories that are published to.
     pub ldap: LdapConfig,
     /// The settings of the CMP service.
     pub cmp: CmpConfig,

@@ -18,7 +18,7 @@ pub struct OcspFile {
     pub responder_validity: DurationText,
     /// Whether serial numbers that were never issued are answered `revoked`.
     pub extended_revoked: bool,
-    /// For how long after a certificate's end answers tell its revocation (archive cut-off, RFC 6960 §4.4.4), such as `7y`; or `off`.
+    /// How long after a certificate's end answers still report its revocation (archive cut-off, RFC 6960 §4.4.4), such as `7y`; or `off`.
     pub archive_cutoff: String,
     /// The most signed answers that the responder caches; 0 for none.
     pub max_cached: usize,

@@ -48,8 +48,8 @@ pub struct ScepConfig {
     pub max_concurrent: usize,
 }
 
-/// Checks every value. How long a request may wait for an administrator, and how many messages of one account are worked on at once, is
-/// what `[cmp]` says.
+/// Checks every value. `[cmp]` says how long a request may wait for an administrator, and how many messages of one account are worked on
+/// at once.
 ///
 /// # Errors
 /// A value is out of bounds.

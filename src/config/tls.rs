@@ -10,16 +10,16 @@ use crate::exit::Failure;
 /// A TLS listener.
 #[derive(Debug, Clone)]
 pub struct TlsListener {
-    /// Its address and port.
+    /// The address and port of the listener.
     pub address: SocketAddr,
-    /// The certificate that it presents.
+    /// The certificate that the server presents.
     pub certificate: ServerCertificate,
 }
 
 /// The certificate that a TLS server presents.
 #[derive(Debug, Clone)]
 pub enum ServerCertificate {
-    /// The instance issues it to these names, and renews it.
+    /// The instance issues the certificate to these names, and renews it.
     Issued(Vec<Identity>),
     /// The operator's own certificate, from these files.
     Files {
@@ -40,7 +40,7 @@ pub struct TlsFile<'a> {
     pub names: &'a [String],
     /// The operator's own certificate chain in place of the instance's.
     pub certificate: Option<&'a PathBuf>,
-    /// Its private key.
+    /// The private key of the certificate.
     pub key: Option<&'a PathBuf>,
     /// `http.public_url`, whose host names the server if the section names none.
     pub public_url: Option<&'a str>,
@@ -94,8 +94,8 @@ fn identity(section: &str, name: &str) -> Result<Identity, Failure> {
     })
 }
 
-/// The names of the server if the operator gives none: the host of the public URL, and the address on which it listens; on the machine's
-/// own address `localhost`, too. There may be none.
+/// The names of the server if the operator gives none: the host of the public URL, and the address on which it listens; for a loopback
+/// address also `localhost`. The list may be empty.
 fn default_names(address: SocketAddr, public_url: Option<&str>) -> Vec<Identity> {
     let host = public_url.and_then(|url| url.strip_prefix("http://")).map(host_of);
     let ip = Some(address.ip().to_canonical()).filter(|ip| !ip.is_unspecified());

@@ -11,7 +11,7 @@ impl Gateway {
     /// Both gateways.
     pub const BOTH: [Self; 2] = [Self::West, Self::East];
 
-    /// Its name, which is also that of its network namespace.
+    /// The name of the gateway, which is also that of its network namespace.
     pub const fn name(self) -> &'static str {
         match self {
             Self::West => "west",
@@ -19,7 +19,7 @@ impl Gateway {
         }
     }
 
-    /// Its address on the demo's bridge, on which its peer and the server reach it.
+    /// The address of the gateway on the demo's bridge, on which its peer and the server reach it.
     pub const fn address(self) -> &'static str {
         match self {
             Self::West => "10.9.0.2",
@@ -27,7 +27,7 @@ impl Gateway {
         }
     }
 
-    /// The address of the host behind it.
+    /// The address of the host behind the gateway.
     pub const fn inner(self) -> &'static str {
         match self {
             Self::West => "10.1.0.1",
@@ -35,7 +35,7 @@ impl Gateway {
         }
     }
 
-    /// The network behind it.
+    /// The network behind the gateway.
     pub const fn network(self) -> &'static str {
         match self {
             Self::West => "10.1.0.0/16",

@@ -27,9 +27,9 @@ pub enum Host {
 
 /// The result of a command.
 pub struct CommandResult {
-    /// Whether it succeeded.
+    /// Whether the command succeeded.
     pub ok: bool,
-    /// Its standard output, followed by its standard error.
+    /// The standard output of the command, followed by its standard error.
     pub text: String,
 }
 

@@ -152,7 +152,7 @@ impl Folder {
         write_over(&path, pem(list)?.as_bytes()).map_err(failure_at(&path))
     }
 
-    /// The name of the generation in force; `None` before the first, or if `current` is no link.
+    /// The name of the generation in force; `None` before the first, or if `current` is not a link.
     pub fn current(&self) -> Option<String> {
         let link = fs::read_link(self.own("current")).ok()?;
         Some(link.file_name()?.to_str()?.to_owned())
@@ -303,7 +303,7 @@ pub fn add_daemon_files(generation: &mut Files, files: &Files) {
     }
 }
 
-/// Certificates, given in DER, as PEM one after the other.
+/// The PEM of certificates that are given in DER, one after the other.
 pub fn pem(list: &[Vec<u8>]) -> Result<String, Failure> {
     let each = list.iter().map(|der| to_pem("CERTIFICATE", der));
     Ok(each.collect::<Result<Vec<_>, _>>()?.concat())

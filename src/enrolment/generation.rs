@@ -17,16 +17,16 @@ use crate::exit::Failure;
 pub struct Present {
     /// The certificate, DER.
     pub certificate: Vec<u8>,
-    /// The CA certificates above it, DER.
+    /// The CA certificates above the certificate, DER.
     pub chain: Vec<Vec<u8>>,
-    /// Its private key.
+    /// The private key of the certificate.
     pub key: FileKey,
-    /// Its decoded fields.
+    /// The decoded fields of the certificate.
     pub facts: Facts,
 }
 
 impl Present {
-    /// When to renew it: `before` its end; if `None`, when two thirds of its validity are over.
+    /// When to renew the certificate: `before` its end; if `None`, when two thirds of its validity are over.
     pub fn renew_at(&self, before: Option<Duration>) -> Timestamp {
         renew_at(&self.facts, before)
     }

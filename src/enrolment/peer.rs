@@ -25,7 +25,7 @@ const ITERATIONS: u32 = 10_000;
 /// The longest common name, in characters (ub-common-name, RFC 5280 §A.1).
 const MAX_COMMON_NAME: usize = 64;
 
-/// Whom the gateway trusts.
+/// The anchors and certificates by which the gateway recognizes a CA and its server.
 #[derive(Debug, Clone)]
 pub struct Trust {
     /// The anchors for certificates.
@@ -46,7 +46,7 @@ pub struct Peer {
     patience: Duration,
 }
 
-/// What only one protocol needs.
+/// The parts that only one protocol needs.
 enum Wire {
     Cmp { http: Http, credential: cmp::Credential, recipient: Name },
     Est { web: Web, url: EstUrl, credential: Credential },
@@ -91,7 +91,7 @@ impl Peer {
         Ok(self.cmp_client(http, credential, recipient, &self.trust.anchors))
     }
 
-    /// Whether a shared secret, and not a certificate, protects its messages.
+    /// Whether a shared secret, and not a certificate, protects the gateway's messages.
     pub const fn is_by_secret(&self) -> bool {
         matches!(
             self.wire,
@@ -101,7 +101,7 @@ impl Peer {
         )
     }
 
-    /// What has to be the same whenever a request is sent ([`Begun::fixed`]); empty if nothing has.
+    /// The octets that have to be the same whenever a request is sent ([`Begun::fixed`]); empty if nothing has to.
     ///
     /// # Errors
     /// As `prepare` of the clients.
@@ -115,7 +115,8 @@ impl Peer {
         }
     }
 
-    /// Sends a request, or goes on with one that the CA has not decided. `checkpoint` is called with each state in which that is so.
+    /// Sends a request, or continues one that the CA has not decided. `checkpoint` is called with each state in which the CA has not
+    /// decided yet.
     ///
     /// # Errors
     /// As `request` of the clients.
@@ -168,7 +169,7 @@ impl Peer {
         }
     }
 
-    /// Asks the CA over CMP, under the new certificate, whether that certificate is in use.
+    /// Asks the CA over CMP whether the new certificate is in use, in a message signed with that certificate.
     ///
     /// # Errors
     /// As [`cmp::Client::prove_in_use`].
@@ -293,7 +294,7 @@ impl Present {
         })
     }
 
-    /// The template of its successor: the same names, and another key (RFC 9483 §4.1.3).
+    /// The template of the next certificate: the same names, and another key (RFC 9483 §4.1.3).
     pub fn successor<'w>(
         &'w self,
         settings: &'w Settings,

@@ -44,22 +44,22 @@ pub enum State {
 /// A request, as it was begun. It stays the same in each state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Begun {
-    /// Its purpose.
+    /// The purpose of the request.
     pub purpose: Purpose,
-    /// Its protocol.
+    /// The protocol of the request.
     pub protocol: Protocol,
-    /// What has to be the same whenever the request is sent, DER: in EST the request itself, in SCEP the certificate that the gateway made
-    /// to sign its messages. Empty before it is made, and if there is none.
+    /// The octets that have to be the same whenever the request is sent, DER: in EST the request itself, in SCEP the certificate that the
+    /// gateway made to sign its messages. Empty before they are made, and if there are none.
     pub fixed: Vec<u8>,
 }
 
 /// A request for a certificate that is not finished.
 pub struct Pending {
-    /// How it was begun.
+    /// The request as it was begun.
     pub begun: Begun,
     /// The private key of the requested certificate.
     pub key: FileKey,
-    /// The state of its transaction.
+    /// The state of the request's transaction.
     pub state: State,
 }
 
@@ -137,7 +137,8 @@ impl Folder {
         write_over(&path, text.as_bytes()).map_err(failure_at(&path))
     }
 
-    /// Drops the pending request. The transaction is removed first: without it, the other files mean nothing if the power fails now.
+    /// Drops the pending request. The transaction is removed first, because without it the other files mean nothing if the power fails
+    /// now.
     pub fn drop_pending(&self) -> Result<(), Failure> {
         let folder = self.own("pending");
         if !folder.is_dir() {

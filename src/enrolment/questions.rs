@@ -22,9 +22,9 @@ use crate::exit::Failure;
 /// The sender of a query or of a revocation request.
 pub struct Source {
     peer: Peer,
-    /// The certificate that the gateway signs with, DER; `None` if a secret protects its messages.
+    /// The certificate that the gateway signs with, DER; `None` if a secret protects the gateway's messages.
     certificate: Option<Vec<u8>>,
-    /// Its trust anchors, DER.
+    /// The trust anchors of the gateway, DER.
     roots: Vec<Vec<u8>>,
     _folder: Option<Folder>,
 }

@@ -45,7 +45,7 @@ impl Protocol {
         }
     }
 
-    /// The kind of key to make, unless the operator names one. SCEP encrypts for the key.
+    /// The kind of key to make, unless the operator names one. For SCEP it is RSA, because a SCEP server encrypts its answer for the key.
     pub const fn default_key(self) -> KeyAlgorithm {
         match self {
             Self::Cmp | Self::Est => KeyAlgorithm::P256,
@@ -124,10 +124,10 @@ pub struct First {
     /// The file with the certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<PathBuf>,
-    /// The file with its private key.
+    /// The file with the private key of the certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate_key: Option<PathBuf>,
-    /// The file with the CA certificates above it.
+    /// The file with the CA certificates above the certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extra_certs: Option<PathBuf>,
     /// The fingerprint of the CA's certificate in SCEP.
@@ -135,7 +135,7 @@ pub struct First {
     pub ca_fingerprint: Option<String>,
 }
 
-/// Options of the command line that come before the file's settings, for one run.
+/// Options of the command line that take precedence over the file's settings, for one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// The URL of another server.
@@ -148,7 +148,7 @@ pub struct Overrides {
     pub patience: Option<String>,
     /// Another time that one HTTP exchange may take.
     pub timeout: Option<String>,
-    /// Renew although it is not due.
+    /// Renew although the certificate is not due.
     pub now: bool,
 }
 
@@ -221,7 +221,7 @@ impl Settings {
         self.layout()?.check_key(kind).map_err(|e| Failure::input(e.to_string()))
     }
 
-    /// Refuses what the protocol cannot carry.
+    /// Refuses settings that the protocol cannot express.
     fn check_protocol(&self) -> Result<(), Failure> {
         use Protocol::{Cmp, Scep};
         let First { reference, secret_file, mac, mac_iterations, ca_fingerprint, .. } = &self.first;
@@ -254,7 +254,7 @@ impl Settings {
         Ok(())
     }
 
-    /// These settings with the options of the command line in place of their own.
+    /// These settings, with the options of the command line in place of those that they override.
     #[must_use]
     pub fn with(mut self, overrides: &Overrides) -> Self {
         let over = |new: &Option<String>, old: &mut String| {

@@ -45,7 +45,7 @@ enum Confirming {
 pub struct Start {
     /// The requested certificate, and the server.
     pub settings: Settings,
-    /// Whom the gateway trusts.
+    /// The trust anchors of the gateway.
     pub trust: Trust,
     /// A key that exists already; without it, one is made.
     pub key: Option<FileKey>,
@@ -215,7 +215,7 @@ pub fn renew(path: &Path, overrides: &Overrides, abandon: bool) -> Result<Value,
 }
 
 impl Folder {
-    /// Whom the gateway of this folder trusts.
+    /// The trust anchors of the gateway of this folder.
     pub fn trust(&self, phase: Phase) -> Result<Trust, Failure> {
         let known = self.certificates(phase, ANCHORS)?;
         Ok(Trust {
@@ -296,7 +296,7 @@ pub fn finish(
     Ok(shown)
 }
 
-/// Sends the request, or goes on with one that the CA has not decided.
+/// Sends the request, or continues one that the CA has not decided.
 fn request(
     folder: &Folder,
     peer: &Peer,
@@ -317,7 +317,7 @@ fn request(
 }
 
 /// Drops the pending request if the error is final: the CA refused, and proved that it is the CA; or the certificate is not what was
-/// requested. After any other error, a fault of the CA included, the same command goes on with the request.
+/// requested. After any other error, including a fault of the CA, the same command continues the request.
 fn drop_if_final(folder: &Folder, error: ClientError) -> Failure {
     let is_final = match &error {
         ClientError::Refused(refusal) => refusal.unproven.is_none() && !is_fault(refusal),
@@ -362,11 +362,10 @@ fn confirm(
     }
 }
 
-/// Finds out whether the CA has accepted that the gateway has the certificate, after it refused a repeated certConf.
+/// Finds out whether the CA confirmed the certificate, after it refused a repeated certConf.
 ///
-/// The CA may have received the first certConf all the same, and have forgotten the transaction since, or take no further message from
-/// this sender. A query signed with the new certificate shows whether the CA accepts it. Only a refusal that the CA authenticated
-/// ends the enrolment.
+/// The CA may have received the first certConf and forgotten the transaction since, or may accept no further message from this sender. A
+/// query signed with the new certificate shows whether the CA accepts it. Only a refusal that the CA authenticated ends the enrolment.
 fn look_up(
     peer: &Peer,
     issued: &Issued,

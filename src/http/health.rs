@@ -38,7 +38,7 @@ pub async fn readyz(state: web::Data<ServerState>) -> HttpResponse {
 pub struct Findings {
     /// Present faults: why the server is not ready.
     pub reasons: Vec<String>,
-    /// Faults to come, which an administrator can still prevent.
+    /// Future faults, which an administrator can still prevent.
     pub warnings: Vec<String>,
 }
 

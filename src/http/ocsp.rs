@@ -1,5 +1,5 @@
-//! OCSP over HTTP (RFC 6960 §A.1, RFC 5019 §5 and §6): `POST /ocsp` and `GET /ocsp/<base64>`. An answer that is cached, or that a fast key
-//! signs, is made on the event loop; every other one on a blocking thread.
+//! OCSP over HTTP (RFC 6960 §A.1, RFC 5019 §5 and §6): `POST /ocsp` and `GET /ocsp/<base64>`. An answer that is cached, or that a fast
+//! key signs, is made on the event loop; every other answer on a blocking thread.
 //!
 //! The endpoint stands before actix-web's router, behind the same front (`front/`) as everything else: routing, extractors and middleware
 //! took longer than an answer from the cache. A POST of the simplest form is answered even before the HTTP library (`front/direct.rs`).
@@ -44,8 +44,8 @@ const DIRECT_FIELDS: &str =
 /// How long a body may take to arrive. A request has about a hundred octets.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often a body is looked for before a timer is set for it. A body that came together with its head is there at the second look, after
-/// the event loop has read it.
+/// How many times a body is looked for before a timer is set for it. A body that came together with its head is there at the second look,
+/// after the event loop has read it.
 const LOOKS: u8 = 3;
 
 /// The longest path of a GET, in octets. RFC 5019 §5 has clients send requests of more than 255 octets by POST.
@@ -72,12 +72,12 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// An endpoint for `service` that works on at most `concurrent` requests at once. One more is answered "busy".
+    /// An endpoint for `service` that works on at most `concurrent` requests at once. A further request is answered "busy".
     pub fn new(service: Arc<OcspService>, concurrent: usize, observer: Observer) -> Self {
         Self { service, permits: Arc::new(Semaphore::new(concurrent)), observer }
     }
 
-    /// Answers a request for a path of OCSP, and has `application` answer every other.
+    /// Answers a request for a path of OCSP. All other requests are passed to `application`.
     ///
     /// # Errors
     /// The application failed.

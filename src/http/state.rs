@@ -14,7 +14,7 @@ use crate::watch::Watch;
 
 /// The parts of a running server.
 pub struct ServerState {
-    /// The instance that it serves.
+    /// The instance that the server serves.
     pub instance: Arc<Instance>,
     /// The authority of the instance, with open keys.
     pub authority: Arc<Authority>,

@@ -8,7 +8,7 @@ use countersign_ca::record::Label;
 use super::verb::Verb;
 use crate::exit::Failure;
 
-/// The verbs by which an administrator sees what a peer has.
+/// The verbs by which an administrator sees the accounts and certificates of peers.
 const INVENTORY: &[Verb] = &[
     Verb::PeerList,
     Verb::PeerShow,
@@ -20,7 +20,7 @@ const INVENTORY: &[Verb] = &[
     Verb::CrlShow,
 ];
 
-/// The verbs that show the instance besides.
+/// The verbs that show other parts of the instance.
 const STATE: &[Verb] = &[
     Verb::TrustList,
     Verb::TrustShow,
@@ -32,7 +32,7 @@ const STATE: &[Verb] = &[
     Verb::CaPlan,
 ];
 
-/// The verbs by which accounts and certificates are kept.
+/// The verbs by which accounts and certificates are managed.
 const KEEPING: &[Verb] = &[
     Verb::PeerAdd,
     Verb::PeerImport,
@@ -95,7 +95,7 @@ pub struct Roles {
 }
 
 impl Roles {
-    /// The built-in roles and these of the operator, each a list of verbs' names.
+    /// The built-in roles and the operator's own (`own`), each a list of verbs' names.
     ///
     /// # Errors
     /// A name is that of a built-in role, a role has no verb, or a verb does not exist.
@@ -146,7 +146,7 @@ impl Roles {
         )))
     }
 
-    /// Each role with its verbs and, for a built-in one, a line about it, by name.
+    /// Every role with its verbs and, for a built-in role, a line about it; ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (&Label, &BTreeSet<Verb>, Option<&'static str>)> {
         self.verbs.iter().map(|(name, verbs)| {
             let known = BUILT_IN.iter().find(|(built_in, ..)| *built_in == name.as_str());
@@ -168,7 +168,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// The table of who may do what, written out once more by hand.
+    /// The table of which role may do what, written out once more by hand.
     #[test]
     fn each_role_has_its_verbs_and_no_others() {
         let roles = Roles::new(&BTreeMap::new()).unwrap();

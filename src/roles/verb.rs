@@ -7,7 +7,7 @@ use crate::exit::Failure;
 
 macro_rules! verbs {
     ($($variant:ident $name:literal $effect:ident,)*) => {
-        /// What a request does. The names are those of the requests on the admin socket.
+        /// The verb of a request. The names are those of the requests on the admin socket.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Verb {
             $(#[doc = concat!("`", $name, "`")] $variant,)*
@@ -33,9 +33,9 @@ macro_rules! verbs {
 /// Whether a verb changes something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// It only shows.
+    /// The verb only shows records.
     Reads,
-    /// It changes records, directories or files.
+    /// The verb changes records, directories or files.
     Changes,
 }
 

@@ -19,7 +19,7 @@ use crate::record::{
 };
 use crate::store::Store;
 
-/// The role that may change administrators. One administrator with an unbounded grant of it remains always.
+/// The role that may change administrators. At least one administrator always keeps an unbounded grant of it.
 pub const ADMINISTRATOR_ROLE: &str = "administrator";
 
 /// The most administrators.
@@ -39,7 +39,7 @@ const TOKEN_PREFIX: &str = "cst_";
 
 /// A token that was just made. Its text is shown this once.
 pub struct NewToken {
-    /// The record of it.
+    /// The record of the token.
     pub token: Token,
     /// The text that a program presents: the prefix, the administrator's name, the token's name and the secret.
     pub text: Zeroizing<String>,
@@ -158,7 +158,8 @@ impl Administrators {
         self.store.record_administrator_removed(self.clock.now(), name)
     }
 
-    /// Makes a token for a program of an administrator, which may use `roles` of the administrator's, or all if that is empty.
+    /// Makes a token for one of the administrator's programs. The token may use `roles`, or all roles of the administrator if `roles` is
+    /// empty.
     ///
     /// # Errors
     /// [`Error::Malformed`] for a life that is too short or too long, or roles that the administrator does not have; `Denied` with
@@ -232,8 +233,8 @@ impl Administrators {
         self.store.record_administrator(self.clock.now(), &administrator)
     }
 
-    /// The administrator and the token that a text stands for; `None` if it stands for none, or for one that has ended. The comparison of
-    /// the secret takes the same time wherever it differs; the names in the text are public.
+    /// The administrator and the token that `text` identifies; `None` if there is no such token, or it has ended. The comparison of the
+    /// secret takes the same time wherever it differs; the names in the text are public.
     ///
     /// # Errors
     /// The errors of the store.
@@ -267,7 +268,7 @@ impl Administrators {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Refuses grants that nobody can use. Whether a role exists, the caller has checked.
+    /// Refuses grants that nobody can use. The caller has checked that the roles exist.
     fn check_grants(&self, grants: &[Grant]) -> Result<()> {
         if grants.is_empty() || grants.len() > MAX_GRANTS {
             return Err(Error::malformed(format!(
@@ -298,8 +299,8 @@ impl Administrators {
         Ok(())
     }
 
-    /// Refuses a change after which nobody has an unbounded grant to change administrators, although somebody has it now. `changed` takes
-    /// the place of `name`, or nothing does.
+    /// Refuses a change after which no administrator would have an unbounded grant to change administrators, if one has it now. `changed`
+    /// is the new record of `name`; `None` means that `name` is removed.
     fn require_another_than(&self, name: &Label, changed: Option<&Administrator>) -> Result<()> {
         let known = self.store.administrators()?;
         let others = known.iter().filter(|other| other.name != *name);

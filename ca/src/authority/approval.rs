@@ -85,8 +85,8 @@ impl Authority {
         Ok(id)
     }
 
-    /// Finds an undecided or approved request, not expired, that asks for the same as `authorized`: a client that gave up polling, or
-    /// was restarted, asks again in another transaction. An approved one is preferred.
+    /// Finds an undecided or approved request, not expired, that asks for the same as `authorized`: a client that gave up polling, or was
+    /// restarted, asks again in another transaction. An approved request is preferred.
     ///
     /// Both must be of the same account and registration authority (`registrar`; `None` for none), and alike by
     /// [`RecordedRequest::is_alike`](crate::record::approval::RecordedRequest::is_alike). Another key of the same CA
@@ -118,7 +118,7 @@ impl Authority {
         self.alike(&requester.account().name, &asked, None)
     }
 
-    /// The open request of an account and registration authority that asks for the same as this one.
+    /// The open request of an account and registration authority that asks for the same as `asked`.
     fn alike(
         &self,
         account: &Label,

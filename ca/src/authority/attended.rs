@@ -1,5 +1,5 @@
 //! Requests that an administrator brings for an account, such as the CSR of an appliance. The names and extensions of such a request only
-//! propose: what the account and the profile have otherwise is listed, and not refused.
+//! propose. Where the account or the profile differs from the request, the answer lists the difference, and the request is not refused.
 
 use super::authorize::{Authorized, check_extensions, check_use, validity};
 use super::request::CertificateRequest;
@@ -13,8 +13,8 @@ use x509_cert::ext::pkix::KeyUsage;
 use x509_cert::ext::pkix::name::GeneralName;
 
 impl Authority {
-    /// Decides about a request that an administrator brings. A CA that the request names issues instead of the account's. The administrator
-    /// has approved the request, and neither the account's secret nor its equipment has a use less.
+    /// Decides about a request that an administrator brings. A CA that the request names issues instead of the account's. The
+    /// administrator has approved the request, and the request consumes no use of the account's secret or equipment.
     ///
     /// # Errors
     /// `Denied` if the account is disabled, if the profile does not take the key, or if no verifier would accept the names below the CA;
@@ -62,7 +62,7 @@ impl Authority {
     }
 }
 
-/// The names that the request asks for and the account has; all of the account's if none of them is its own.
+/// The requested names that the account has; if it has none of them, all names of the account.
 fn fitting_names(
     account: &Account,
     profile: &Profile,
@@ -101,7 +101,7 @@ fn fitting_names(
     }
 }
 
-/// The key usage. An extension that a peer's own request may not have is left out.
+/// The key usage, and a check of the extensions. An extension that a peer's own request may not have is left out.
 fn fitting_usage(
     profile: &Profile,
     kind: KeyKind,

@@ -23,7 +23,7 @@ const MAX_REFERENCE: usize = 128;
 pub struct Attempt<'a> {
     /// The reference, as the peer sent it.
     pub reference: &'a [u8],
-    /// The address of the peer, if it is known. Those of one IPv6 /64 count as one.
+    /// The address of the peer, if it is known. All addresses of one IPv6 /64 count as one.
     pub from: Option<IpAddr>,
     /// Whether the message continues a transaction that was begun with the right secret. Then a wrong secret is not
     /// counted, and no lock applies.
@@ -35,8 +35,7 @@ pub struct Attempt<'a> {
 pub enum Candidate<'a> {
     /// The secret of the reference.
     Secret(&'a [u8]),
-    /// A random secret, because the reference is unknown or locked. The caller must do the same work as with a real
-    /// one.
+    /// A random secret, given because the reference is unknown or locked. The caller must do the same work as with a real secret.
     Decoy(&'a [u8]),
 }
 
@@ -95,8 +94,8 @@ impl Authority {
         Err(Error::unauthenticated(WRONG_SECRET))
     }
 
-    /// Wipes the opened secrets that were kept for a minute. The server calls this every second or so; a new secret that is kept has the
-    /// same effect.
+    /// Wipes the opened secrets that were kept for a minute. The server calls this about once a second. Keeping another secret also wipes
+    /// them.
     pub fn forget_opened_secrets(&self) {
         self.opened.forget_old(Instant::now());
     }
@@ -126,8 +125,8 @@ impl Authority {
         self.authenticate_facts(certificate, &facts, verify)
     }
 
-    /// The fields of a certificate that signs a message, for [`Self::authenticate_facts`]. Those of a certificate that signed a message before
-    /// may be remembered.
+    /// The fields of a certificate that signs a message, for [`Self::authenticate_facts`]. If the certificate signed an earlier message,
+    /// the fields may come from memory.
     ///
     /// # Errors
     /// As [`Facts::of`].

@@ -159,7 +159,7 @@ impl Authority {
         Ok(Terms { names, key_usage, not_before, not_after })
     }
 
-    /// The profile of an account. A request may name no other.
+    /// The profile of an account. A request may name no other profile.
     ///
     /// # Errors
     /// `Denied` with [`Denial::NotAuthorized`] if `wanted` is another one; [`Error::Internal`] if the account's profile is
@@ -416,8 +416,8 @@ pub(super) fn check_extensions(
     Ok(key_usage)
 }
 
-/// Decides notBefore and notAfter, in whole seconds: the profile's validity, or a shorter one if the request asks for it; never beyond the
-/// issuer's.
+/// Decides notBefore and notAfter, in whole seconds: the profile's validity, or a shorter one if the request asks for it. The validity
+/// never exceeds the issuer's.
 pub(super) fn validity<K>(
     profile: &Profile,
     ca: &Ca,

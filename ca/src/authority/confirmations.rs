@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::record::CertificateId;
 
-/// The certificates that are being confirmed, and those that are being revoked because they were not. There are at most as many as messages
-/// that are worked on, and one.
+/// The certificates that are being confirmed, and the unconfirmed ones that are being revoked. There is at most one more than the
+/// messages that are being worked on.
 #[derive(Debug, Default)]
 pub(super) struct Confirmations(Mutex<State>);
 
@@ -54,7 +54,7 @@ impl Confirmations {
         Some(Revoking { confirmations: self, id })
     }
 
-    /// A panic elsewhere leaves both collections complete, so that the lock may be taken after one.
+    /// Locks the state. A panic elsewhere leaves both collections complete, so that the lock may be taken afterwards.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -100,7 +100,7 @@ impl std::fmt::Debug for Delegate {
 
 /// A role for which a CA certifies a delegate.
 pub(super) struct Role<'a> {
-    /// The part of the delegate's file names behind the CA's name and a dot.
+    /// The part of the delegate's file names that follows the CA's name and a dot.
     pub(super) suffix: &'static str,
     /// The account under which the delegate's certificates are recorded.
     pub(super) account: &'static str,
@@ -110,7 +110,7 @@ pub(super) struct Role<'a> {
     pub(super) usage: &'static [ObjectIdentifier],
     /// Whether the delegate's certificates have id-pkix-ocsp-nocheck.
     pub(super) nocheck: bool,
-    /// Whether the delegate's certificates have basicConstraints that say they are no CA's. PyScep finds no other ones.
+    /// Whether the delegate's certificates have basicConstraints without cA. PyScep finds no other certificates.
     pub(super) says_no_ca: bool,
     /// The key usage of the delegate's certificates.
     pub(super) key_usage: KeyUsages,
@@ -178,7 +178,7 @@ impl Role<'static> {
         names: &[],
     };
 
-    /// The delegate for which SCEP's clients encrypt. Its key is RSA below every CA, because they know no other key transport.
+    /// The delegate for which clients of SCEP encrypt. Its key is RSA below every CA, because the clients know no other key transport.
     pub const SCEP_ENCRYPTION: Self = Self {
         suffix: "scep-enc",
         account: "_scep",

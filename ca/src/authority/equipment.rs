@@ -88,7 +88,7 @@ impl Authority {
         Ok(requester)
     }
 
-    /// Checks that the requester may still enrol with its vendor's certificate. For another credential there is nothing to check.
+    /// Checks that the requester may still enrol with its vendor's certificate. A requester with any other credential passes.
     ///
     /// # Errors
     /// `Denied` with [`Denial::NotAuthorized`] if no use of the vendor's certificate is left.

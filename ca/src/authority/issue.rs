@@ -52,7 +52,8 @@ pub struct IssuedCertificate {
 }
 
 impl TransactionDraft {
-    /// The transaction as it is recorded, with its account and the CA and serial number of the certificate that was issued in it.
+    /// The transaction as it is recorded, with its account and the CA and serial number of the certificate that was issued in this
+    /// transaction.
     pub(super) fn opened(self, account: Label, certificate: Option<CertificateId>) -> Transaction {
         Transaction {
             id: self.id,
@@ -194,8 +195,8 @@ impl Authority {
         Ok(Recording::new(result, receipt.then(after)))
     }
 
-    /// The actions once the certificate's entry is durable: the wrong secrets for `reference` are forgotten, and the issue is logged. They
-    /// also happen if the caller has given up by then. `reference` is `None` if no secret was used.
+    /// The actions once the certificate's entry is durable: the wrong secrets for `reference` are forgotten, and the issue is logged.
+    /// They are carried out even if the caller has given up by then. `reference` is `None` if no secret was used.
     fn after_issue(
         &self,
         issued: &Issued,

@@ -99,7 +99,8 @@ impl Member for Ca {
         self.succeeds.as_ref().map(|succession| &succession.predecessor)
     }
 
-    /// Unlike in the record from the start of the program, it is false as soon as this CA was activated.
+    /// Whether the CA with the previous key still issues. Unlike the record from the start of the program, this is false as soon as the
+    /// CA was activated.
     fn waits(&self) -> bool {
         self.waits.load(Ordering::Relaxed)
     }

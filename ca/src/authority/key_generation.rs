@@ -39,7 +39,7 @@ impl Authority {
         Ok(order)
     }
 
-    /// Like [`Self::key_to_generate`], for a protocol in which the same request comes again once it is approved, so that its key is generated
+    /// Like [`Self::key_to_generate`], for a protocol in which the client repeats the request once it is approved. The key is generated
     /// only then ([`Self::submit_for_key`]).
     ///
     /// # Errors

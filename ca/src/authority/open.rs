@@ -24,7 +24,7 @@ impl Authority {
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] for a wrong passphrase; [`Error::Unavailable`] if a key is missing or belongs to another certificate;
-    /// [`Error::Malformed`] if the default CA in the settings is no issuing CA of this instance; the errors of the store.
+    /// [`Error::Malformed`] if the default CA in the settings is not an issuing CA of this instance; the errors of the store.
     pub fn open(foundation: Foundation, profiles: Profiles, settings: Settings) -> Result<Self> {
         let opener = Opener::load(&foundation.keys, SEAL_KEY, &foundation.passphrase)?;
         let audit = foundation.keys.load(AUDIT_KEY, &foundation.passphrase)?;

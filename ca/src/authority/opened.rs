@@ -12,15 +12,15 @@ use zeroize::Zeroizing;
 /// How long a secret is kept after it was opened.
 const KEPT: Duration = Duration::from_secs(60);
 
-/// The most secrets that are kept. For one more, the one that was opened first is wiped.
+/// The most secrets that are kept. If one more is opened, the secret that was opened first is wiped.
 const MOST: usize = 1024;
 
 /// The secrets with which peers authenticated in the last minute.
 #[derive(Default)]
 pub(super) struct OpenedSecrets(Mutex<State>);
 
-/// The reference of a secret, and the address that used it. Only that address may tell by the time of an answer that the secret is kept, so
-/// that no other one learns whether the reference exists.
+/// The reference of a secret, and the address that used it. A kept secret is used only for this address. Otherwise other addresses could
+/// learn from the time of an answer whether the reference exists.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct User {
     reference: String,
@@ -36,7 +36,7 @@ struct Opened {
 #[derive(Default)]
 struct State {
     opened: HashMap<User, Opened>,
-    /// Every user in `opened` once for each time that its secret was kept, the first one first.
+    /// The users in `opened`, in the order in which their secrets were kept, the oldest first. A user occurs once for each time.
     order: VecDeque<(Instant, User)>,
 }
 
@@ -80,7 +80,7 @@ impl OpenedSecrets {
         self.lock().forget_old(now);
     }
 
-    /// A panic elsewhere leaves the state complete, so that the lock may be taken after one.
+    /// Locks the state. A panic elsewhere leaves it complete, so that the lock may be taken afterwards.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -21,10 +21,10 @@ use crate::record::revoked::{Listed, RevokedSet};
 use crate::record::{CrlRecord, CrlScope, Label, Reason, RevokedEntry, Serial};
 use crate::signed::crl::Crl;
 
-/// The smallest step between the thisUpdate of a CRL and that of the CA's next one.
+/// The smallest step from the thisUpdate of a CRL to that of the CA's next CRL.
 const SECOND: Duration = Duration::from_secs(1);
-/// How far in the future the next thisUpdate may lie for the signer to wait for it. A time that is further ahead is taken for that of a
-/// clock that was wrong.
+/// How long the signer waits, at most, for the next thisUpdate. A thisUpdate further in the future is taken for that of a clock that was
+/// wrong.
 const NEAR: Duration = Duration::from_secs(5);
 /// The longest pause between two looks at the clock while waiting. [`TRIES`] is the number of looks.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -42,7 +42,7 @@ struct Edition<'a> {
     reached: u64,
 }
 
-/// The parts of the last CRL of a scope on which the next one depends.
+/// The facts about the last CRL of a scope on which the next CRL depends.
 struct Published {
     /// The CRL's thisUpdate, but not later than now; 1970 if there is no CRL.
     update: Timestamp,
@@ -222,8 +222,8 @@ impl Authority {
         Ok(due)
     }
 
-    /// Whether a revocation or release was recorded that is missing from the CA's last full CRL, or there is no CRL that this instance
-    /// signed. A command that revokes without access to the CA's private key causes that.
+    /// Whether a recorded revocation or release is missing from the CA's last full CRL, or this instance has signed no CRL. A command
+    /// that revokes without access to the CA's private key causes that.
     ///
     /// # Errors
     /// [`Error::Internal`] if the store fails.
@@ -380,7 +380,7 @@ impl Authority {
         Ok(now.collect())
     }
 
-    /// The parts of the last CRL of a scope on which the next one depends.
+    /// The facts about the last CRL of a scope on which the next CRL depends.
     fn last_published(&self, ca: &Label, scope: CrlScope) -> Result<Published> {
         let last = self.store().last_crl(ca, scope)?;
         let reached = last.as_ref().and_then(|last| last.reached);
@@ -463,7 +463,7 @@ impl Replacement {
         self.file.sync_all().map_err(failed)
     }
 
-    /// Renames the temporary file over the other one, durably.
+    /// Renames the temporary file to the name of the file that it replaces, durably.
     fn finish(self) -> Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         fs::rename(&self.temporary, &self.path)

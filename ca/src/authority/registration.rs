@@ -35,8 +35,8 @@ impl Authority {
         is_one.then(|| Registrar::new(account.clone(), certificate.clone()))
     }
 
-    /// The account for which a registration authority asks, found by the names in its request. `None` means that it
-    /// asks for itself; a request without names does so, too.
+    /// The account for which a registration authority asks, found by the names in its request. `None` means that the registration
+    /// authority asks for itself. A request without names is for itself, too.
     ///
     /// # Errors
     /// `Denied` with [`Denial::NotAuthorized`](crate::Denial::NotAuthorized) if no account or several accounts hold all
@@ -195,7 +195,7 @@ fn is_registrars(record: &CertificateRecord) -> bool {
     usage.is_some_and(|(_, usage)| usage.0.contains(&oid::CMC_RA))
 }
 
-/// Whether the certificate is a CA's. One that cannot be read counts as a CA's, so that it is not revoked by mistake.
+/// Whether the certificate is a CA's. A certificate that cannot be read counts as a CA's, so that it is not revoked by mistake.
 fn is_cas(record: &CertificateRecord) -> bool {
     Facts::of(&record.certificate).map_or(true, |facts| facts.is_ca)
 }

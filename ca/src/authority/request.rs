@@ -94,10 +94,10 @@ pub struct CertificateRequest<K = ProvenKey> {
     pub profile: Option<Label>,
     /// The requested CA; `None` means the account's, or else the default CA.
     pub ca: Option<Label>,
-    /// The serial number of the certificate that the new one replaces; `None` if this is no key update.
+    /// The serial number of the certificate that the new one replaces; `None` if this is not a key update.
     pub updates: Option<Serial>,
-    /// Whether directories may contain the certificate (RFC 4211 §6.3). `None` means yes, or in a key update the same
-    /// as for the old certificate.
+    /// Whether directories may contain the certificate (RFC 4211 §6.3). `None` means yes; in a key update, it means the same as for the
+    /// old certificate.
     pub published: Option<bool>,
 }
 
@@ -124,8 +124,8 @@ impl<K> CertificateRequest<K> {
 }
 
 impl CertificateRequest<()> {
-    /// The form in the store of a request whose key will be generated when it is approved, with the profile and the CA that the authority
-    /// decided. Its SubjectPublicKeyInfo has an algorithm and no key, as in RFC 9483 §4.1.6.
+    /// The record of a request whose key will be generated when it is approved, with the profile and the CA that the authority decided.
+    /// Its SubjectPublicKeyInfo has an algorithm and no key, as in RFC 9483 §4.1.6.
     ///
     /// # Errors
     /// [`Error::Internal`] if it cannot be encoded.

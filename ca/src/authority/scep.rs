@@ -1,4 +1,4 @@
-//! The support for SCEP (RFC 8894): its two delegates, the registration authority of a CA, and the account that a request means.
+//! The support for SCEP (RFC 8894): its two delegates, the registration authority of a CA, and the account that a request is for.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -26,7 +26,7 @@ const MAX_NAMES: usize = 16;
 /// The registration authority of a CA for SCEP (RFC 8894 §2.1.2): two delegates with RSA keys.
 #[derive(Debug, Clone)]
 pub struct ScepDelegates {
-    /// The CA that certified them.
+    /// The CA that certified the delegates.
     pub ca: Label,
     /// The delegate for which clients encrypt.
     pub encryption: Arc<Delegate>,

@@ -1,5 +1,5 @@
-//! What is remembered of the certificates that sign messages, so that a peer's next message need not have its certificate parsed and read
-//! from the journal again.
+//! Remembers the certificates that signed messages, so that a peer's next message need not have its certificate parsed and read from the
+//! journal again.
 //!
 //! INVARIANT: only what never changes is remembered: the parsed octets, and the record of a confirmed certificate without its revocation.
 //! The revocation and the account are read for each message.
@@ -12,7 +12,7 @@ use ring::digest::{SHA256, digest};
 use crate::record::CertificateRecord;
 use crate::x509::Facts;
 
-/// The most certificates that are remembered. For one more, the first one is forgotten. One takes some 4 KiB.
+/// The most certificates that are remembered. If one more is, the first one is forgotten. Each takes some 4 KiB.
 const MOST: usize = 1024;
 
 /// Certificates of this authority that signed messages.
@@ -23,20 +23,20 @@ pub(super) struct Signers(Mutex<State>);
 pub(super) struct Signer {
     /// The fields of the certificate.
     pub(super) facts: Arc<Facts>,
-    /// Its record, which says that it is confirmed and not revoked.
+    /// The record of the certificate, which says that the certificate is confirmed and not revoked.
     pub(super) record: CertificateRecord,
 }
 
 #[derive(Default)]
 struct State {
-    /// By the hash of their DER.
+    /// The remembered signers, by the hash of their certificate's DER.
     known: HashMap<[u8; 32], Arc<Signer>>,
-    /// The first one that was remembered comes first.
+    /// The hashes of the remembered certificates, in the order in which they were remembered.
     order: VecDeque<[u8; 32]>,
 }
 
 impl Signers {
-    /// What is remembered of a certificate, DER; `None` if nothing is.
+    /// The remembered fields and record of a certificate (DER); `None` if it is not remembered.
     pub(super) fn find(&self, certificate: &[u8]) -> Option<Arc<Signer>> {
         let found = self.lock().known.get(&hash(certificate)).map(Arc::clone);
         found.filter(|signer| signer.record.certificate == certificate)
@@ -61,7 +61,7 @@ impl Signers {
         }
     }
 
-    /// A panic elsewhere leaves the state complete, so that the lock may be taken after one.
+    /// Locks the state. A panic elsewhere leaves it complete, so that the lock may be taken afterwards.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

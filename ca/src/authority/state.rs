@@ -40,7 +40,7 @@ pub struct Authority {
     pub(super) vendor_crls: CrlFiles,
     /// Held while a cross certificate is signed, so that only one thread at a time opens a root's key.
     pub(super) crossing: Mutex<()>,
-    /// The certificates whose confirmation is being recorded, and those that are being revoked because theirs is overdue.
+    /// The certificates whose confirmation is being recorded, and those that are being revoked because their confirmation is overdue.
     pub(super) confirmations: Arc<Confirmations>,
     pub(super) changes: Changes,
     /// A sealed box that is opened in place of a secret when the reference is unknown or locked.

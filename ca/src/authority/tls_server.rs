@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::name::Identity;
 use crate::record::Serial;
 
-/// The validity of the server's certificate. It is renewed at half of it.
+/// The validity of the server's certificate. It is renewed when half of it has passed.
 const VALIDITY: Duration = Duration::from_secs(90 * 86_400);
 
 /// A TLS server of the instance.
@@ -23,8 +23,9 @@ pub enum TlsServer {
 }
 
 impl Authority {
-    /// The delegate whose certificate this TLS server of these names presents. The newest active key of the default CA issues it. It is made
-    /// at the first call, and renewed when half of its life has passed. If an administrator revoked it, it gets another key.
+    /// The delegate that signs as the TLS server `server`, with a certificate for `names`. The newest active key of the default CA issues
+    /// the certificate. It is made at the first call, and renewed when half of its life has passed. If an administrator revoked the
+    /// certificate, the delegate gets another key.
     ///
     /// # Errors
     /// [`Error::Malformed`] if there is no name, or one that stands in no subjectAltName; [`Error::Unavailable`] if there is no issuing

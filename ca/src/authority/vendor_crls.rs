@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::error::{Error, Result};
 use crate::path::crl::Crl;
 
-/// The most octets of a file of CRLs. A larger one is refused: cut between two CRLs in PEM, it would lack the last ones unnoticed.
+/// The most octets of a file of CRLs. A larger file is refused, because nobody would notice if it were cut between two CRLs in PEM and
+/// lacked the last ones.
 const MAX_CRL_FILE: u64 = 32 << 20;
 
 /// The most octets that the cached files may have together. The file that was not used for the longest time is dropped first.
@@ -163,7 +164,7 @@ mod tests {
 
     use super::*;
 
-    /// Made by OpenSSL. These tests do not verify its signature.
+    /// A CRL that OpenSSL made. These tests do not verify its signature.
     const CRL: &str = include_str!("../../tests/data/vendor.crl");
 
     fn written(folder: &tempfile::TempDir, name: &str, content: &str) -> String {

@@ -109,8 +109,8 @@ fn read_ca(der: Vec<u8>, now: Timestamp) -> Result<Arc<Certificate>> {
     Ok(Arc::new(ca))
 }
 
-/// Refuses a CA of this instance, which cannot be a vendor's, and a root of another vendor, because a device under it
-/// could belong to either. Refuses also every CA if [`MAX_VENDORS`] vendors are trusted already.
+/// Refuses a CA of this instance, which cannot be a vendor's, and a root of another vendor, because a device under it could belong to
+/// either. It also refuses every CA if [`MAX_VENDORS`] vendors are trusted already.
 fn refuse_known(store: &dyn Store, ca: &Certificate) -> Result<()> {
     let conflict = |why: String| Err(Error::denied(Denial::Conflict, why));
     for own in store.cas()? {

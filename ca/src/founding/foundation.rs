@@ -141,8 +141,7 @@ impl Foundation {
         self.install(name, chain, None)
     }
 
-    /// Like [`Self::install_issuing`], also for a CA with the next key of another one (`succeeds`). It does not check whether the name is
-    /// taken.
+    /// Like [`Self::install_issuing`], also for a CA with the next key of the CA `succeeds`. It does not check whether the name is taken.
     pub(crate) fn install(
         &self,
         name: &Label,

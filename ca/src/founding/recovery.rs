@@ -61,8 +61,8 @@ pub struct ImportedCertificate {
 pub struct ImportedCrl {
     /// The CA that signed the CRL.
     pub ca: Label,
-    /// The serial numbers of known certificates for which a revocation or hold was recorded now. One may have been on hold before, and be
-    /// revoked for good now.
+    /// The serial numbers of known certificates for which a revocation or hold was recorded now. A certificate may have been on hold
+    /// before, and be revoked for good now.
     pub revoked: Vec<Serial>,
     /// The serial numbers of unknown certificates that will be on this CA's CRLs, and were not before.
     pub listed: Vec<Serial>,
@@ -246,8 +246,8 @@ impl Recovery<'_> {
         ))
     }
 
-    /// The account of a certificate: the named one, or the only one that holds all of its names. The named one must hold them, too, unless
-    /// the certificate is a CA's.
+    /// The account of a certificate: the named account, or the only account that holds all of its names. The named account must hold
+    /// them, too, unless the certificate is a CA's.
     fn account(&self, facts: &Facts, named: Option<&Label>) -> Result<Account> {
         let mut names = facts
             .alt_names

@@ -378,7 +378,7 @@ impl Renewal<'_> {
         Gate::new(self.signer, Object::Certificate(purpose)).sign_object(&tbs)
     }
 
-    /// The extensions of the model, except those that name a key or the URLs of the issuer, which are made anew.
+    /// The extensions of the model certificate. Those that name a key or the URLs of the issuer are made anew.
     fn extensions(&self, urls: &DefaultUrls) -> Result<Vec<Extension>> {
         let own = [
             oid::SUBJECT_KEY_IDENTIFIER,

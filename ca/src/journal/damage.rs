@@ -31,7 +31,7 @@ pub enum DamageKind {
     Serial,
     /// The number of a CRL is not larger than that of the last CRL of the same CA.
     CrlNumber,
-    /// The index differs from one that is built from the journal.
+    /// The index differs from an index that is built from the journal.
     Index,
 }
 

@@ -22,7 +22,7 @@ pub enum Entry {
     Ca(CaRecord),
     /// A CA is about to sign certificates with these serials.
     Reserved {
-        /// The CA.
+        /// The CA that is about to sign.
         ca: Label,
         /// The serials, 1 to [`MAX_RESERVED`].
         serials: Vec<Serial>,
@@ -75,7 +75,7 @@ pub enum Entry {
     AdminAction(AdminAction),
     /// An administrator gave a CA a duty.
     Assigned {
-        /// The CA.
+        /// The CA that gets the duty.
         ca: Label,
         /// The duty that the CA has from now on.
         duty: Duty,
@@ -97,14 +97,14 @@ pub enum Entry {
     Joined {
         /// The request.
         request: RequestId,
-        /// The transaction that joins it.
+        /// The transaction that joins the request.
         transaction: Transaction,
     },
     /// An administrator approved a request, and others must, too.
     PartlyApproved {
         /// The request.
         request: RequestId,
-        /// Who approved it.
+        /// The person who approved the request.
         approval: PartialApproval,
     },
     /// An administrator decided a request, or the peer withdrew it.
@@ -116,8 +116,8 @@ pub enum Entry {
     },
     /// The journal was restored from a backup, which ends before this entry.
     Restored(Restoration),
-    /// An administrator says that the clock is right, whatever time the entry before has. Only this entry may be
-    /// earlier than the one before it.
+    /// An administrator says that the clock is right, whatever time the previous entry has. Only this entry may be earlier than the one
+    /// before it.
     ClockAccepted {
         /// The administrator: a user of the operating system, such as `uid 0`.
         actor: String,

@@ -82,7 +82,7 @@ impl Head {
     /// Reads what [`Self::encode`] wrote.
     ///
     /// # Errors
-    /// [`Error::Malformed`] when the octets are no head.
+    /// [`Error::Malformed`] when the octets are not a head.
     pub fn decode(octets: &[u8]) -> Result<Self> {
         let wrong = |e: &dyn std::fmt::Display| Error::malformed(format!("no tree head: {e}"));
         let body: HeadBody = minicbor::decode(octets).map_err(|e| wrong(&e))?;

@@ -51,7 +51,7 @@ pub enum Kind {
     Restored = 40,
     /// An administrator's word that the clock is right.
     ClockAccepted = 41,
-    /// A revocation that is known only from a CRL of before a restore.
+    /// A revocation that is known only from a CRL that was signed before a restore.
     Listed = 42,
     /// A CA's duty.
     Assigned = 50,

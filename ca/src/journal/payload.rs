@@ -32,7 +32,7 @@ pub struct Envelope<'a> {
 }
 
 impl<'a> Envelope<'a> {
-    /// Reads the envelope; `None` when the octets are no payload of any version.
+    /// Reads the envelope; `None` when the octets are not a payload of any version.
     pub fn parse(payload: &'a [u8]) -> Option<Self> {
         let mut decoder = Decoder::new(payload);
         if decoder.array().ok()? != Some(5) {

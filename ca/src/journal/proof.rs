@@ -22,7 +22,7 @@ pub struct InclusionProof {
     pub leaf: Hash,
     /// The audit path, from the leaf upwards.
     pub path: Vec<Hash>,
-    /// The root that the path leads to. A tree head of this size has the same root.
+    /// The root to which the path leads. A tree head of this size must have the same root.
     pub root: Hash,
 }
 

@@ -61,11 +61,11 @@ impl Report {
 /// The settings of a verification.
 #[derive(Clone, Copy, Default)]
 pub struct Verification<'a> {
-    /// The verifier of the tree heads' signatures; without one they are not checked.
+    /// The verifier of the tree heads' signatures. Without a verifier they are not checked.
     pub verifier: Option<&'a HeadVerifier<'a>>,
     /// A tree head that an auditor kept outside the data folder.
     pub known_head: Option<&'a Head>,
-    /// Whether a running service may be writing. An incomplete end is then no finding.
+    /// Whether a running service may be writing. An incomplete end is then not a finding.
     pub is_live: bool,
 }
 
@@ -77,7 +77,7 @@ pub struct Verification<'a> {
 ///
 /// # Errors
 /// [`crate::Error::Unavailable`] when a file cannot be read, [`crate::Error::Internal`] when the header of the journal
-/// is damaged. Damaged entries are no error; they are in the report.
+/// is damaged. Damaged entries are not an error; they are in the report.
 pub fn verify(
     data: &Path,
     how: Verification<'_>,
@@ -113,7 +113,7 @@ struct Audit {
     /// A small number for each CA, so that a serial's key takes less memory.
     cas: HashMap<Label, u16>,
     serials: HashMap<(u16, Serial), Use>,
-    /// The cRLNumber of the last CRL of each CA and scope. CRLs of several scopes that were signed together have the same.
+    /// The cRLNumber of the last CRL of each CA and scope. CRLs of several scopes that were signed together have the same number.
     crls: HashMap<(Label, CrlScope), u64>,
     /// The offset of the current entry.
     offset: u64,

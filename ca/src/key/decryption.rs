@@ -59,7 +59,8 @@ pub struct DecryptionKey {
     pkcs1: Pkcs1PrivateDecryptingKey,
     oaep: OaepPrivateDecryptingKey,
     public: SubjectPublicKey,
-    /// Makes the keys that stand for wrong ones. The same encrypted key always gives the same one, so that sending it again tells nothing.
+    /// Derives the key that is returned in place of a wrong one. The same encrypted key always gives the same result, so that an attacker
+    /// learns nothing by sending it again.
     decoys: hmac::Key,
 }
 
@@ -67,7 +68,7 @@ impl DecryptionKey {
     /// Opens an RSA key for decryption.
     ///
     /// # Errors
-    /// [`Error::Internal`] if it is no RSA key; [`Error::Unavailable`] without randomness.
+    /// [`Error::Internal`] if it is not an RSA key; [`Error::Unavailable`] without randomness.
     pub fn new(key: &FileKey, entropy: &dyn Entropy) -> Result<Self> {
         let KeyKind::Rsa(_) = key.public().kind() else {
             return Err(Error::internal("only an RSA key decrypts content encryption keys"));

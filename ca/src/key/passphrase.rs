@@ -25,8 +25,8 @@ const SCRYPT: (u8, u32, u32) = (14, 8, 5);
 /// The length of a salt that is drawn here, in octets.
 const SALT: usize = 16;
 
-/// The most derived keys that are remembered. For one more, the first one is forgotten. Key files that were written by an earlier version,
-/// or by OpenSSL, have each their own salt.
+/// The most derived keys that are remembered. If one more is derived, the first one is forgotten. Each key file of an earlier version, or
+/// of OpenSSL, has a salt of its own.
 const MOST: usize = 64;
 
 /// The passphrase that decrypts the key files. It is wiped when dropped and never shown. Clones share the derived keys.
@@ -47,7 +47,7 @@ struct Derived {
 type Key = Zeroizing<[u8; 32]>;
 
 impl Passphrase {
-    /// Takes a passphrase from text, without the line ends behind it.
+    /// Makes a passphrase of text, without the line ends at its end.
     ///
     /// # Errors
     /// [`Error::Malformed`] if it is empty.
@@ -135,7 +135,7 @@ impl Passphrase {
         Ok(key)
     }
 
-    /// A panic elsewhere leaves the list complete, so that the lock may be taken after one.
+    /// Locks the list. A panic elsewhere leaves it complete, so that the lock may be taken afterwards.
     fn lock(&self) -> MutexGuard<'_, Vec<Derived>> {
         self.derived.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -166,7 +166,7 @@ fn own_form<'a>(scheme: &EncryptionScheme<'a>) -> Option<OwnForm<'a>> {
     Some(OwnForm { params, salt: kdf.salt, iv })
 }
 
-/// Whether two derivations are alike but for the salt.
+/// Whether two derivations differ in the salt only.
 fn same(one: scrypt::Params, other: scrypt::Params) -> bool {
     (one.log_n(), one.r(), one.p()) == (other.log_n(), other.r(), other.p())
 }

@@ -89,7 +89,7 @@ impl FromStr for KeyAlgorithm {
 /// A private key with its public half.
 pub struct FileKey {
     pair: KeyPair,
-    /// The key once more, as AWS-LC's, which signs faster than rcgen's. `None` for Ed25519 and P-521.
+    /// The same key in AWS-LC's form, which signs faster than rcgen's. `None` for Ed25519 and P-521.
     fast: Option<FastPair>,
     public: SubjectPublicKey,
 }
@@ -123,7 +123,7 @@ impl FileKey {
     /// Reads a PKCS#8 PrivateKeyInfo (RFC 5958).
     ///
     /// # Errors
-    /// [`Error::Malformed`] if it is no P-256, P-384, Ed25519 or RSA key, or one of a size that cannot sign.
+    /// [`Error::Malformed`] if it is not a P-256, P-384, Ed25519 or RSA key, or one of a size that cannot sign.
     pub fn from_pkcs8(der: &[u8]) -> Result<Self> {
         let algorithm = signature_algorithm_of(der)?;
         let pair = KeyPair::from_pkcs8_der_and_sign_algo(&der.into(), algorithm)
@@ -217,7 +217,7 @@ impl SigningKey for FileKey {
     }
 }
 
-/// The algorithm that this program signs with, given a key of this kind.
+/// The algorithm with which this program signs by a key of this kind.
 pub fn signature_algorithm(kind: KeyKind) -> AlgorithmIdentifierOwned {
     let (oid, parameters) = match kind {
         KeyKind::P256 => (oid::ECDSA_SHA256, None),

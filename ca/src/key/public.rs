@@ -369,7 +369,7 @@ fn verifier(
     Ok(verifier)
 }
 
-/// Whether the signature algorithm is supported, but for another kind of key than this.
+/// Whether the signature algorithm is supported, but only for keys of another kind.
 fn is_for_another(kind: KeyKind, algorithm: &AlgorithmIdentifierOwned) -> bool {
     match algorithm.oid {
         oid::ECDSA_SHA256 | oid::ECDSA_SHA384 | oid::ECDSA_SHA512 => {

@@ -8,7 +8,7 @@ use super::finding::{Finding, finding};
 use super::rules;
 use crate::clock::{BACKDATING, Timestamp};
 
-/// The kind of a CRL (RFC 5280 §5): some entries may stand in one kind only.
+/// The kind of a CRL (RFC 5280 §5): some entries may occur in one kind only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CrlKind {
     /// A complete CRL, or a partition of one.

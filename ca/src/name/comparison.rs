@@ -70,7 +70,7 @@ fn part_likeness(left: &RelativeDistinguishedName, right: &RelativeDistinguished
     one_way.min(least(right.0.iter().map(|attribute| found(attribute, left))))
 }
 
-/// The least certain of all; `Same` if there are none. It stops at the first difference.
+/// The least certain of these likenesses; `Same` if there are none. It stops at the first difference.
 fn least(all: impl Iterator<Item = Likeness>) -> Likeness {
     let mut least = Likeness::Same;
     for likeness in all {

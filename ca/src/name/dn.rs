@@ -60,7 +60,7 @@ pub fn sibling(ca: &Name, common_name: &str) -> Result<Name> {
 /// The attribute type with this short name, in upper or lower case, or this dotted object identifier.
 ///
 /// # Errors
-/// [`Error::Malformed`] if the short name is not known and is no object identifier.
+/// [`Error::Malformed`] if the short name is not known and is not an object identifier.
 pub fn attribute_type(name: &str) -> Result<ObjectIdentifier> {
     let short = SHORT_NAMES.iter().find(|(short, _)| short.eq_ignore_ascii_case(name));
     if let Some(kind) = short.map(|(_, kind)| *kind).or_else(|| DB.by_name(name).copied()) {

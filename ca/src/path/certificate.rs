@@ -98,7 +98,7 @@ struct Fields {
 #[derive(Debug, Clone)]
 pub struct Certificate {
     der: Vec<u8>,
-    /// SHA-256 over the certificate, once somebody asked for it.
+    /// SHA-256 over the certificate, computed when it is first needed.
     fingerprint: OnceLock<[u8; 32]>,
     /// The fingerprint of a certificate whose key signed this one, once that was verified. A CA's certificate is on many paths.
     signed_by: OnceLock<[u8; 32]>,
@@ -136,7 +136,7 @@ pub struct Certificate {
     pub(super) authority_key: Option<Vec<u8>>,
     /// The subjectKeyIdentifier; `None` if there is none.
     pub subject_key: Option<Vec<u8>>,
-    /// The cRLDistributionPoints; empty if there are none. Those behind the 64th are left out.
+    /// The cRLDistributionPoints; empty if there are none. Those after the 64th are left out.
     pub distribution_points: Vec<DistributionPoint>,
     ocsp: Vec<String>,
     /// Whether the certificate has id-pkix-ocsp-nocheck, which an OCSP responder's certificate has if clients need not
@@ -426,7 +426,7 @@ impl Certificate {
 }
 
 impl Fields {
-    /// The fields of anybody's certificate.
+    /// The fields of a certificate from any issuer.
     fn of_any(tbs: Tbs) -> der::Result<Self> {
         let moment = |time: &Any| any_moment(time.tag(), time.value());
         Ok(Self {

@@ -95,12 +95,12 @@ pub(super) fn check_within(
     Ok(())
 }
 
-/// Where in a path a certificate stands.
+/// The position of a certificate in a path.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Position {
     /// Above another certificate, so it must be a CA's.
     Above,
-    /// Last: the peer's.
+    /// The last certificate: the peer's.
     Last,
 }
 

@@ -110,7 +110,7 @@ fn rewritten(der: &[u8], depth: usize) -> Option<Vec<u8>> {
 }
 
 /// The stand-in for an object identifier that the library cannot represent: an arc made of its hash. Two stand-ins are
-/// equal only if the identifiers are. `None` if the library can represent it, or the octets are no object identifier.
+/// equal only if the identifiers are. `None` if the library can represent it, or the octets are not an object identifier.
 fn stand_in(octets: &[u8]) -> Option<[u8; 37]> {
     if is_plain(octets) {
         return None;

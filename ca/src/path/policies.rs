@@ -17,7 +17,7 @@ pub enum Processing {
 }
 
 impl Processing {
-    /// By one of the counters of §6.1.2, which inhibits at zero.
+    /// The state of a counter of RFC 5280 §6.1.2: the processing is inhibited once the counter is zero.
     pub const fn by_counter(certificates_left: usize) -> Self {
         if certificates_left > 0 { Self::Allowed } else { Self::Inhibited }
     }
@@ -30,7 +30,7 @@ type Policies = BTreeSet<ObjectIdentifier>;
 struct Node {
     /// The names that the next certificate may use for the policy.
     expected: Policies,
-    /// The policies of the previous level from which it comes.
+    /// The policies of the previous level that lead to this policy.
     parents: Policies,
 }
 
@@ -92,8 +92,8 @@ impl PolicyGraph {
         }
     }
 
-    /// §6.1.4 (b): applies a CA's mappings. If mapping is allowed, a mapped policy has another name below the CA;
-    /// otherwise it is removed.
+    /// §6.1.4 (b): applies a CA's mappings. If mapping is allowed, the policy gets the name to which it is mapped below the CA; otherwise
+    /// it is removed.
     pub fn map(&mut self, mappings: &[PolicyMapping], mapping: Processing) {
         let Some(level) = self.levels.last_mut() else { return };
         let mut mapped: BTreeMap<ObjectIdentifier, Policies> = BTreeMap::new();
@@ -116,7 +116,7 @@ impl PolicyGraph {
         }
     }
 
-    /// §6.1.5 (g): whether a wanted policy is left. An empty set accepts any policy.
+    /// §6.1.5 (g): whether one of the wanted policies remains. An empty set of wanted policies accepts any policy.
     pub fn is_acceptable(&self, wanted: &[ObjectIdentifier]) -> bool {
         let Some((last, above)) = self.levels.split_last() else { return false };
         if wanted.is_empty() || last.contains_key(&ANY_POLICY) {

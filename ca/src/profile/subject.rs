@@ -195,7 +195,7 @@ fn meant_subject<'a>(
     found.or_else(|| names_it().then_some(default))
 }
 
-/// A distinguished name without the attributes that the profile replaces. RDNs of which nothing is left are dropped.
+/// A distinguished name without the attributes that the profile replaces. RDNs that become empty are dropped.
 fn without_replaced(profile: &Profile, name: &Name) -> Name {
     let part = |part: &RelativeDistinguishedName| {
         let left: Vec<_> =

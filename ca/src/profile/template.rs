@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::name::distinguished_name;
 
-/// Checks the template of a subject. An empty one is permitted.
+/// Checks the template of a subject. An empty template is permitted.
 ///
 /// # Errors
 /// [`Error::Malformed`] if the filled template would not be a distinguished name, or has another placeholder than `{id}` and `{name}`.

@@ -18,7 +18,7 @@ pub fn filled_url(template: &str, ca: &Label, partition: Option<u16>) -> Option<
 }
 
 /// Checks a URL, or a template of one: at most 1024 characters of printable ASCII, one of `schemes` (with the colon), and for LDAP a `?`,
-/// behind which the attribute is named.
+/// after which the attribute is named.
 pub(super) fn check_url(url: &str, schemes: &[&str]) -> Result<()> {
     let no_attribute = url.starts_with("ldap:") && !url.contains('?');
     if Ia5String::new(url).is_err()

@@ -7,11 +7,11 @@ use crate::key::{KeyForm, KeyKind, RSA_SIZES};
 /// The kind of key that a peer asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WantedKey {
-    /// Any kind: the first one in the profile is generated.
+    /// Any kind. The first kind in the profile is generated.
     Any,
     /// RSA of any size: the smallest of 2048, 3072 and 4096 bits that the profile accepts is generated.
     Rsa,
-    /// Exactly this kind.
+    /// Exactly this kind of key.
     Kind(KeyKind),
 }
 

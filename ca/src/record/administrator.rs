@@ -84,7 +84,7 @@ fn encode(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 pub struct Grant {
     /// The role, which stands for a set of commands.
     pub role: Label,
-    /// The issuing CAs for which the grant is good; empty for all.
+    /// The issuing CAs for which the grant holds; empty for all.
     pub cas: BTreeSet<Label>,
     /// Patterns of the names of accounts for which the grant is good, in which `*` stands for any text; empty for all.
     pub accounts: BTreeSet<String>,
@@ -96,12 +96,12 @@ impl Grant {
         Self { role, cas: BTreeSet::new(), accounts: BTreeSet::new() }
     }
 
-    /// Whether the grant is good for every CA and account.
+    /// Whether the grant holds for every CA and account.
     pub fn is_unbounded(&self) -> bool {
         self.cas.is_empty() && self.accounts.is_empty()
     }
 
-    /// Whether the grant is good for this account, whose certificates this CA issues.
+    /// Whether the grant covers this account, whose certificates this CA issues.
     pub fn covers(&self, account: &Label, ca: &Label) -> bool {
         (self.cas.is_empty() || self.cas.contains(ca))
             && (self.accounts.is_empty()

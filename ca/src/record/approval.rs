@@ -31,7 +31,7 @@ pub const MAX_PENDING_OF_ACCOUNT: usize = 8;
 /// The most transactions that may join one request, that is, ask for the same again.
 pub const MAX_JOINED: u16 = 4096;
 
-/// The most people whose approvals a profile can want for one request.
+/// The most people whose approvals a profile can require for one request.
 pub const MAX_APPROVERS: usize = 5;
 
 /// The longest comment of an administrator, in characters.
@@ -40,8 +40,8 @@ pub const MAX_COMMENT: usize = 300;
 /// The fewest digits by which an administrator can name a request.
 const MIN_DIGITS: usize = 6;
 
-/// The name of a request: the first 16 octets of SHA-256 over its transaction identifier. The identifier itself is
-/// chosen by the peer and may have any content.
+/// The name of a request: the first 16 octets of SHA-256 over its transaction identifier. The peer chooses the identifier, and it may
+/// have any content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId([u8; 16]);
 
@@ -133,8 +133,8 @@ pub struct RecordedRequest {
 }
 
 impl RecordedRequest {
-    /// Whether both ask for the same certificate. The validity is ignored, because a client counts it from the moment
-    /// of asking. The CA is ignored, because the authority decides with which of the CA's keys it issues.
+    /// Whether two requests ask for the same certificate. The validity is ignored, because a client counts it from the moment of asking.
+    /// The CA is ignored, because the authority decides with which of the CA's keys it issues.
     pub fn is_alike(&self, other: &Self) -> bool {
         let same_subject = match (self.subject(), other.subject()) {
             (Some(own), Some(other)) => same_name(&own, &other),
@@ -182,11 +182,11 @@ pub struct PendingRequest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Verdict {
-    /// An administrator approved it. The peer gets its certificate at its next poll.
+    /// An administrator approved the request. The peer gets its certificate at its next poll.
     Approved = 1,
-    /// An administrator rejected it.
+    /// An administrator rejected the request.
     Rejected = 2,
-    /// The peer withdrew it.
+    /// The peer withdrew the request.
     Withdrawn = 3,
 }
 
@@ -226,12 +226,12 @@ pub struct Decision {
     pub comment: Option<String>,
 }
 
-/// An approval that does not suffice alone, because the profile wants those of several people.
+/// One of several approvals that a request needs, because its profile requires more than one person to approve it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartialApproval {
     /// Who approved: the name of an administrator, or a user of the operating system. One person counts once.
     pub person: String,
-    /// The same, with the proof and the address.
+    /// The person with the proof and the address, as the journal names them.
     pub actor: String,
     /// The administrator's comment; at most [`MAX_COMMENT`] characters.
     pub comment: Option<String>,

@@ -52,7 +52,7 @@ pub enum ListOrder {
     /// The order of issue.
     #[default]
     Issued,
-    /// The last one that was issued comes first.
+    /// The certificate that was issued last comes first.
     IssuedReversed,
     /// The one whose validity ends first comes first.
     Expires,
@@ -60,12 +60,12 @@ pub enum ListOrder {
     ExpiresReversed,
 }
 
-/// The place of a certificate in a list: a page begins behind it. The text form is opaque to users.
+/// The place of a certificate in a list. A page begins after such a place. The text form is opaque to users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ListPlace {
     /// The end of the certificate's validity.
     pub not_after: Timestamp,
-    /// The journal offset of its entry.
+    /// The journal offset of the certificate's entry.
     pub offset: u64,
 }
 
@@ -129,7 +129,7 @@ impl FromStr for SerialPrefix {
     }
 }
 
-/// What an index knows of a certificate besides its search keys: many certificates have the same.
+/// A property of certificates that the index knows besides the search keys. Many certificates share it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Facet {
     /// The issuing CA.
@@ -249,7 +249,7 @@ impl CertificateQuery {
         asked.start.max(by_status.start)..asked.end.min(by_status.end)
     }
 
-    /// Whether a certificate belongs to the answer. `current` and `label` are not looked at: a record does not tell.
+    /// Whether a certificate fulfils the conditions. `current` and `label` are not checked, because a record does not contain them.
     pub(crate) fn includes(&self, record: &CertificateRecord) -> bool {
         let Self { ca, profile, account, key, serial, expires, issued, .. } = self;
         ca.as_ref().is_none_or(|ca| record.ca == *ca)

@@ -21,7 +21,7 @@ pub struct Remarks {
     pub labels: BTreeMap<String, String>,
     /// The person or group that answers for the peer.
     pub owner: Option<String>,
-    /// Any other words.
+    /// A free-text note.
     pub note: Option<String>,
 }
 
@@ -45,7 +45,7 @@ impl Remarks {
     }
 }
 
-/// Refuses words that are empty, too long, or mislead who reads them.
+/// Refuses a text that is empty or too long, or that contains characters which mislead its readers.
 fn words(what: &str, text: Option<&str>, most: usize) -> Result<()> {
     let Some(text) = text else { return Ok(()) };
     let count = text.chars().count();

@@ -26,7 +26,7 @@ pub enum Reason {
     CaCompromise = 2,
     /// The subject's name or other data changed.
     AffiliationChanged = 3,
-    /// Another certificate replaces it.
+    /// Another certificate replaces the revoked one.
     Superseded = 4,
     /// The certificate is no longer needed.
     CessationOfOperation = 5,

@@ -56,8 +56,8 @@ impl SearchKey {
         keys
     }
 
-    /// A search key that every certificate with this subject has, however its strings are encoded: that of a common name.
-    /// A subject without one has only the key of its own encoding.
+    /// A search key that every certificate with this subject has, however its strings are encoded: the key of a common name. A subject
+    /// without a common name has only the key of its own encoding.
     ///
     /// # Errors
     /// [`Error::Internal`] when the subject cannot be encoded.
@@ -67,8 +67,8 @@ impl SearchKey {
         Ok(names.into_iter().next().map_or_else(|| Self::Subject(sha1(&der)), Self::Name))
     }
 
-    /// A number for the kind and the value of the key, for the index. Different keys may share a fingerprint, and
-    /// whoever chooses a name can make them: what is found by it is compared with the key.
+    /// A number for the kind and the value of the key, for the index. Different keys may share a fingerprint, and a peer that chooses its
+    /// name can make them share one. Therefore the caller compares what it finds with the key.
     pub(crate) fn fingerprint(&self) -> u64 {
         let (kind, value): (u8, &[u8]) = match self {
             Self::Certificate(hash) => (0, hash),
@@ -164,7 +164,7 @@ impl<'a> Parts<'a> {
 
 /// An extension of a certificate (RFC 5280 §4.1).
 struct Extension<'a> {
-    /// The content octets of its identifier.
+    /// The content octets of the extension's identifier.
     id: &'a [u8],
     /// The content octets of extnValue.
     value: &'a [u8],
@@ -197,21 +197,21 @@ fn common_names(subject: &[u8]) -> Option<Vec<String>> {
     Some(found)
 }
 
-/// The content octets of an element with this tag, behind which nothing stands.
+/// The content octets of an element with this tag. `None` if the element is followed by other octets.
 fn content(der: &[u8], tag: u8) -> Option<&[u8]> {
     let whole = element(der, 0)?;
     (whole.tag == tag && whole.after == der.len()).then_some(whole.content)
 }
 
-/// The elements inside an element, one after the other. The DER library's reader takes many times as long for each, and in a rebuild of
-/// the index every certificate is read.
+/// The elements inside an element, one after the other. The DER library's reader takes many times as long for each element, and a rebuild
+/// of the index reads every certificate.
 struct Elements<'a> {
     der: &'a [u8],
     at: usize,
 }
 
 impl<'a> Elements<'a> {
-    /// Those inside an element, DER, behind which nothing stands.
+    /// The elements inside the element `der`. `None` if other octets follow that element.
     fn inside(der: &'a [u8]) -> Option<Self> {
         let whole = element(der, 0)?;
         (whole.after == der.len()).then_some(Self { der: whole.content, at: 0 })

@@ -16,7 +16,7 @@ pub struct Transaction {
     pub account: Label,
     /// The certificate whose confirmation is awaited; `None` if none is awaited, or not any more.
     pub awaits: Option<CertificateId>,
-    /// The deadline for the confirmation; `None` means until the transaction expires.
+    /// The deadline for the confirmation; `None` if it may come until the transaction expires.
     pub confirm_until: Option<Timestamp>,
     /// When the transaction expires. Until then its identifier cannot be used again.
     pub expires: Timestamp,

@@ -67,7 +67,7 @@ pub struct EndEntity<'a> {
     /// Whether the certificate has id-pkix-ocsp-nocheck. It tells clients not to ask for the status of an OCSP
     /// responder's own certificate (RFC 6960 §4.2.2.2.1).
     pub ocsp_nocheck: bool,
-    /// Whether the certificate says that it is no CA's: basicConstraints with cA FALSE. Without the extension it says the same (RFC 5280
+    /// Whether the certificate says that it is not a CA's: basicConstraints with cA FALSE. Without the extension it says the same (RFC 5280
     /// §4.2.1.9), and IKE peers need none (RFC 4945 §5.1.3.9).
     pub says_no_ca: bool,
 }

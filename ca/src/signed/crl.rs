@@ -195,9 +195,9 @@ impl Crl<'_> {
 
 /// The octets of a TBSCertList around its entries.
 struct Frame {
-    /// From the version to nextUpdate.
+    /// The encoded fields from version to nextUpdate.
     head: Vec<u8>,
-    /// The extensions.
+    /// The encoded extensions.
     tail: Vec<u8>,
 }
 

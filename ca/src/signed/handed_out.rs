@@ -34,7 +34,7 @@ pub struct HandedOut {
     /// The certificates from the CA upwards, without the anchor.
     between: Vec<Arc<Certificate>>,
     anchor: Arc<Certificate>,
-    /// Whether one of the CA's certificate and those above it has name constraints, or cannot be read.
+    /// Whether the CA's certificate, or one above it, has name constraints or cannot be read.
     constrains_names: bool,
 }
 
@@ -112,8 +112,8 @@ impl HandedOut {
         })
     }
 
-    /// Checks that the CA can issue at least one certificate that a verifier accepts, for the purposes of IKE. The test certificate has no
-    /// name but a subject beside that of the CA.
+    /// Checks that the CA can issue at least one certificate that a verifier accepts, for the purposes of IKE. The only name in the test
+    /// certificate is a subject: the CA's name with another common name.
     ///
     /// # Errors
     /// `Denied` with [`Denial::Template`] that says what in the path forbids it.

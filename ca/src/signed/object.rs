@@ -1,4 +1,4 @@
-//! The frame of a signed object.
+//! The outer SEQUENCE of a signed object: a certificate or a CRL with its signature.
 
 use der::asn1::{AnyRef, BitStringRef};
 use der::{Decode, Encode, Sequence};

@@ -1,4 +1,4 @@
-//! Those answers of a store that have more than one part.
+//! The answers of a store that consist of several values.
 
 use crate::clock::Timestamp;
 use crate::record::inventory::ListPlace;
@@ -19,7 +19,7 @@ pub struct Page {
 pub struct CertificateList {
     /// The certificates, in the order of the list.
     pub records: Vec<CertificateRecord>,
-    /// The place behind which the next page begins; `None` if no certificates follow.
+    /// The place after which the next page begins; `None` if no certificates follow.
     pub next: Option<ListPlace>,
 }
 
@@ -28,7 +28,7 @@ pub struct CertificateList {
 pub struct AccountList {
     /// The accounts, ordered by name.
     pub accounts: Vec<Account>,
-    /// The name behind which the next page begins; `None` if no accounts follow.
+    /// The name after which the next page begins; `None` if no accounts follow.
     pub next: Option<Label>,
 }
 
@@ -44,9 +44,9 @@ pub struct Enrolled {
 /// The numbers of requests that have not expired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestCounts {
-    /// Those that an administrator must decide.
+    /// The requests that an administrator must decide.
     pub undecided: usize,
-    /// Those that are approved, and whose peer has not come for the certificate.
+    /// The approved requests whose peer has not fetched the certificate.
     pub approved: usize,
 }
 

@@ -21,12 +21,12 @@ impl Mark {
     }
 }
 
-/// The history behind a mark, or a part of it.
+/// The changes after a mark, or the first part of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct History {
     /// The changes, in order.
     pub changes: Vec<Change>,
-    /// The mark from which to go on. If it is the one that was asked for, there is nothing behind it.
+    /// The mark from which to continue. If nothing follows the mark that was asked for, it is that mark.
     pub next: Mark,
 }
 
@@ -49,7 +49,7 @@ pub enum Change {
     },
     /// A CA signed a CRL.
     Crl {
-        /// The CA.
+        /// The CA that signed the CRL.
         ca: Label,
         /// The certificates that the CRL covers.
         scope: CrlScope,

@@ -1,9 +1,9 @@
 //! The keys of the index. This is the only file that knows their letters.
 //!
-//! A key is the letter of its [`Space`] and what follows. Keys are ordered as octets, so that numbers have their most
-//! significant octet first, and moments are [`ordered`]. Values grow at few places at a time, in the order of the
-//! journal: an embedded database that is changed at a random place for each certificate takes ten times as long.
-//! What is filed of each certificate goes to spans in a file of their own ([`super::values::span`]).
+//! A key is the letter of its [`Space`] and what follows. Keys are ordered as octets, so that numbers have their most significant octet
+//! first, and moments are [`ordered`]. Values grow at few places at a time, in the order of the journal: an embedded database that is
+//! changed at a random place for each certificate takes ten times as long. The rows by which certificates are found go to spans in a file
+//! of their own ([`super::values::span`]).
 
 use ring::digest;
 
@@ -90,7 +90,7 @@ pub enum Space {
     Position = b'm',
 }
 
-/// The letters of CRL scopes in keys of [`Space::LastCrl`].
+/// The letters for the scopes of CRLs, in keys of [`Space::LastCrl`].
 mod scope {
     /// The full CRL.
     pub const FULL: u8 = b'f';
@@ -108,7 +108,7 @@ impl Space {
         [self as u8]
     }
 
-    /// What follows the letter; `None` if the key is in another space.
+    /// The part of a key after the letter; `None` if the key is in another space.
     fn rest(self, key: &[u8]) -> Option<&[u8]> {
         key.strip_prefix(&self.prefix())
     }

@@ -51,7 +51,7 @@ const fn mix(value: u64) -> u64 {
     value ^ (value >> 31)
 }
 
-/// The number of an account, 24 bits. Others may have the same.
+/// The number of an account, 24 bits. Several accounts may have the same number.
 pub fn account_number(account: &Label) -> u32 {
     (label_number(account) >> 40) as u32
 }
@@ -59,7 +59,7 @@ pub fn account_number(account: &Label) -> u32 {
 /// The number of bits of a search key's number.
 pub const SEARCH_BITS: u32 = 28;
 
-/// The number of a search key with this fingerprint, [`SEARCH_BITS`] bits. Others may have the same.
+/// The number of a search key with this fingerprint, [`SEARCH_BITS`] bits. Several search keys may have the same number.
 pub const fn search_number(fingerprint: u64) -> u32 {
     (fingerprint >> (64 - SEARCH_BITS)) as u32
 }

@@ -127,7 +127,7 @@ pub trait Store: Send + Sync {
     /// [`crate::Error::Unavailable`] when too many requests wait. Other errors come with the receipt.
     fn begin_confirmed(&self, at: Timestamp, transaction: &[u8]) -> Result<Receipt>;
 
-    /// Records a revocation or a hold, and the transaction that asked for it, if one did. A confirmation of the
+    /// Records a revocation or a hold, and the transaction in which a peer asked for it, if there is one. A confirmation of the
     /// certificate is no longer awaited.
     ///
     /// # Errors
@@ -261,13 +261,13 @@ pub trait Store: Send + Sync {
     /// The certificate of this CA with this serial; `None` if there is none.
     fn certificate(&self, ca: &Label, serial: &Serial) -> Result<Option<CertificateRecord>>;
 
-    /// A page of certificates in the order of issue: at most `limit`, from `cursor` on (0 for the first page), of one
-    /// account if one is named. A page may have fewer although more follow: [`Page::next`] tells.
+    /// A page of certificates in the order of issue: at most `limit`, from `cursor` on (0 for the first page), of one account if one is
+    /// named. A page may have fewer certificates although more follow: [`Page::next`] tells.
     fn certificates(&self, account: Option<&Label>, cursor: u64, limit: usize) -> Result<Page>;
 
-    /// A page of the certificates that a query asks for, in its order: at most `limit`, behind the place `after`, or
-    /// from the beginning for `None`. A page may have fewer although more follow: [`CertificateList::next`] tells. Its
-    /// cost does not grow with the number of certificates.
+    /// A page of the certificates that a query asks for, in its order: at most `limit`, after the place `after`, or from the beginning
+    /// for `None`. A page may have fewer certificates although more follow: [`CertificateList::next`] tells. Its cost does not grow with
+    /// the number of certificates.
     fn list(
         &self,
         query: &CertificateQuery,
@@ -284,15 +284,15 @@ pub trait Store: Send + Sync {
         wanted: &dyn Fn(&CertificateRecord) -> bool,
     ) -> Result<Vec<CertificateRecord>>;
 
-    /// The mark behind the last durable entry.
+    /// The mark after the last durable entry.
     fn mark(&self) -> Mark;
 
-    /// The changes behind `mark`, in order, and the mark from which to go on. One call may return only a part of the
-    /// changes: the caller goes on until the mark does not move.
+    /// The changes after `mark`, in order, and the mark from which to continue. One call may return only a part of the changes: the
+    /// caller continues until the mark does not move.
     fn changes_since(&self, mark: Mark) -> Result<History>;
 
-    /// Waits at most `patience` for an entry behind `mark`, and returns whether there is one. The wait also ends when
-    /// `stop` is true and [`Self::wake`] is called.
+    /// Waits at most `patience` for an entry after `mark`, and returns whether there is one. The wait also ends when `stop` is true and
+    /// [`Self::wake`] is called.
     fn wait_beyond(&self, mark: Mark, patience: Duration, stop: &AtomicBool) -> bool;
 
     /// Wakes every caller of [`Self::wait_beyond`], to look at its `stop`.
@@ -314,10 +314,9 @@ pub trait Store: Send + Sync {
     /// certificate. This is cheaper than [`Self::certificate`].
     fn revocation(&self, ca: &Label, serial: &Serial) -> Result<Option<Revocation>>;
 
-    /// The certificates of a CA whose status an entry at the offset `since` of the journal or behind it changed,
-    /// ordered by serial, as they are now. A certificate that is good again has the reason `RemoveFromCrl` and the
-    /// moment of the release. The date of a revocation does not matter: one that was brought back after a restore has
-    /// an old date.
+    /// The certificates of a CA whose status an entry at the offset `since` of the journal or after it changed, ordered by serial, as
+    /// they are now. A certificate that is good again has the reason `RemoveFromCrl` and the moment of the release. The date of a
+    /// revocation does not matter: one that was brought back after a restore has an old date.
     fn changed(&self, ca: &Label, since: u64) -> Result<Vec<RevokedEntry>>;
 
     /// The largest CRL partition that a certificate of this CA names, if one names any.
@@ -379,8 +378,8 @@ pub trait Store: Send + Sync {
     /// Every account, ordered by name.
     fn accounts(&self) -> Result<Vec<Account>>;
 
-    /// A page of the accounts that a query asks for, ordered by name: at most `limit`, behind the name `after`, or from
-    /// the beginning for `None`. A page may have fewer although more follow: [`AccountList::next`] tells.
+    /// A page of the accounts that a query asks for, ordered by name: at most `limit`, after the name `after`, or from the beginning for
+    /// `None`. A page may have fewer accounts although more follow: [`AccountList::next`] tells.
     fn list_accounts(
         &self,
         query: &AccountQuery,
@@ -388,8 +387,8 @@ pub trait Store: Send + Sync {
         limit: usize,
     ) -> Result<AccountList>;
 
-    /// The newest certificates of each of these accounts, in their order. Those of earlier accounts of the same names are
-    /// not among them.
+    /// The newest certificates of each of these accounts, in their order. Certificates of earlier accounts with the same names are not
+    /// among them.
     fn enrolled(&self, accounts: &[Account], now: Timestamp) -> Result<Vec<Enrolled>>;
 
     /// The transaction with this identifier, if it has not expired at `at`. Its [`Transaction::awaits`] is `None` if no

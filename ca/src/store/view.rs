@@ -1,5 +1,5 @@
-//! The index as the rules see it: its durable state, with the changes of the earlier entries of the same group on top.
-//! A group is the entries that become durable together.
+//! The index as the rules see it: its durable state, changed by the earlier entries of the same group. A group is a set of entries that
+//! become durable together.
 //!
 //! The rules are written against this trait, so that they hold for every log and every index.
 

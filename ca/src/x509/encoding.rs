@@ -46,9 +46,9 @@ pub fn time(at: Timestamp) -> Result<Time> {
 /// Whether a verifier that does not know an extension must refuse the certificate or CRL (RFC 5280 §4.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Criticality {
-    /// It must refuse.
+    /// A verifier that does not know the extension must refuse the certificate or CRL.
     Critical,
-    /// It may ignore the extension.
+    /// The verifier may ignore the extension.
     NonCritical,
 }
 

@@ -1,4 +1,5 @@
-//! The credential of a peer in EST and SCEP, and signatures by a peer's key. CMP protects messages with a MAC, and has a credential of its own.
+//! The credential of a peer in EST and SCEP, and signatures by a peer's key. CMP has a credential type of its own, because it can protect
+//! messages with a MAC.
 
 use std::fmt;
 
@@ -21,9 +22,9 @@ pub enum Credential {
     Certificate {
         /// The certificate, DER.
         certificate: Vec<u8>,
-        /// The CA certificates above it, its issuer first, DER.
+        /// The CA certificates above the certificate, its issuer first, DER.
         chain: Vec<Vec<u8>>,
-        /// Its private key.
+        /// The private key of the certificate.
         key: Box<FileKey>,
     },
 }

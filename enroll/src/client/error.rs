@@ -10,7 +10,7 @@ pub enum ClientError {
     /// The CA refused: the operator must change the request, or have the CA's operator change the account.
     #[error("{0}")]
     Refused(Refusal),
-    /// The answer is not one to the request, or nothing proves that the CA sent it. It is not used.
+    /// The answer does not belong to the request, or nothing proves that the CA sent it. It is not used.
     #[error("{0}")]
     Untrusted(String),
     /// The CA granted a certificate that must not be accepted: another one than was requested, or one without a path to a trust anchor.
@@ -22,7 +22,7 @@ pub enum ClientError {
     Waiting {
         /// The number of seconds after which the CA wants to be asked again; at least 1.
         after: u64,
-        /// The CA's text about it, in parentheses; empty without one.
+        /// The CA's reason, in parentheses; empty if it gives none.
         reason: String,
     },
     /// There was no answer: the server cannot be reached, is busy, or answered with something that is not of the protocol.
@@ -50,7 +50,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Whether the CA refused the message because of the certificate that signed it, and that is proven.
+    /// Whether the CA provably refused the message because of the certificate that signed it.
     pub fn is_of_signer(&self) -> bool {
         let is_meant = |name: &&str| matches!(*name, "certRevoked" | "signerNotTrusted");
         self.unproven.is_none() && self.failures.iter().any(is_meant)

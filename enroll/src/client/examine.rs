@@ -1,4 +1,4 @@
-//! Checks that a certificate which came is the requested one. The checks are the same for all protocols.
+//! Checks that a received certificate is the requested one. The checks are the same for all protocols.
 
 use countersign_ca::x509::Facts;
 use countersign_ca::{Identity, Timestamp};
@@ -15,7 +15,7 @@ use crate::request::names;
 pub struct Arrived<'a> {
     /// The certificate, DER.
     pub certificate: &'a [u8],
-    /// Further certificates that may be on its path, DER, in any order.
+    /// Further certificates that may be on the certificate's path, DER, in any order.
     pub others: Vec<Vec<u8>>,
     /// The CA's text about its changes; `None` if it says nothing.
     pub changed: Option<&'a str>,
@@ -25,7 +25,7 @@ pub struct Arrived<'a> {
 pub enum Roots {
     /// These certificates, DER.
     Known(Vec<Vec<u8>>),
-    /// The self-issued ones of these certificates, DER, which the CA names in an answer that is proven to be its own.
+    /// The self-issued ones among these certificates, DER. The CA names them in an answer that is proven to be its own.
     AmongThese(Vec<Vec<u8>>),
 }
 

@@ -20,7 +20,7 @@ use crate::legible::legible;
 /// The largest answer that is accepted, in octets.
 pub const MAX_ANSWER: u64 = 1 << 20;
 
-/// The longest answer that is not of the protocol and is shown in an error, in octets. Of a longer one nothing is shown.
+/// The longest answer outside the protocol that an error shows, in octets. Of a longer answer, the error shows nothing.
 const MAX_TEXT: usize = 4096;
 
 /// Why a refusal over plain HTTP proves nothing.
@@ -42,9 +42,9 @@ impl fmt::Debug for Web {
 /// A request.
 #[derive(Default)]
 pub struct Question<'a> {
-    /// The URL.
+    /// The URL of the request.
     pub url: &'a str,
-    /// Accept.
+    /// The value of the header Accept.
     pub accept: &'a str,
     /// The value of Authorization, which may contain a secret.
     pub authorization: Option<&'a str>,
@@ -58,13 +58,13 @@ pub struct Question<'a> {
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// The time after which to come again, if the server names one.
+    /// The time after which the server asks the client to come again, if it names one.
     pub retry_after: Option<Duration>,
     /// The body.
     pub body: Vec<u8>,
-    /// The challenge of a 401; empty without one.
+    /// The value of WWW-Authenticate in a 401; empty without one.
     challenge: String,
-    /// Whether it came over TLS.
+    /// Whether the answer came over TLS.
     is_proven: bool,
 }
 
@@ -142,7 +142,7 @@ impl Web {
         Ok(Answer { status, retry_after, body: body.map_err(failed)?, challenge, is_proven })
     }
 
-    /// Sends a request. A busy server (429 and 503) is asked again, until `until`.
+    /// Sends a request. If the server is busy (429 or 503), the request is sent again, until `until`.
     ///
     /// # Errors
     /// As [`Self::ask`]; [`ClientError::Unavailable`] if the server is busy for longer.
@@ -169,7 +169,7 @@ impl Answer {
         matches!(self.status, 429 | 503)
     }
 
-    /// The error for an answer that is none of the protocol. `asked` is the name of the request, and `url` where it went.
+    /// The error for an answer that is not of the protocol. `asked` is the name of the request, and `url` where it went.
     ///
     /// Statuses that say that the server does not want this request refuse it. All others, such as 404 and 500, may be a fault of the
     /// server or of a proxy before it, and the same request may succeed later.

@@ -5,7 +5,7 @@
 pub struct Issued {
     /// The certificate, DER.
     pub certificate: Vec<u8>,
-    /// The CAs above it, its issuer first and an anchor last, DER.
+    /// The CAs above the certificate, its issuer first and an anchor last, DER.
     pub path: Vec<Vec<u8>>,
     /// The anchors that the peer trusts from now on, DER.
     pub anchors: Vec<Vec<u8>>,

@@ -9,7 +9,7 @@ use x509_cert::name::Name;
 pub enum Body {
     /// A first certificate: CMP's ir, EST's simpleenroll, SCEP's PKCSReq.
     Initialization,
-    /// A further certificate: CMP's cr. EST and SCEP do not tell it from a first one.
+    /// A further certificate: CMP's cr. EST and SCEP do not distinguish it from a first one.
     Certification,
     /// A certificate in place of the one that signs the request: CMP's kur, EST's simplereenroll, SCEP's RenewalReq.
     KeyUpdate,
@@ -35,6 +35,6 @@ pub struct EnrolmentRequest<'r> {
     pub profile: Option<&'r str>,
     /// The notAfter to ask for; `None` to leave the choice to the CA. Only CMP can ask for it.
     pub not_after: Option<Timestamp>,
-    /// Whether to ask for implicit confirmation (RFC 9810 §5.1.1.1). CMP's alone.
+    /// Whether to ask for implicit confirmation (RFC 9810 §5.1.1.1). Only CMP has this.
     pub implicit_confirm: bool,
 }

@@ -1,5 +1,5 @@
-//! TLS under the HTTP client. The handshake is ours, and not that of the HTTP library, because EST needs the channel binding of a connection
-//! (RFC 9266) before the request that goes over it can be signed.
+//! TLS under the HTTP client. This crate does the handshake in place of the HTTP library, because EST needs the channel binding of a
+//! connection (RFC 9266) before the request that goes over it can be signed.
 
 use std::fmt;
 use std::io::{Read, Write};
@@ -55,7 +55,7 @@ impl TlsTrust<'_> {
     }
 }
 
-/// Why a connection is not used: it is held, until the request that is bound to it is made.
+/// The error that leaves a connection unused: the connection is held until the request that is bound to it is made.
 #[derive(Debug)]
 pub struct Held;
 

@@ -28,7 +28,7 @@ pub enum Anchors {
 }
 
 impl Anchors {
-    /// The anchors that are known before an answer came.
+    /// The anchors that the peer knew before an answer came.
     pub fn known(&self) -> &[Vec<u8>] {
         match self {
             Self::Known(anchors) => anchors,

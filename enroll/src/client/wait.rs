@@ -26,8 +26,8 @@ impl Pauses {
         Self { next: FIRST_PAUSE, until }
     }
 
-    /// Waits before the next try, for as long as the server asks, `after`, but at least for this pause; and for a random time of up to
-    /// half of it, so that many gateways that found the server busy together do not come back together.
+    /// Waits before the next try: for the time `after` that the server asks for, but at least for this pause. A random time of up to half
+    /// of that is added, so that many gateways that found the server busy at the same time do not return at the same time.
     ///
     /// # Errors
     /// The time to wait, if that would end too late. It was not waited.

@@ -11,7 +11,7 @@ pub struct Connection {
     pub bindings: Vec<[u8; 32]>,
 }
 
-/// The certificate that a client presented in the handshake. Nothing was verified but what the variant says.
+/// The certificate that a client presented in the handshake. Nothing was verified beyond what the variant says.
 #[derive(Debug, Clone)]
 pub enum ClientCertificate {
     /// The client has the private key. The client's certificate is the first, DER; the others may complete its path.

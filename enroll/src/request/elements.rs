@@ -6,7 +6,7 @@ use der::{Decode, Reader, SliceReader, Tag, Tagged};
 /// The elements inside a SEQUENCE.
 ///
 /// # Errors
-/// The value is no SEQUENCE, or its content is not a sequence of DER elements.
+/// The value is not a SEQUENCE, or its content is not a sequence of DER elements.
 pub fn elements(sequence: &Any) -> der::Result<Vec<AnyRef<'_>>> {
     if sequence.tag() != Tag::Sequence {
         return Err(sequence.tag().unexpected_error(Some(Tag::Sequence)));

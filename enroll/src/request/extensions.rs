@@ -18,7 +18,7 @@ pub enum AltNames {
     Repaired,
 }
 
-/// The extensions of a request, with the subjectAltName apart from the others.
+/// The extensions of a request: the names of the subjectAltName, and all other extensions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeparateExtensions {
     /// The names in the subjectAltName; empty without one.
@@ -53,8 +53,8 @@ pub fn separate_alt_names(extensions: Vec<Extension>) -> Result<SeparateExtensio
     Ok(SeparateExtensions { alt_names, others })
 }
 
-/// Merges all subjectAltNames among the extensions into one. It has each of their names once, and stands at the position of the first of
-/// them.
+/// Merges all subjectAltNames among the extensions into one. The merged one has each of their names once, and stands at the position of
+/// the first of them.
 ///
 /// OpenSSL's client sends the subjectAltName of a CSR and that of the old certificate. Siemens' component wraps it into a second OCTET
 /// STRING, which is removed. If one of them cannot be read, the extensions stay as they are.

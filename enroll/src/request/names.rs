@@ -16,7 +16,7 @@ pub fn same(a: &Name, b: &Name) -> bool {
             })
 }
 
-/// Whether two attributes are the same, apart from what [`same`] ignores.
+/// Whether two attributes are the same, apart from the differences that [`same`] ignores.
 fn alike(a: &AttributeTypeAndValue, b: &AttributeTypeAndValue) -> bool {
     a.oid == b.oid
         && (a.value == b.value

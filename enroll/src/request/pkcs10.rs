@@ -37,10 +37,10 @@ pub struct CertificationRequest {
     pub challenge_password: Option<Zeroizing<String>>,
 }
 
-/// A PKCS #10 request for a key that the server shall generate (RFC 7030 §4.4.1). Its own key and its signature count for nothing. It has no
-/// `Debug`, because it may contain a secret.
+/// A PKCS #10 request for a key that the server shall generate (RFC 7030 §4.4.1). The key and the signature in the request prove nothing.
+/// It has no `Debug`, because it may contain a secret.
 pub struct KeyRequest {
-    /// The kind of the request's own key, of which the generated one shall be.
+    /// The kind of the request's own key. The generated key shall be of the same kind.
     pub kind: KeyKind,
     /// The fields that the request asks for.
     pub template: RequestTemplate<()>,

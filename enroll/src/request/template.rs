@@ -25,7 +25,7 @@ pub struct RequestTemplate<K = ProvenKey> {
     pub not_after: Option<Timestamp>,
     /// Whether the certificate shall be published in directories; `None` if the request does not say.
     pub published: Option<bool>,
-    /// Texts for the answer's statusString: which parts of the request were left out or are done otherwise.
+    /// Texts for the answer's statusString that say which parts of the request were left out or granted otherwise.
     pub notices: Vec<String>,
 }
 

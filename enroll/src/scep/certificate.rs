@@ -21,7 +21,7 @@ pub struct Signer {
 pub struct IssuerAndSerial {
     /// The Name of the issuer.
     pub issuer: Vec<u8>,
-    /// The INTEGER.
+    /// The serial number of the certificate, as an INTEGER.
     pub serial: Vec<u8>,
 }
 
@@ -48,7 +48,7 @@ impl IssuerAndSerial {
     /// The issuer and serial number in a certificate.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if it is no certificate.
+    /// [`Error::Malformed`] if it is not a certificate.
     pub fn of(certificate: &[u8]) -> Result<Self, Error> {
         Ok(Parts::of(certificate)?.name())
     }
@@ -63,7 +63,7 @@ impl Signer {
     /// Reads a certificate.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if it is no certificate; the errors of [`SubjectPublicKey::from_der`].
+    /// [`Error::Malformed`] if it is not a certificate; the errors of [`SubjectPublicKey::from_der`].
     pub fn of(certificate: &[u8]) -> Result<Self, Error> {
         let parts = Parts::of(certificate)?;
         let key = SubjectPublicKey::from_der(parts.key.whole)?;

@@ -7,9 +7,9 @@ use crate::ber::Bounds;
 /// Whether old algorithms that RFC 8894 still permits are accepted: SHA-1 in a message's signature, and triple DES for its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Legacy {
-    /// They are refused, with badAlg.
+    /// Messages with legacy algorithms are refused, with badAlg.
     Refused,
-    /// They are accepted, and each use is logged.
+    /// Messages with legacy algorithms are accepted, and each use is logged.
     Accepted,
 }
 

@@ -8,7 +8,7 @@ pub enum Decision {
     Issued {
         /// The certificate, DER.
         certificate: Vec<u8>,
-        /// The certificates above it, DER.
+        /// The CA certificates above the certificate, DER.
         chain: Vec<Vec<u8>>,
     },
     /// A certificate that was asked for by its serial number, DER.

@@ -28,7 +28,7 @@ use crate::request::pkcs10::{CertificationRequest, certification_request_in, dir
 use crate::request::template::RequestTemplate;
 use crate::transport::account_slots::AccountSlot;
 
-/// What the context of a transaction begins with; the digest of the request and the hash of the credential follow.
+/// The beginning of a transaction's context. The digest of the request and the hash of the credential follow.
 const CONTEXT: &[u8; 5] = b"SCEP\x01";
 
 /// Why a message is to be sent again later.
@@ -37,15 +37,15 @@ const TOO_MANY: &str = "too many requests of the account are worked on; try agai
 /// The length of SHA-256, in octets.
 const DIGEST: usize = 32;
 
-/// What is known of a transaction.
+/// The state of an earlier transaction.
 enum Earlier {
-    /// Nothing, or nothing any more.
+    /// There was none, or its request has expired.
     Nothing,
     /// The same request was answered, or waits.
     Same(Decision),
-    /// Another request waits in it.
+    /// Another request waits in this transaction.
     OtherWaits,
-    /// Another request was answered in it.
+    /// Another request was answered in this transaction.
     OtherAnswered,
 }
 
@@ -99,7 +99,7 @@ impl ScepService {
             .or_else(|stop| self.decided_meanwhile(&authentic, &id, stop))
     }
 
-    /// The answer to a request that was refused because the same one was answered at the same time, and used up the secret or the
+    /// The answer to a request that was refused because an identical one was answered at the same time and used up the secret or the
     /// transaction.
     fn decided_meanwhile(
         &self,
@@ -156,7 +156,8 @@ impl ScepService {
         }
     }
 
-    /// Records a request that needs approval. If a request for the same waits already, or was approved, this transaction joins it.
+    /// Records a request that needs approval. If a request for the same certificate waits already, or was approved, this transaction
+    /// joins it.
     fn hold(
         &self,
         authentic: &Authentic<'_>,
@@ -210,7 +211,7 @@ impl ScepService {
         }
     }
 
-    /// The decision about a request that waits or waited. An approved one is issued now.
+    /// The decision about a request that waits or waited for approval. If it is approved, its certificate is issued now.
     fn decided_by_administrator(
         &self,
         opened: &Opened,
@@ -242,7 +243,7 @@ impl ScepService {
         }
     }
 
-    /// What is known of the transaction with this identifier.
+    /// The state of the transaction with this identifier.
     fn earlier(&self, authentic: &Authentic<'_>, id: &[u8; DIGEST]) -> Result<Earlier, Stop> {
         let authority = self.authority();
         let account = authentic.requester.account();
@@ -269,7 +270,7 @@ impl ScepService {
         }
     }
 
-    /// Whether a certificate was issued to the account of this requester, and not to an earlier one of its name.
+    /// Whether a certificate was issued to the account of this requester, and not to an earlier account of the same name.
     fn is_of(&self, record: &CertificateRecord, requester: &Requester) -> Result<bool, Error> {
         let holder = self.authority().store().holder(record)?;
         Ok(holder.is_some_and(|holder| holder.incarnation == requester.account().incarnation))
@@ -290,7 +291,8 @@ impl ScepService {
         Ok(Decision::Issued { certificate: record.certificate, chain })
     }
 
-    /// Authenticates the sender of a request: by the certificate of ours that signs it, or by the secret in its challengePassword.
+    /// Authenticates the sender of a request: by the certificate of this authority that signs it, or by the secret in its
+    /// challengePassword.
     fn requester(
         &self,
         opened: &Opened,
@@ -334,7 +336,7 @@ impl ScepService {
         }
     }
 
-    /// The sender, if a certificate of ours that is good now signs the message.
+    /// The sender, if the message is signed with a certificate of this authority that is good now.
     fn holder(&self, opened: &Opened) -> Result<Option<Requester>, Error> {
         match self.by_certificate(opened) {
             Ok(requester) => Ok(Some(requester)),
@@ -343,9 +345,9 @@ impl ScepService {
         }
     }
 
-    /// Authenticates the sender of a PKCSReq by its challengePassword. Whoever reads the message can take its envelope and sign it anew, so
-    /// the signer must be the holder of the requested key (RFC 8894 §2.3), or of a certificate of ours, which may have ended, for the same
-    /// account: clients sign with that when they enrol again with another key.
+    /// Authenticates the sender of a PKCSReq by its challengePassword. Anybody who reads the message can take its envelope and sign it
+    /// anew. So the signer must be the holder of the requested key (RFC 8894 §2.3), or of a certificate of this authority, which may have
+    /// ended, for the same account: clients sign with that when they enrol again with another key.
     fn by_challenge(
         &self,
         opened: &Opened,
@@ -369,7 +371,7 @@ impl ScepService {
         }
     }
 
-    /// The record of a signer's certificate that was issued here in exactly these octets, be it good now or not.
+    /// The record of a signer's certificate that this authority issued in exactly these octets, whether or not it is good now.
     fn issued(&self, signer: &Signer) -> Result<Option<CertificateRecord>, Error> {
         let authority = self.authority();
         let Ok(issuer) = Name::from_der(&signer.name.issuer) else { return Ok(None) };
@@ -427,8 +429,8 @@ impl ScepService {
         })
     }
 
-    /// The identifier of the transaction of a message, by its transactionID and its signer: a certificate of ours by itself, any other by
-    /// its key, because clients make such certificates anew.
+    /// The identifier of the transaction of a message, by its transactionID and its signer: a certificate of this authority counts by
+    /// itself, any other by its key, because clients make such certificates anew.
     ///
     /// # Errors
     /// The faults of the authority: with them, the signer is not known to be a stranger.
@@ -467,7 +469,7 @@ impl ScepService {
 struct Context {
     /// The digest of the CertificationRequest.
     digest: [u8; DIGEST],
-    /// The hash of what authenticated its sender.
+    /// The hash of the credential that authenticated the sender.
     credential: Option<[u8; DIGEST]>,
 }
 
@@ -484,7 +486,7 @@ impl Context {
     }
 }
 
-/// The hash of what authenticates a requester, by which a new secret is another one; `None` for an account without a secret.
+/// The hash of a requester's credential, which is another one after the secret was replaced; `None` for an account without a secret.
 fn credential_hash(requester: &Requester) -> Option<[u8; DIGEST]> {
     match requester.credential() {
         Credential::Secret => {
@@ -502,7 +504,7 @@ const fn is_fault(error: &Error) -> bool {
     matches!(error, Error::Internal(_) | Error::Unavailable(_))
 }
 
-/// Whether this error says that a certificate is not one of ours, or none that can be read.
+/// Whether this error says that a certificate is not one of this authority, or cannot be read.
 fn is_stranger(error: &Error) -> bool {
     matches!(error, Error::Malformed(_))
         || matches!(

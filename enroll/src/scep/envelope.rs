@@ -48,7 +48,7 @@ pub enum Cipher {
 }
 
 impl Cipher {
-    /// Each cipher with its identifier.
+    /// Every cipher, with its object identifier.
     const ALL: [(Self, ObjectIdentifier); 4] = [
         (Self::Aes128, oid::AES_128_CBC),
         (Self::Aes192, oid::AES_192_CBC),
@@ -56,7 +56,7 @@ impl Cipher {
         (Self::TripleDes, oid::DES_EDE3_CBC),
     ];
 
-    /// The cipher with this identifier; `None` for another than AES, and for triple DES unless `legacy` accepts it.
+    /// The cipher with this identifier; `None` for any cipher but AES, except for triple DES if `legacy` accepts it.
     fn of(found: ObjectIdentifier, legacy: Legacy) -> Option<Self> {
         let cipher = Self::ALL.into_iter().find(|(_, known)| *known == found);
         match (cipher, legacy) {
@@ -74,7 +74,7 @@ impl Cipher {
         }
     }
 
-    /// The length of its key, in octets.
+    /// The length of the cipher's key, in octets.
     pub const fn key_length(self) -> usize {
         match self {
             Self::Aes128 => 16,
@@ -102,7 +102,7 @@ impl Cipher {
     }
 }
 
-/// What the client must change whose content is encrypted with this algorithm.
+/// The refusal of a content that is encrypted with the algorithm `found`. It says what the client must change.
 fn other_cipher(found: ObjectIdentifier) -> Refusal {
     Refusal::bad_alg(match found {
         oid::DES_CBC => "the content is encrypted with single DES, which is never accepted; have the client use AES, which \
@@ -120,7 +120,7 @@ fn other_cipher(found: ObjectIdentifier) -> Refusal {
 /// A recipient of an envelope.
 #[derive(Debug)]
 pub struct Recipient {
-    /// The issuer and serial number of its certificate.
+    /// The issuer and serial number of the recipient's certificate.
     pub name: IssuerAndSerial,
     key_encryption: AlgorithmIdentifierOwned,
     /// The content encryption key, encrypted for the recipient.
@@ -177,7 +177,7 @@ impl Envelope {
         Self::read_or(octets, bounds, legacy, other_cipher)
     }
 
-    /// Like [`Self::read`], with the refusal of another cipher in the words of the caller.
+    /// Like [`Self::read`]; `other` makes the refusal of an unsupported cipher.
     ///
     /// # Errors
     /// As [`Self::read`].
@@ -260,7 +260,8 @@ pub struct AnswerEnvelope {
 }
 
 impl AnswerEnvelope {
-    /// An envelope for the holder of this certificate, with a fresh key for this cipher, which is encrypted in this way.
+    /// An envelope for the holder of `signer`'s certificate, with a fresh content encryption key for `cipher`. `transport` encrypts that
+    /// key.
     ///
     /// # Errors
     /// badAlg for a key with which nothing can be encrypted.

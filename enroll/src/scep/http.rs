@@ -41,7 +41,7 @@ pub type Observer = Arc<dyn Fn(Outcome) + Send + Sync>;
 pub struct Endpoint {
     service: Arc<ScepService>,
     slots: Slots,
-    /// The turns of senders at the workers, so that one with many messages does not keep the others out.
+    /// The turns of senders at the workers, so that a sender with many messages does not keep the others out.
     turns: Arc<FairSemaphore>,
     workers: Workers,
     body_bounds: BodyBounds,
@@ -105,8 +105,8 @@ impl Endpoint {
         Ok(route)
     }
 
-    /// Works on a request for what everybody may have, on a thread that may wait: a delegate may have to be made. `None` if that failed,
-    /// which was logged.
+    /// Works on a request for public information, on a thread that may wait, because a delegate may have to be made. `None` if that
+    /// failed, which was logged.
     async fn public<T: Send + 'static>(
         &self,
         slot: Slot,

@@ -1,4 +1,5 @@
-//! How the key of a content is encrypted for an RSA key, as an AlgorithmIdentifier: RSA with PKCS #1 v1.5, or RSAES-OAEP (RFC 4055 §4.1).
+//! How a content encryption key is encrypted with an RSA key, as an AlgorithmIdentifier: RSA with PKCS #1 v1.5, or RSAES-OAEP (RFC 4055
+//! §4.1).
 
 use countersign_ca::key::{KeyTransport, OaepHash};
 use countersign_ca::{Error, oid as ca};
@@ -47,7 +48,7 @@ pub fn read(found: &AlgorithmIdentifierOwned) -> Result<KeyTransport, Refusal> {
     }
 }
 
-/// The hash of these parameters; `None` if there are others in them than are known here.
+/// The hash of these parameters; `None` if they have other values than are known here.
 ///
 /// ```text
 /// RSAES-OAEP-params ::= SEQUENCE {

@@ -16,11 +16,12 @@ use crate::ber::{self, Bounds, Elements, SEQUENCE};
 
 /// A certificate that is looked up.
 struct Named {
-    /// The CA that would have issued it.
+    /// The CA that would have issued the certificate.
     ca: Label,
-    /// Its serial number; `None` for one that no certificate here has.
+    /// The serial number of the certificate; `None` for one that no certificate here has.
     serial: Option<Serial>,
-    /// Why this is not the certificate that the message names, but one that is looked up in its stead, so that the refusal takes as long.
+    /// If this is not the certificate that the message names: the reason. Another certificate is then looked up in its place, so that the
+    /// refusal takes as long.
     instead: Option<String>,
 }
 
@@ -66,7 +67,7 @@ impl ScepService {
         }
     }
 
-    /// The certificate that the content of a message names; for a content that names none, the one for which the message was encrypted.
+    /// The certificate that the content of a message names. If the content names none, it is the one for which the message was encrypted.
     fn named(&self, opened: &Opened) -> Result<Named, Stop> {
         let authority = self.authority();
         let read = match &opened.content {

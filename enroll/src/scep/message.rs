@@ -64,13 +64,13 @@ pub struct Transaction {
 /// A pkiMessage that was read. Nothing was verified yet.
 #[derive(Debug)]
 pub struct PkiMessage {
-    /// The parts by which its answer is recognized.
+    /// The parts by which the message's answer is recognized.
     pub transaction: Transaction,
     /// The content of the attribute messageType.
     message_type: Vec<u8>,
     /// The octets of the encapsulated content: an EnvelopedData, perhaps in BER.
     pub content: Vec<u8>,
-    /// The certificate of the signer; why it cannot be used, if it cannot.
+    /// The certificate of the signer, or the reason why it cannot be used.
     signer: Result<Signer, Error>,
     digest_algorithm: ObjectIdentifier,
     signature_algorithm: AlgorithmIdentifierOwned,
@@ -98,7 +98,7 @@ impl PkiMessage {
     /// ```
     ///
     /// # Errors
-    /// [`Unreadable`] if it is no pkiMessage with a transactionID, so that there can be no CertRep.
+    /// [`Unreadable`] if it is not a pkiMessage with a transactionID, so that there can be no CertRep.
     pub fn read(octets: &[u8], bounds: Bounds) -> Result<Self, Unreadable> {
         Self::parse(octets, bounds).map_err(|e| Unreadable(format!("no pkiMessage: {e}")))
     }

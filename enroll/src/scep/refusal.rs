@@ -26,7 +26,7 @@ pub struct Refusal {
     pub failure: FailInfo,
     /// The failInfoText, for the peer's operator.
     pub text: String,
-    /// What only the log says; empty if the text says all.
+    /// Details for the log only; empty if the text says everything.
     pub detail: String,
 }
 
@@ -64,7 +64,7 @@ impl Refusal {
     }
 
     /// badCertId for a certificate or CRL that was looked up and cannot be given. It is the same for every reason, as with
-    /// [`Self::unreadable_content`]: also if the content of the message cannot be decrypted or read.
+    /// [`Self::unreadable_content`], including a content that cannot be decrypted or read.
     pub fn not_found(why: impl AsRef<str>) -> Self {
         let refusal = Self::bad_cert_id(
             "nothing that can be sent has the issuer and serial number in the message, or they cannot be read; have the client \
@@ -79,7 +79,7 @@ impl Refusal {
     }
 }
 
-/// Why octets are no pkiMessage as far as a CertRep needs it (HTTP 400).
+/// Why octets are not a pkiMessage as far as a CertRep needs it (HTTP 400).
 #[derive(Debug)]
 pub struct Unreadable(pub String);
 

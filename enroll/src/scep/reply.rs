@@ -59,7 +59,7 @@ pub fn cert_rep(
 }
 
 /// A SignedData around this content, signed by the delegate with SHA-256. Its signed attributes are `attributes`, contentType and
-/// messageDigest. It has the certificate of the delegate and those in `others`, which are DER.
+/// messageDigest. The SignedData contains the certificate of the delegate and those in `others`, which are DER.
 ///
 /// # Errors
 /// [`Error::Internal`] if it cannot be signed or encoded.

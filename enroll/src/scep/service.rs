@@ -49,7 +49,7 @@ pub struct Outcome {
 pub enum Reply {
     /// A CertRep, DER.
     CertRep(Vec<u8>),
-    /// No CertRep is possible: the message is no pkiMessage (HTTP 400). The text says why.
+    /// No CertRep is possible: the message is not a pkiMessage (HTTP 400). The text says why.
     Unreadable(String),
     /// The message may be sent again (HTTP 503).
     Unavailable,
@@ -79,7 +79,7 @@ pub struct Opened {
     pub kind: MessageType,
     /// The certificate that signed the message.
     pub signer: Signer,
-    /// The content; `None` if its padding was wrong. That of a poll is not decrypted.
+    /// The content; `None` if its padding was wrong. The content of a poll is not decrypted.
     pub content: Option<Zeroizing<Vec<u8>>>,
     /// The path and address of the message.
     pub route: Route,
@@ -87,7 +87,7 @@ pub struct Opened {
     pub transaction: Transaction,
     /// The cipher of the content, which the answer uses, too.
     pub cipher: Cipher,
-    /// How the content's key was encrypted, and that of the answer is.
+    /// The key transport of the content encryption key. The answer uses the same.
     pub transport: KeyTransport,
     /// The delegates for which the message was encrypted.
     pub delegates: ScepDelegates,

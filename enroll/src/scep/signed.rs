@@ -1,4 +1,4 @@
-//! The SignedData of pkiMessages, which server and client make alike (RFC 5652 §5, RFC 8894 §3).
+//! The SignedData of pkiMessages, which server and client make in the same way (RFC 5652 §5, RFC 8894 §3).
 
 use countersign_ca::{Error, oid as ca};
 use der::oid::ObjectIdentifier;
@@ -25,7 +25,7 @@ pub enum Digest {
 }
 
 impl Digest {
-    /// Its identifier.
+    /// The object identifier of the hash algorithm.
     const fn identifier(self) -> ObjectIdentifier {
         match self {
             Self::Sha256 => ca::SHA256,

@@ -156,7 +156,7 @@ impl ScepService {
         signed_data(&delegates.signature, &content, Vec::new(), &next).map(Some)
     }
 
-    /// The delegates for whose key an envelope is encrypted, as this recipient.
+    /// The delegates for whose key an envelope is encrypted, and the recipient that the envelope names.
     fn recipient<'a>(
         &self,
         envelope: &'a Envelope,
@@ -192,7 +192,7 @@ fn nonce(authority: &Authority) -> Result<[u8; 16], Error> {
     Ok(nonce)
 }
 
-/// The answer to octets that are no pkiMessage. It needs no delegate, so that none is made for them.
+/// The answer to octets that are not a pkiMessage. It needs no delegate, so that none is made for them.
 fn unreadable(why: &Unreadable) -> Answered {
     let why = legible(&why.0);
     tracing::info!(target: countersign_ca::REFUSED, "unreadable: {why}");
@@ -200,7 +200,7 @@ fn unreadable(why: &Unreadable) -> Answered {
     Answered { reply: Reply::Unreadable(why), outcome }
 }
 
-/// The answer to a message that is not granted, signed by one of these delegates.
+/// The answer to a message that is not granted. One of the delegates signs it.
 fn stopped(
     stop: Stop,
     kind: &'static str,

@@ -12,7 +12,7 @@ use super::lock::locked;
 pub struct AccountSlots {
     /// How many slots an account has.
     most: usize,
-    /// How many slots of each account are taken; an account without one has no entry.
+    /// How many slots of each account are taken. An account without a taken slot has no entry.
     taken: Arc<Taken>,
 }
 
@@ -44,7 +44,7 @@ impl AccountSlots {
 }
 
 impl AccountSlot {
-    /// The account whose slot this is.
+    /// The account to which this slot belongs.
     pub const fn account(&self) -> &Label {
         &self.account
     }

@@ -1,4 +1,4 @@
-//! Answers in HTTP's own terms: a text for people with a status, before or instead of an answer of the protocol.
+//! Answers in HTTP's own terms: a status with a text for people, before or in place of an answer of the protocol.
 
 use std::any::Any;
 use std::convert::Infallible;

@@ -8,22 +8,21 @@ use countersign_ca::Network;
 
 use super::lock::locked;
 
-/// The number of remembered senders from which on those are forgotten whose work was all served.
+/// From this number of remembered senders on, senders whose work was all served are forgotten.
 const REMEMBERED: usize = 1024;
 
-/// The network that requests come from: the unit that is served fairly. `None` stands for all requests without a known address
-/// together.
+/// The network that requests come from: the unit of fair sharing. `None` stands for all requests without a known address together.
 pub type Sender = Option<Network>;
 
-/// Slots for requests that are worked on. A sender gets one more only while more are free than it has: one sender alone gets at most half
-/// of them (rounded up), two that take slots in turn get about a third each, and so on. Clones share the slots.
+/// Slots for requests that are worked on. A sender gets one more only while more are free than it has: A single sender gets at most half
+/// of them (rounded up); two senders that take slots in turn get about a third each, and so on. Clones share the slots.
 #[derive(Debug, Clone)]
 pub struct Slots(Arc<Mutex<Occupancy>>);
 
 #[derive(Debug)]
 struct Occupancy {
     free: usize,
-    /// How many slots each sender has; a sender without one has no entry.
+    /// How many slots each sender has taken. A sender without one has no entry.
     taken: HashMap<Sender, usize>,
 }
 
@@ -67,9 +66,9 @@ impl Drop for Slot {
 /// The position of a piece of work in the queue of a [`FairSemaphore`]. Lower ranks are served first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
-    /// When the work would be done if all senders were served at the same rate, in units of work.
+    /// The time, in units of work, at which the work would be finished if all senders were served at the same rate.
     due: u64,
-    /// The order of arrival, by which work that is due at the same time is served.
+    /// The number of the arrival. Of work that is due at the same time, the earliest arrival is served first.
     number: u64,
 }
 
@@ -103,7 +102,7 @@ impl FairSemaphore {
         Self { state: Mutex::new(state), freed: Condvar::new() }
     }
 
-    /// Ranks a piece of work that costs this many units of work (for a MAC: iterations), behind earlier work of the same sender. Of two
+    /// Ranks a piece of work that costs this many units of work (for a MAC: iterations), after earlier work of the same sender. Of two
     /// pieces that arrive at the same time from senders without earlier work, the cheaper one comes first (self-clocked fair queueing).
     pub fn rank(&self, sender: Sender, cost: u64) -> Rank {
         let mut state = locked(&self.state);
@@ -142,7 +141,7 @@ impl FairSemaphore {
         locked(&self.state).due.len()
     }
 
-    /// Takes a permit if one is free, without waiting, even if other threads wait for one; else `None`.
+    /// Takes a permit if one is free, without waiting, even if threads wait for a permit; else `None`.
     pub fn try_acquire(&self) -> Option<Permit<'_>> {
         let mut state = locked(&self.state);
         state.free = state.free.checked_sub(1)?;

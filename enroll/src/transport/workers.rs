@@ -102,7 +102,7 @@ mod tests {
 
     use super::*;
 
-    /// The rank of a job of this cost, of one sender.
+    /// The rank of a job of this cost, all jobs being of one sender.
     fn rank(permits: &FairSemaphore, cost: u64) -> Rank {
         permits.rank(None, cost)
     }

@@ -19,12 +19,12 @@ impl Denial {
     }
 }
 
-/// Whether the steps before the policy had a certificate to judge.
+/// Whether the steps before the policy judged a certificate.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Judged {
-    /// They had one. The value says why its status is not known, if the settings accept that; `None` if the status is known.
+    /// They judged a certificate. The value says why its status is not known, if the settings accept that; `None` if the status is known.
     Certificate(Option<Lack>),
-    /// They had none: the peer was authenticated by something else.
+    /// They judged no certificate: the peer was authenticated by something else.
     Nothing,
 }
 
@@ -33,7 +33,7 @@ pub(super) enum Judged {
 pub(super) enum LastStep {
     /// The policy agreed.
     Policy,
-    /// The identity: the policy is asked in phase 2 only, and this is phase 1.
+    /// The identity alone: this is phase 1, and the policy is asked in phase 2 only.
     Identity,
 }
 

@@ -56,13 +56,13 @@ pub struct Authorizer {
     counts: Counts,
 }
 
-/// Where a peer may send from if its identity is an IP address that is in its certificate (RFC 4945 §3.1.1).
+/// The addresses from which a peer may send if its identity is an IP address that is in its certificate (RFC 4945 §3.1.1).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum AddressIds {
-    /// From that address.
+    /// From that address only.
     #[default]
     Source,
-    /// From anywhere.
+    /// From any address.
     Any,
 }
 
@@ -77,7 +77,7 @@ struct Knowledge {
     known: Arc<PeerFacts>,
     /// The identity used in the policy query. If a certificate contains it, the certificate's spelling is used.
     peer: PeerId,
-    /// The policy in force. Its number is in the generation of the facts, so that it is the one by which they were judged.
+    /// The policy in force. The generation of the facts contains its number, so the facts were judged by this policy.
     policy: Arc<LoadedPolicy>,
     origin: Origin,
     /// Whether a question with more time would have the same result.
@@ -120,7 +120,7 @@ impl Authorizer {
         })
     }
 
-    /// Sets where peers whose identity is an IP address may send from.
+    /// Sets from which addresses peers may send whose identity is an IP address.
     #[must_use]
     pub fn with_address_ids(self, address_ids: AddressIds) -> Self {
         Self { address_ids, ..self }
@@ -240,7 +240,7 @@ impl Authorizer {
         refusal.lifetime.is_live(whole.generation, at).then_some(refusal)
     }
 
-    /// Gives the same answer again. The log only counts it.
+    /// Repeats a denial. The log only counts it.
     fn refuse_again(&self, refusal: &Refusal, question: &Question, at: Timestamp) -> Answer {
         let answer = Answer { id: repeated_id(question), ..refusal.answer.clone() };
         self.counts.count(&answer, Origin::Cached);
@@ -284,7 +284,7 @@ impl Authorizer {
         Ok(Asking { proof, peer, policy, generation, key })
     }
 
-    /// The facts about the peer, from the cache or else judged now.
+    /// The facts about the peer, from the cache if it has them; otherwise they are judged now.
     fn knowledge(
         &self,
         asking: Asking<'_>,
@@ -316,7 +316,7 @@ impl Authorizer {
         Knowledge { known, peer, policy: asking.policy, origin, is_thorough, path }
     }
 
-    /// Judges what depends on this question and is not cached: where the peer sends from, and the policy.
+    /// Judges the parts of a question that are not cached: the address that the peer sends from, and the policy.
     fn judge(
         &self,
         question: &Question,

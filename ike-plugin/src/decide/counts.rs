@@ -11,20 +11,20 @@ pub struct Counts {
     pub allowed: AtomicU64,
     /// Questions that were answered with `deny`, by step, in the order of [`Step`](crate::wire::Step).
     pub denied: [AtomicU64; 6],
-    /// Answers for which path, status and identity were cached; among them are the denials that were given again.
+    /// Answers for which path, status and identity were cached, including repeated denials.
     pub kept: AtomicU64,
-    /// Denials that were given again, without asking the policy.
+    /// Denials that were repeated without asking the policy.
     pub again: AtomicU64,
-    /// Decisions for which the policy was asked. One with several action attribute sets counts once.
+    /// Decisions for which the policy was asked. A decision with several action attribute sets counts once.
     pub asked: AtomicU64,
 }
 
 /// Whether the facts about the peer came from a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// They did not: path, status or identity were judged for this answer, or the question could not be read.
+    /// The facts were not cached: path, status or identity were judged for this answer, or the question could not be read.
     Verified,
-    /// They did.
+    /// The facts were cached.
     Cached,
 }
 
@@ -46,7 +46,7 @@ impl Counts {
         }
     }
 
-    /// Counts a denial that was given again.
+    /// Counts a repeated denial.
     pub(super) fn count_again(&self) {
         self.again.fetch_add(1, Ordering::Relaxed);
     }

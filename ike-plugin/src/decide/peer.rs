@@ -35,14 +35,14 @@ pub(super) struct Generation {
     pub policy: u64,
 }
 
-/// When a cached result counts.
+/// The conditions under which a cached result counts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lifetime {
-    /// The generation in which it was judged.
+    /// The generation in which the result was judged.
     pub generation: Generation,
-    /// The first moment at which it counts.
+    /// The first moment at which the result counts.
     pub from: Timestamp,
-    /// The first moment at which it does not count any more.
+    /// The first moment at which the result does not count any more.
     pub until: Timestamp,
 }
 
@@ -55,7 +55,7 @@ impl Lifetime {
 
 /// A daemon's question after parsing: the peer and its proof.
 pub(super) struct Asking<'q> {
-    /// What the peer has proved.
+    /// The proof that the peer has given.
     pub proof: Proof<'q>,
     /// The identity that the peer claims.
     pub peer: PeerId,
@@ -67,8 +67,8 @@ pub(super) struct Asking<'q> {
     pub key: Key,
 }
 
-/// The cached result for a peer. It has facts and no certificates, which would need more memory than all the rest, and nothing that the
-/// question brings again: its key in the cache covers identity and proof, and its generation the policy.
+/// The cached facts about a peer. Certificates are not kept, because they would need more memory than all the rest. Nothing that the
+/// question repeats is kept either: the cache's key covers identity and proof, and its generation covers the policy.
 pub(super) struct PeerFacts {
     /// When the result counts.
     pub lifetime: Lifetime,
@@ -194,8 +194,8 @@ impl Inquirer<'_> {
         Ok(Trusted { path, spelled, until, lack })
     }
 
-    /// Looks the peer's certificates up, and takes the first that is accepted. If none is, the first one's denial counts. `certificate`
-    /// receives the description of the accepted one, or else of the one that the denial is about.
+    /// Looks up the peer's certificates, and takes the first one that is accepted. If none is accepted, the denial of the first one
+    /// counts. `certificate` receives the description of the accepted one, or else of the one that the denial is about.
     fn looked_up(
         &self,
         peer: &PeerId,

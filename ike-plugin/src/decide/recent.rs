@@ -1,4 +1,4 @@
-//! A bounded cache of what was used recently.
+//! A bounded cache that keeps what was used recently.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,7 +30,7 @@ impl<V> Recent<V> {
         }
     }
 
-    /// The value of a key, which counts as used now; `None` if there is none.
+    /// The value of a key, or `None`. The value then counts as used now.
     pub fn value(&self, key: &Key) -> Option<Arc<V>> {
         let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(value) = halves.newer.get(key) {

@@ -78,7 +78,7 @@ impl DecisionLog {
         self.send(Line::Refusal(at, answer));
     }
 
-    /// Counts that a recorded denial was given again.
+    /// Counts a repetition of a recorded denial.
     pub fn record_again(&self, at: Timestamp, answer: &Answer) {
         if self.lines.is_none() {
             return;

@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use super::files::{ASIDE, log_file, policy_file};
 
-/// The newest decisions for which `wanted` is true, at most `limit`, newest first. A denial that was given again has the members
-/// `repeated`, how often, and `last_repeated`, when (RFC 3339). Lines that are not JSON are skipped.
+/// The newest decisions for which `wanted` is true, at most `limit`, newest first. A repeated denial has the members `repeated`, the
+/// number of repetitions, and `last_repeated`, the time of the last one (RFC 3339). Lines that are not JSON are skipped.
 ///
 /// # Errors
-/// A file cannot be read. A missing one is no error.
+/// A file cannot be read. A missing one is not an error.
 pub fn decisions(
     folder: &Path,
     limit: usize,

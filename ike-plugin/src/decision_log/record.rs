@@ -1,4 +1,4 @@
-//! One decision, and its JSON object.
+//! One decision as it is logged, and its JSON object.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use countersign_ca::path::ValidPath;
 pub struct Decision {
     /// The time of the decision.
     pub at: Timestamp,
-    /// How long it took, in microseconds.
+    /// How long the decision took, in microseconds.
     pub micros: u64,
     /// The answer.
     pub answer: Answer,
@@ -55,7 +55,7 @@ pub struct PeerCertificate {
     /// The serial number, in hexadecimal.
     #[serde(serialize_with = "hexadecimal")]
     serial: Box<[u8]>,
-    /// The end of its validity (RFC 3339).
+    /// The end of the certificate's validity (RFC 3339).
     not_after: Box<str>,
     /// SHA-256 over the certificate, in hexadecimal.
     #[serde(serialize_with = "hexadecimal")]

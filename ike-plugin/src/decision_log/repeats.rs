@@ -1,5 +1,4 @@
-//! Denials that were given again. They are counted here, and logged every ten seconds in a line with the trace of the first one and the
-//! count.
+//! Repeated denials. They are counted here, and every ten seconds a line with the trace of the first denial and the count is logged.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,10 +8,10 @@ use serde_json::{Value, json};
 
 use crate::wire::{Answer, Step, Verdict};
 
-/// The most denials that are counted at a time. At one more, the counts so far are logged at once.
+/// The most denials that are counted at a time. If there is one more, the counts so far are logged at once.
 const MAX_REPEATS: usize = 1024;
 
-/// How often a denial was given again since that was last logged.
+/// How often a denial was repeated since that was last logged.
 pub(super) struct Repeat {
     count: u64,
     last: Timestamp,
@@ -48,7 +47,7 @@ impl Repeats {
         told
     }
 
-    /// Takes all of them out; the caller logs them.
+    /// Takes out all counts; the caller logs them.
     pub fn take(&self) -> ByTrace {
         std::mem::take(&mut *self.lock())
     }
@@ -58,7 +57,7 @@ impl Repeats {
     }
 }
 
-/// The JSON object of a repeat. Its member `again` tells it from a decision.
+/// The JSON object of a repeat. Its member `again` distinguishes it from a decision.
 pub(super) fn repeat_json(trace: &str, repeat: &Repeat) -> Value {
     json!({
         "time": repeat.last.to_string(),

@@ -30,11 +30,11 @@ pub(super) enum Line {
     Decision(Box<Decision>),
     /// The denial of something that is not a question, and its time.
     Refusal(Timestamp, Answer),
-    /// The trace of a denial, and how often it was given again.
+    /// The trace of a denial, and how often it was repeated.
     Repeat(String, Repeat),
     /// A policy to be kept: the SHA-256 over its text in hexadecimal, and the text.
     Policy(String, Vec<u8>),
-    /// Is answered when everything before it is written.
+    /// A request that is answered when everything before it is written.
     Flushed(SyncSender<()>),
 }
 

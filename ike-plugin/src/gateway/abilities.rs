@@ -48,14 +48,14 @@ pub enum Library {
     OpenSsl,
 }
 
-/// Where a daemon gets the status of a peer's certificates from.
+/// The source from which a daemon gets the status of a peer's certificates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StatusSource {
-    /// It fetches CRLs and OCSP responses from the URLs in each certificate of the peer's path.
+    /// The daemon fetches CRLs and OCSP responses from the URLs in each certificate of the peer's path.
     PeerPath,
-    /// It fetches CRLs from the URLs in the certificates of its own database: its own certificate and those of CAs.
+    /// The daemon fetches CRLs from the URLs in the certificates of its own database: its own certificate and those of CAs.
     OwnDatabase,
-    /// It fetches nothing. It reads the CRLs in its folder.
+    /// The daemon fetches nothing. It reads the CRLs in its folder.
     Files,
 }
 
@@ -66,41 +66,41 @@ pub struct Abilities {
     pub daemon: Daemon,
     /// The versions in which these facts were found.
     pub versions: &'static str,
-    /// The modes of phase 1 that it supports.
+    /// The modes of phase 1 that the daemon supports.
     pub modes: &'static [Mode],
-    /// The modes in which it can ask the authorizer about a peer; empty if it has no hook for that.
+    /// The modes in which the daemon can ask the authorizer about a peer; empty if it has no hook for that.
     pub asks_in: &'static [Mode],
-    /// The keys that it supports in IKEv2. In every daemon, the same keys can sign and be verified.
+    /// The keys that the daemon supports in IKEv2. In every daemon, the same keys can sign and be verified.
     pub keys_v2: &'static [KeyFamily],
-    /// The keys that it supports in IKEv1.
+    /// The keys that the daemon supports in IKEv1.
     pub keys_v1: &'static [KeyFamily],
     /// The keys that the CAs above a peer's certificate may have.
     pub ca_keys: &'static [KeyFamily],
-    /// Whether both ends must have RSA keys, or neither, because it authenticates both ends in the same way.
+    /// Whether both ends must have RSA keys, or neither, because the daemon authenticates both ends in the same way.
     pub one_key_family: bool,
-    /// The library by which it verifies certificates and CRLs.
+    /// The library by which the daemon verifies certificates and CRLs.
     pub library: Library,
-    /// Where it gets the status of a peer's certificates from.
+    /// The source from which the daemon gets the status of a peer's certificates.
     pub status: StatusSource,
-    /// Whether it refuses all peers below a CA without a CRL as soon as it has the CRL of another CA.
+    /// Whether the daemon refuses all peers below a CA without a CRL as soon as it has the CRL of another CA.
     pub needs_every_crl: bool,
     /// The extended key usages of which a peer's certificate must have one, if it has any; empty if the daemon ignores them.
     pub purposes: &'static [&'static str],
     /// For a daemon that finds a certificate by its first subject alternative name only: the longest list of names that it reads, in octets
     /// of DER. `None` for the others.
     pub first_name_within: Option<usize>,
-    /// Whether it always sends a certificate request in IKEv1, and no setting changes that.
+    /// Whether the daemon always sends a certificate request in IKEv1, and no setting changes that.
     pub always_requests: bool,
-    /// Whether its configuration must name each peer. At most one peer may then be without an address.
+    /// Whether the daemon's configuration must name each peer. At most one peer may then be without an address.
     pub needs_peers: bool,
-    /// Whether all its proposals must have the same group, because it has one setting for perfect forward secrecy.
+    /// Whether all proposals of the daemon must have the same group, because it has one setting for perfect forward secrecy.
     pub one_group: bool,
-    /// Its default proposals in IKEv2.
+    /// The daemon's default proposals in IKEv2.
     pub default_v2: &'static [Proposal],
-    /// Writes a proposal for phase 1 in its notation; `None` if it does not support the proposal in this mode.
+    /// Writes a proposal for phase 1 in the daemon's notation; `None` if the daemon does not support the proposal in this mode.
     pub phase_1: fn(&Proposal, Mode) -> Option<String>,
-    /// Whether its exported configuration refuses the peers of this CA although their paths are valid. The caller asks only about a CA with
-    /// another name than that of the issuer of the gateway's own certificate.
+    /// Whether the daemon's exported configuration refuses the peers of this CA although their paths are valid. The caller asks only
+    /// about a CA with another name than that of the issuer of the gateway's own certificate.
     pub refuses_peers_of: fn(&Material, &NamedCa) -> Result<bool, GatewayError>,
 }
 
@@ -135,17 +135,18 @@ pub(super) fn refuses_nobody(_: &Material, _: &NamedCa) -> Result<bool, GatewayE
 }
 
 impl Abilities {
-    /// Whether it supports RSA keys only, in every mode.
+    /// Whether the daemon supports RSA keys only, in every mode.
     pub fn has_rsa_only(&self) -> bool {
         self.keys_v1.iter().chain(self.keys_v2).all(|family| *family == KeyFamily::Rsa)
     }
 
-    /// Whether it fetches CRLs. Otherwise it only reads files.
+    /// Whether the daemon fetches CRLs. Otherwise it only reads files.
     pub fn fetches(&self) -> bool {
         self.status != StatusSource::Files
     }
 
-    /// Checks that it supports a kind of key in a mode. If it does not support the mode at all, the key must be good for another one.
+    /// Checks that the daemon supports a kind of key in a mode. If the daemon does not support the mode at all, it must support the key
+    /// in another mode.
     ///
     /// # Errors
     /// It does not. The text is a sentence for the operator.

@@ -9,18 +9,18 @@ use super::material::Material;
 /// How the two gateways authenticate each other.
 #[derive(Debug)]
 pub enum Authentication<'e> {
-    /// Each by its own certificate.
+    /// Each gateway by its own certificate.
     Certificate(Certified<'e>),
-    /// Both by the same pre-shared key.
+    /// Both gateways by the same pre-shared key.
     PreSharedKey(Zeroizing<String>),
 }
 
 /// The credentials of a gateway with a certificate.
 #[derive(Debug, Clone, Copy)]
 pub struct Certified<'e> {
-    /// Its certificate, and the CAs and CRLs that belong to it.
+    /// The gateway's certificate, and the CAs and CRLs that belong to it.
     pub material: &'e Material,
-    /// Its private key. If it is missing, the README says where the operator must put it.
+    /// The gateway's private key. If it is missing, the README says where the operator must put it.
     pub key: Option<&'e PrivateKey>,
 }
 
@@ -48,7 +48,7 @@ impl Authentication<'_> {
         Ok(Self::PreSharedKey(secret))
     }
 
-    /// The pre-shared key, if this is one.
+    /// The pre-shared key, if the gateways authenticate by one.
     pub fn secret(&self) -> Option<&str> {
         match self {
             Self::Certificate(_) => None,
@@ -56,7 +56,7 @@ impl Authentication<'_> {
         }
     }
 
-    /// The certificate with its key, if this is one.
+    /// The certificate with its key, if the gateways authenticate by certificates.
     pub const fn certified(&self) -> Option<Certified<'_>> {
         match self {
             Self::Certificate(certified) => Some(*certified),

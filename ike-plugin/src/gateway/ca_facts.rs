@@ -47,7 +47,7 @@ pub fn warnings_of_ca(der: &[u8]) -> Result<Vec<String>, GatewayError> {
 pub struct CaFacts {
     /// The subject (RFC 4514).
     pub subject: String,
-    /// The kind of its key.
+    /// The kind of the CA's key.
     pub key: KeyKind,
     permitted: Vec<GeneralName>,
     excluded: Vec<GeneralName>,
@@ -84,18 +84,18 @@ impl CaFacts {
         })
     }
 
-    /// Whether it has critical name constraints on IP addresses.
+    /// Whether the CA has critical name constraints on IP addresses.
     pub fn has_addresses(&self) -> bool {
         let is_address = |name: &GeneralName| matches!(name, GeneralName::IpAddress(_));
         self.has_critical_constraints && self.names().any(is_address)
     }
 
-    /// Whether it has name constraints on DNS names.
+    /// Whether the CA has name constraints on DNS names.
     pub fn has_dns(&self) -> bool {
         self.names().any(|name| matches!(name, GeneralName::DnsName(_)))
     }
 
-    /// Whether its name constraints permit a DNS name. Without constraints on DNS names, they permit all.
+    /// Whether the CA's name constraints permit a DNS name. Without constraints on DNS names, they permit all.
     pub fn allows_dns(&self, host: &str) -> bool {
         fn dns(names: &[GeneralName]) -> impl Iterator<Item = &str> {
             names.iter().filter_map(|name| match name {

@@ -37,7 +37,7 @@ impl Layout {
         }
     }
 
-    /// Checks that a key is an RSA key if the daemon that reads these files supports no others.
+    /// Checks that a key is an RSA key if the daemon that reads these files supports only RSA.
     ///
     /// # Errors
     /// The key is of another kind; the text says what to use.
@@ -84,7 +84,7 @@ impl FromStr for Layout {
 /// The credential files of a gateway of this name.
 ///
 /// # Errors
-/// The key does not belong to the certificate or is no RSA key for a daemon that needs one, a certificate or CRL cannot be read, or the
+/// The key does not belong to the certificate or is not an RSA key for a daemon that needs one, a certificate or CRL cannot be read, or the
 /// name is not that of a gateway.
 pub fn credentials(
     layout: Layout,

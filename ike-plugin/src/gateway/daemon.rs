@@ -28,7 +28,7 @@ impl Daemon {
     pub const ALL: [Self; 5] =
         [Self::Strongswan, Self::Libreswan, Self::Iked, Self::Isakmpd, Self::Racoon];
 
-    /// Its name in the configuration.
+    /// The daemon's name in the configuration.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Strongswan => "strongswan",
@@ -73,7 +73,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// Its name in the configuration.
+    /// The mode's name in the configuration.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ikev2 => "ikev2",

@@ -12,32 +12,32 @@ use super::proposal::Proposal;
 /// A gateway as its operator describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gateway {
-    /// Its name, after which connections and files are named.
+    /// The gateway's name. Connections and files are named after it.
     pub name: String,
-    /// The daemon that it runs.
+    /// The daemon that the gateway runs.
     pub daemon: Daemon,
-    /// The identity that it claims in IKE.
+    /// The identity that the gateway claims in IKE.
     pub id: Identity,
-    /// The address at which its peers reach it; `None` for a gateway that only initiates.
+    /// The address at which the peers reach the gateway; `None` for a gateway that only initiates.
     pub address: Option<IpAddr>,
-    /// Its own address, if it is behind NAT and this differs from `address`; otherwise `None`.
+    /// The gateway's own address, if NAT is in front of it and this address differs from `address`; otherwise `None`.
     pub local_address: Option<IpAddr>,
-    /// The networks behind it; if there are none, its own address alone is protected.
+    /// The networks behind the gateway; if there are none, its own address alone is protected.
     pub networks: Vec<Network>,
     /// The mode of phase 1.
     pub mode: Mode,
-    /// Its proposals for phase 1. It proposes the same algorithms for the traffic, with perfect forward secrecy.
+    /// The gateway's proposals for phase 1. It proposes the same algorithms for the traffic, with perfect forward secrecy.
     pub proposals: Vec<Proposal>,
-    /// When it brings its tunnels up.
+    /// When the gateway brings its tunnels up.
     pub start: Start,
-    /// What it must know of the status of a peer's certificate.
+    /// What the gateway must know of the status of a peer's certificate.
     pub revocation: Revocation,
-    /// Whether its daemon asks the authorizer about peers.
+    /// Whether the gateway's daemon asks the authorizer about peers.
     pub authorizer: bool,
 }
 
 impl Gateway {
-    /// The address that its daemon listens on: `local_address`, or else `address`; `None` for all its addresses.
+    /// The address that the gateway's daemon listens on: `local_address`, or else `address`; `None` for all addresses of the host.
     pub fn bound_to(&self) -> Option<IpAddr> {
         self.local_address.or(self.address)
     }
@@ -60,9 +60,9 @@ pub enum Start {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Revocation {
-    /// That the certificate is not revoked.
+    /// The gateway must know that the certificate is not revoked.
     #[default]
     Strict,
-    /// Nothing; but if the daemon has a CRL or an OCSP response, it counts.
+    /// The gateway need not know the status; but if the daemon has a CRL or an OCSP response, that counts.
     IfPresent,
 }

@@ -17,7 +17,7 @@ use super::network::Network;
 pub struct Export<'e> {
     /// The gateway.
     pub own: &'e Gateway,
-    /// Its peers. If this is empty, every gateway that its CAs certified is a peer.
+    /// The gateway's peers. If there are none, every gateway that its CAs certified is a peer.
     pub peers: &'e [&'e Gateway],
     /// How both ends authenticate.
     pub authentication: &'e Authentication<'e>,

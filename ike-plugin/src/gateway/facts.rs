@@ -23,7 +23,7 @@ pub struct Facts {
     pub subject: String,
     /// The subject in DER.
     pub subject_der: Vec<u8>,
-    /// The kind of its key.
+    /// The kind of the certificate's key.
     pub key: KeyKind,
     /// The public key as a SubjectPublicKeyInfo in DER.
     pub spki: Vec<u8>,
@@ -35,9 +35,9 @@ pub struct Facts {
     pub key_usage: Option<KeyUsage>,
     /// The extended key usages as dotted object identifiers; empty if the extension is missing.
     pub key_purposes: Vec<String>,
-    /// The URLs of its CRL distribution points.
+    /// The URLs of the certificate's CRL distribution points.
     pub crl_urls: Vec<String>,
-    /// The URLs of its OCSP responders.
+    /// The URLs of the certificate's OCSP responders.
     pub ocsp_urls: Vec<String>,
     has_dns_name: bool,
     names: Names,
@@ -97,12 +97,13 @@ impl Facts {
         Ok(common.map(|part| String::from_utf8_lossy(part.value.value()).into_owned()).collect())
     }
 
-    /// Its names in words, for messages.
+    /// The names of the certificate in words, for messages.
     pub fn names(&self) -> String {
         self.names.shown()
     }
 
-    /// Whether its key may sign messages of IKE (RFC 4945 §5.1.3.2): the key usage is missing, or has digitalSignature or nonRepudiation.
+    /// Whether the certificate's key may sign messages of IKE (RFC 4945 §5.1.3.2): the key usage is missing, or has digitalSignature or
+    /// nonRepudiation.
     pub fn may_sign(&self) -> bool {
         self.key_usage.as_ref().is_none_or(|usage| {
             usage.0.contains(KeyUsages::DigitalSignature)
@@ -121,7 +122,7 @@ pub struct AltNames {
 }
 
 impl AltNames {
-    /// Reads them from a certificate in DER.
+    /// Reads the alternative names from a certificate in DER.
     ///
     /// # Errors
     /// The certificate cannot be read.

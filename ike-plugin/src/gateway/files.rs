@@ -20,7 +20,7 @@ const MAX_README: u64 = 64 << 10;
 pub enum Entry {
     /// A file that every user may read.
     Public(Vec<u8>),
-    /// A file for its owner only.
+    /// A file that only its owner may read.
     Secret(Zeroizing<Vec<u8>>),
     /// A script, which every user may read and run.
     Script(Vec<u8>),
@@ -38,7 +38,7 @@ impl Entry {
         }
     }
 
-    /// Its content; empty for a link.
+    /// The content of the entry; empty for a link.
     pub fn bytes(&self) -> &[u8] {
         match self {
             Self::Public(bytes) | Self::Script(bytes) => bytes,
@@ -61,7 +61,7 @@ impl Files {
         self.entries.insert(path.into(), Entry::Public(content.into()));
     }
 
-    /// Adds a file for its owner only.
+    /// Adds a file that only its owner may read.
     pub fn add_secret(&mut self, path: impl Into<String>, content: &[u8]) {
         self.entries.insert(path.into(), Entry::Secret(Zeroizing::new(content.to_vec())));
     }
@@ -165,7 +165,7 @@ impl Files {
         archive.finish()
     }
 
-    /// Whether an export wrote this tar archive, by its README. An archive that cannot be read is none.
+    /// Whether an export wrote this tar archive, by its README. An archive that cannot be read counts as none of ours.
     pub fn is_export(archive: impl Read) -> bool {
         let mut archive = tar::Archive::new(archive);
         let Ok(entries) = archive.entries() else { return false };

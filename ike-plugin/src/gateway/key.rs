@@ -55,7 +55,7 @@ impl PrivateKey {
         &self.pem
     }
 
-    /// Checks that it belongs to the public key of a certificate.
+    /// Checks that the private key belongs to the public key of a certificate.
     ///
     /// # Errors
     /// It does not, or one of the two keys cannot be read.

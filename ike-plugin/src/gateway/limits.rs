@@ -58,7 +58,7 @@ impl Feature {
         }
     }
 
-    /// The feature among a proposal's algorithms for the traffic that some daemon does not support, if there is one.
+    /// The feature of a proposal's algorithms for the traffic (ESP) that some daemon does not support, if there is one.
     pub const fn of_esp(proposal: &Proposal) -> Option<Self> {
         match (proposal.encryption, proposal.hash) {
             (Encryption::Gcm(_), _) => Some(Self::EspAead),
@@ -71,16 +71,16 @@ impl Feature {
 /// What a program does with a feature that it does not support.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// It refuses the object, or cannot use it.
+    /// The program refuses the object, or cannot use it.
     Refuses,
-    /// It accepts the object and treats it wrongly, or behaves wrongly otherwise.
+    /// The program accepts the object and treats it wrongly, or behaves wrongly otherwise.
     Misreads,
 }
 
 /// A program in the version with which a limit was found.
 #[derive(Debug, Clone, Copy)]
 pub struct Program {
-    /// Its name.
+    /// The name of the program.
     pub name: &'static str,
     /// The version.
     pub version: &'static str,
@@ -95,11 +95,11 @@ pub struct Limit {
     pub feature: Feature,
     /// The program.
     pub program: &'static Program,
-    /// What the program does with it.
+    /// What the program does with the feature.
     pub effect: Effect,
     /// The effect in words: the rest of a sentence that begins with the program's name.
     pub does: &'static str,
-    /// How it was found: a test of this repository, a tool, or by hand.
+    /// The way in which the limit was found: a test of this repository, a tool, or by hand.
     pub seen: &'static str,
 }
 

@@ -10,7 +10,7 @@ use countersign_ca::path::crl::Crl;
 /// A CA's certificate, with a name that can be used as a file name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedCa {
-    /// Its name.
+    /// The name of the CA.
     pub name: String,
     /// The certificate in DER.
     pub der: Vec<u8>,
@@ -42,9 +42,10 @@ impl IssuedCrl {
 /// A gateway's certificate, and everything by which it verifies its peers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Material {
-    /// Its certificate in DER.
+    /// The gateway's certificate in DER.
     pub certificate: Vec<u8>,
-    /// The CAs between its certificate and a root, the issuer first. Other keys of these CAs, and CAs of its peers, follow.
+    /// The CAs between the gateway's certificate and a root, the issuer first. Other keys of these CAs, and CAs of the gateway's peers,
+    /// follow.
     pub chain: Vec<NamedCa>,
     /// The roots that the gateway trusts.
     pub roots: Vec<NamedCa>,
@@ -81,8 +82,8 @@ impl Material {
         }
     }
 
-    /// The CA that issued the certificate, and the other CAs in `chain` that the same CA above has certified: further keys of the issuer,
-    /// and the issuers of peers. Empty if the issuer is not there.
+    /// The CA that issued the certificate, and the CAs in `chain` that were certified by the CA above that issuer: further keys of the
+    /// issuer, and the issuers of peers. Empty if the issuer is not in `chain`.
     pub fn issuers(&self) -> Vec<&NamedCa> {
         let read = |ca: &NamedCa| Certificate::from_der(ca.der.clone()).ok();
         let Some(own) = self.issuer() else { return Vec::new() };

@@ -29,7 +29,7 @@ impl Network {
         self.length
     }
 
-    /// Whether it is one address.
+    /// Whether the network is one address.
     pub const fn is_host(self) -> bool {
         self.length == Self::host(self.address).length
     }
@@ -52,7 +52,7 @@ impl Network {
         }
     }
 
-    /// Whether it contains an address.
+    /// Whether the network contains an address.
     pub fn holds(self, address: IpAddr) -> bool {
         self.address.is_ipv4() == address.is_ipv4()
             && Self::bits(self.address) == Self::bits(address) & Self::mask_bits(self.length)

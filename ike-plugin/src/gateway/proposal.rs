@@ -28,7 +28,7 @@ pub enum Hash {
 }
 
 impl Hash {
-    /// The length of its output in bits.
+    /// The length of the hash's output in bits.
     pub const fn bits(self) -> u16 {
         match self {
             Self::Sha256 => 256,
@@ -65,17 +65,17 @@ impl Group {
         (Self::Curve25519, "curve25519", 31),
     ];
 
-    /// Its name, which is the same in strongSwan and iked.
+    /// The name of the group, which is the same in strongSwan and iked.
     pub fn name(self) -> &'static str {
         Self::ALL.into_iter().find(|(group, ..)| *group == self).map_or("", |(_, name, _)| name)
     }
 
-    /// Its number in IANA's registry.
+    /// The number of the group in IANA's registry.
     pub fn number(self) -> u8 {
         Self::ALL.into_iter().find(|(group, ..)| *group == self).map_or(0, |(.., number)| number)
     }
 
-    /// The length of its prime in bits, if it is one of RFC 3526.
+    /// The length of the group's prime in bits, if the group is one of RFC 3526.
     pub const fn modp(self) -> Option<u16> {
         match self {
             Self::Modp2048 => Some(2048),
@@ -140,7 +140,7 @@ impl Proposal {
         }
     }
 
-    /// Whether phase 1 of IKEv1 can use it: AES-GCM came with IKEv2.
+    /// Whether phase 1 of IKEv1 can use the proposal. AES-GCM came with IKEv2.
     pub const fn is_for_v1(&self) -> bool {
         matches!(self.encryption, Encryption::Cbc(_))
     }

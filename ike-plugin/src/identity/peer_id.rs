@@ -118,7 +118,7 @@ impl PeerId {
         })
     }
 
-    /// Whether it names one peer; a subnet or a range of addresses names several.
+    /// Whether the identity names one peer. A subnet or a range of addresses names several.
     pub fn is_host(&self) -> bool {
         !matches!(self, Self::Subnet(_) | Self::Range(_))
     }
@@ -168,7 +168,7 @@ impl PeerId {
         }
     }
 
-    /// The name of its kind, for messages.
+    /// The name of the identity's kind, for messages.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Address(IpAddr::V4(_)) => "IPv4 address",
@@ -300,7 +300,7 @@ mod tests {
         }
     }
 
-    /// A name with a set of 17 attributes, which would be put in order one by one.
+    /// A name of one RDN with 17 attributes. It is refused, because the DER library sorts a SET in quadratic time.
     fn large_name() -> Vec<u8> {
         let attributes: Vec<u8> = (0..17)
             .flat_map(|number| {

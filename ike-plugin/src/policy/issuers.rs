@@ -1,4 +1,5 @@
-//! What the peers of one CA have in common for the policy, held once for all of them: it would otherwise be most of what is cached of a peer.
+//! Facts for the policy that the peers of one CA have in common. They are held once for all these peers, because they would otherwise be
+//! most of what is cached of a peer.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -6,15 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use countersign_ca::path::ValidPath;
 use countersign_policy::ipsec::{Delegation, Party};
 
-/// The table is searched for entries that nobody uses any more when it has twice as many as were in use at the last search, but not before
-/// it has this many.
+/// The number of entries from which on the table is searched for entries that nobody uses any more. It is then searched whenever it has
+/// twice as many as were in use at the last search.
 const FEW: usize = 64;
 
 /// The facts about the part of a path above the peer's own certificate.
 pub(super) struct Issuers {
-    /// What the certificates of this part say.
+    /// The delegations that the certificates of this part express.
     pub delegations: Box<[Delegation]>,
-    /// The issuer of the peer's certificate; `None` if a certificate of it says nothing to the policy.
+    /// The issuer of the peer's certificate; `None` if the policy can say nothing about a certificate of that issuer.
     pub issuer: Option<Party>,
     /// The issuer's name, for people.
     pub name: Arc<str>,
@@ -30,13 +31,13 @@ pub(super) struct IssuerTable(Mutex<Table>);
 #[derive(Default)]
 struct Table {
     known: HashMap<Key, Weak<Issuers>>,
-    /// How many were in use at the last search.
+    /// How many entries were in use at the last search.
     used: usize,
 }
 
 impl IssuerTable {
-    /// The facts about the issuers on this path, shared with other peers if these have been asked for and are still in use. `own` is what the
-    /// peer's own certificate says.
+    /// The facts about the issuers on this path, shared with other peers if these have been asked for and are still in use. `own` is the
+    /// delegation that the peer's own certificate expresses.
     pub fn of(&self, path: &ValidPath, own: Option<&Delegation>) -> Arc<Issuers> {
         let above = path.certificates.iter().skip(1).chain([&path.anchor]);
         let key: Key = above.map(|of| *of.fingerprint()).collect();
@@ -73,7 +74,7 @@ impl Issuers {
     }
 }
 
-/// What a certificate says to the policy; `None` if that cannot be expressed.
+/// The delegation that a certificate expresses for the policy; `None` if the policy language cannot express it.
 pub(super) fn delegation(certificate: &[u8], issuer: &[u8]) -> Option<Delegation> {
     let read = Delegation::of(certificate, issuer);
     read.inspect_err(|e| tracing::debug!("a certificate gives no assertion: {e}")).ok()

@@ -1,8 +1,8 @@
 //! The policy in force, and the form in which a peer asks it.
 //!
-//! It works as in isakmpd. The requesters of a peer with a certificate are its key and its name. Each certificate of the peer's path
-//! becomes an assertion by which the issuer trusts the subject. Credentials that the operator keeps for the peer's identity take part if
-//! their signatures are valid.
+//! The policy is asked as in isakmpd. The requesters of a peer with a certificate are its key and its name. Each certificate of the
+//! peer's path becomes an assertion by which the issuer trusts the subject. Credentials that the operator keeps for the peer's identity
+//! take part if their signatures are valid.
 
 use std::fs::File;
 use std::io::Read;
@@ -29,7 +29,7 @@ use countersign_ca::path::ValidPath;
 const MAX_POLICY: u64 = 256 << 20;
 /// The most credentials of a peer for which the log says why they were dropped.
 const MAX_SAID: usize = 16;
-/// What follows each file in the text of a policy.
+/// The octets that follow each file in the text of a policy.
 const BEHIND: &[u8] = b"\n\n";
 /// The name of the file with a peer's credentials, as in isakmpd.
 const CREDENTIALS: &str = "credentials";
@@ -98,11 +98,11 @@ impl Policy {
 /// it has facts and no parsed certificates, and shares what peers have in common.
 pub struct RequestingPeer {
     requesters: Requesters,
-    /// What the peer's own certificate says.
+    /// The delegation that the peer's own certificate expresses.
     own: Option<Delegation>,
-    /// What the certificates above it say.
+    /// The delegations that the certificates above it express.
     issuers: Option<Arc<Issuers>>,
-    /// The operator's credentials for the peer, if there are any that count.
+    /// The operator's credentials for the peer, if there are any whose signatures are valid.
     credentials: Option<Box<PolicySet>>,
     /// The requesters as logs may show them: never a pre-shared key. Each decision shows them, so that they are kept as text.
     pub shown: Arc<[String]>,
@@ -156,7 +156,7 @@ impl LoadedPolicy {
         &self.digest
     }
 
-    /// The text of its files, one after the other, each followed by two line feeds.
+    /// The text of the policy's files, one after the other, each followed by two line feeds.
     pub fn text(&self) -> Vec<u8> {
         self.sources.iter().flat_map(|source| [source.text(), BEHIND]).collect::<Vec<_>>().concat()
     }
@@ -176,12 +176,12 @@ impl LoadedPolicy {
         self.number
     }
 
-    /// The number of its assertions.
+    /// The number of the policy's assertions.
     pub fn len(&self) -> usize {
         self.set.len()
     }
 
-    /// Whether it has no assertion. It then allows nothing.
+    /// Whether the policy has no assertion. It then allows nothing.
     pub fn is_empty(&self) -> bool {
         self.set.is_empty()
     }
@@ -220,7 +220,7 @@ impl LoadedPolicy {
         Ok(RequestingPeer { requesters, own, issuers, credentials, shown })
     }
 
-    /// The credentials that count, as a set; `None` if there are none. The log names the others.
+    /// The credentials with valid signatures, as a set; `None` if there are none. The log names the others.
     fn verified(&self, source: &Source) -> Option<Box<PolicySet>> {
         let mut builder = PolicySet::builder();
         builder.extensible().credentials(source);

@@ -16,21 +16,21 @@ const MAX_KEY: usize = 8 << 10;
 /// The proof that a peer gave during authentication.
 #[derive(Clone, Copy)]
 pub enum Proof<'q> {
-    /// That it holds the private key of the first of these certificates.
+    /// The peer holds the private key of the first of these certificates.
     Chain(&'q [Octets]),
-    /// That it holds the private key of a certificate which the daemon did not send.
+    /// The peer holds the private key of a certificate which the daemon did not send.
     UntoldCertificate,
-    /// That it knows a pre-shared key.
+    /// The peer knows a pre-shared key.
     Secret(&'q Secret),
-    /// That it holds the private key of this SubjectPublicKeyInfo.
+    /// The peer holds the private key of this SubjectPublicKeyInfo.
     Key(&'q [u8]),
-    /// That it is the user whose name is its identity, by EAP or XAuth.
+    /// The peer is the user whose name is its identity, by EAP or XAuth.
     User(Auth),
 }
 
 /// The principal in whose name a peer without a certificate asks.
 pub struct Requester {
-    /// The spellings by which the policy may name it.
+    /// The spellings by which the policy may name the principal.
     pub spellings: Vec<Zeroizing<Vec<u8>>>,
     /// The spelling that logs may show.
     pub shown: String,

@@ -25,7 +25,7 @@ const WRITE: Duration = Duration::from_secs(10);
 pub struct SocketSettings {
     /// The path of the socket.
     pub path: PathBuf,
-    /// Its file mode, such as 0o600. Users who may write to the socket may ask, and give commands.
+    /// The file mode of the socket, such as 0o600. Users who may write to the socket may ask, and give commands.
     pub mode: u32,
     /// The most connections at once. A further one gets a denial and is closed.
     pub max_connections: usize,

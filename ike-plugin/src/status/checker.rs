@@ -19,7 +19,7 @@ const RECHECK: std::time::Duration = std::time::Duration::from_secs(600);
 /// How much must be known about the status of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// It must be known that the certificate is not revoked.
+    /// The status of the certificate must be known, and must be good.
     Strict,
     /// No status is required. A certificate that is known to be revoked is refused all the same, and so is one whose status is in CRLs of which there
     /// are more than are looked at.
@@ -42,7 +42,8 @@ pub enum Prefer {
 struct Silence {
     /// The reason, as text; empty if there was nothing to ask.
     why: String,
-    /// Whether [`Mode::IfPresent`] accepts that. It does not if there are CRLs that may say "revoked" and were too many to be looked at.
+    /// Whether [`Mode::IfPresent`] accepts the missing status. It does not if there are CRLs that may say "revoked" and were too many to
+    /// be looked at.
     passes: bool,
 }
 
@@ -137,7 +138,7 @@ impl StatusChecker {
         ))
     }
 
-    /// The responders that may be asked, and for each of the others the reason why not.
+    /// The responders that may be asked, and for each of the others the reason why it may not be asked.
     fn responders_of(&self, certificate: &Certificate) -> (Vec<String>, Vec<String>) {
         let named = certificate.ocsp_urls().iter().cloned();
         let (mut allowed, other): (Vec<String>, Vec<String>) =

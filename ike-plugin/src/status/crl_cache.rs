@@ -95,9 +95,9 @@ impl CrlCache {
         Ok(Self { locations: Refreshed::start(CrlSource { fetch, clock, settings })? })
     }
 
-    /// The CRLs at these locations. If a location was not fetched from yet and none of its CRLs is cached, it waits for the first fetch,
-    /// until `deadline` at most. `signers` are the certificates of CAs that may have signed them; the first is the issuer of the
-    /// certificate in question, if there is one.
+    /// The CRLs at these locations. If nothing was fetched from a location yet and none of its CRLs is cached, the call waits for the
+    /// first fetch, until `deadline` at most. `signers` are the certificates of CAs that may have signed them; the first is the issuer of
+    /// the certificate in question, if there is one.
     pub fn at(
         &self,
         locations: &[String],
@@ -286,8 +286,8 @@ impl CrlSource {
         self.verify(slots, location, signers);
     }
 
-    /// Notes which of the signers may sign the CRLs of a location: the first one before a CRL is there, and afterwards all that have the name of
-    /// the CRL's issuer. The signer of an indirect CRL is among these.
+    /// Notes which of the signers may sign the CRLs of a location. Before there is a CRL, that is the first signer; afterwards, all that
+    /// have the name of the CRL's issuer. The signer of an indirect CRL is among these.
     fn verify(&self, slots: &mut Slots<Self>, location: &str, signers: &[Arc<Certificate>]) {
         let Some(slot) = slots.by_key.get_mut(location) else { return };
         let known = &mut slot.value;
@@ -443,7 +443,7 @@ mod tests {
         read(params.signed_by(&Issuer::from_params(&ca, &key)).unwrap().der()).unwrap()
     }
 
-    /// Its successor may come at any time. A server that is late with it must not be asked every two seconds for hours.
+    /// The successor of an expired CRL may come at any time. A server that is late with it must not be asked every two seconds for hours.
     #[test]
     fn an_expired_crl_is_fetched_again_ever_later_but_within_a_minute() {
         let settings = CacheSettings { folder: None, refresh: Duration::from_secs(3600) };

@@ -53,7 +53,7 @@ pub struct OcspAnswer {
 }
 
 impl OcspAnswer {
-    /// Whether the answer stays true for ever: a revocation does, unless it is a hold (certificateHold).
+    /// Whether the answer stays true for ever. A revocation does, unless it is a hold (certificateHold).
     pub fn is_for_good(&self) -> bool {
         self.revoked.is_some_and(|(_, reason)| reason != CrlReason::CertificateHold)
     }
@@ -107,8 +107,8 @@ struct CertId {
     serial_number: Any,
 }
 
-/// What is asked about a certificate: all that a request and the reading of its response need, without the certificate itself, which would
-/// need ten times the memory.
+/// A question about the status of a certificate. It has all that a request and the reading of its response need. The certificate itself
+/// would need ten times the memory.
 pub struct OcspQuestion {
     id: CertId,
     issuer: Arc<Certificate>,

@@ -16,7 +16,7 @@ const MAX_CERTIFICATES: usize = 10_000;
 const MAX_RESPONDERS: usize = 4;
 /// A certificate that no decision was about for this long is forgotten when its answer is due.
 const FORGOTTEN: Duration = Duration::from_secs(3600);
-/// If the cache is full, a certificate that no decision was about for this long makes room for another one.
+/// If the cache is full, a certificate makes room for another one if no decision was about it for this long.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// Sends requests to OCSP responders, within bounds of size and time.
@@ -56,7 +56,7 @@ struct CachedStatus {
     /// The certificate's subject, for the log.
     shown: Box<str>,
     answer: Option<Arc<OcspAnswer>>,
-    /// Whether a decision was made without an answer since the last one came.
+    /// Whether a decision was made without an answer since the last answer came.
     is_missed: bool,
 }
 
@@ -73,9 +73,9 @@ impl OcspCache {
         Ok(Self { answers: Refreshed::start(Responders { ask, clock, refresh })? })
     }
 
-    /// The answer of these responders about a certificate. For a certificate that was not asked about before, it waits for the first
-    /// answer, until `deadline` at most. At most four of the `urls` count. If they are others than at the call before, a certificate without an
-    /// answer that counts is asked about again.
+    /// The answer of these responders about a certificate. For a certificate that was not asked about before, the call waits for the
+    /// first answer, until `deadline` at most. At most four of the `urls` count. If they differ from those of the previous call, and
+    /// there is no answer that counts, the certificate is asked about again.
     ///
     /// # Errors
     /// There is no answer; the text gives the reason.
@@ -133,7 +133,7 @@ impl CachedStatus {
         Ok(Self { inquiry, shown: certificate.shown().into(), answer: None, is_missed: false })
     }
 
-    /// The answer, if it counts at this time.
+    /// The answer, if it still counts at this time.
     fn counting(&self, now: Timestamp) -> Option<&Arc<OcspAnswer>> {
         self.answer.as_ref().filter(|answer| now < answer.until || answer.is_for_good())
     }
@@ -293,7 +293,7 @@ mod tests {
         assert_eq!(*silent.0.lock().unwrap(), ["http://one.example/", "http://two.example/"]);
     }
 
-    /// It counts for ever. The responder must not be asked for another every two seconds.
+    /// The answer counts for ever. The responder must not be asked for another every two seconds.
     #[test]
     fn an_old_revocation_is_asked_about_ever_later_but_within_a_minute() {
         let source = Responders {

@@ -19,10 +19,10 @@ const RETRY: Duration = Duration::from_secs(10);
 const MAX_RETRY: Duration = Duration::from_secs(600);
 /// The shortest pause after a fetch that succeeded, except that the cache of CRLs takes up to a tenth off.
 pub const MIN_REFRESH: Duration = Duration::from_secs(2);
-/// The longest pause after a fetch that brought a value which does not count any more, or has no end. The next one may come at any time, and
-/// decisions wait for it.
+/// The longest pause after a fetch that brought a value which does not count any more, or has no end. The next value may come at any
+/// time, and decisions wait for it.
 const MAX_UNRENEWED: Duration = Duration::from_secs(60);
-/// How long a worker sleeps that has nothing to fetch; it is woken for a new slot.
+/// How long a worker sleeps if no slot is due; it is woken for a new slot.
 const NOTHING_DUE: Duration = Duration::from_secs(3600);
 
 /// The error that the operator sees of a fetch that panicked. The panic hook of the process has logged the details.
@@ -42,7 +42,7 @@ pub trait Source: Send + Sync + 'static {
     /// The name of the worker threads.
     const THREAD: &'static str;
 
-    /// The job for a slot that is due.
+    /// The job that fetches the value of a slot that is due.
     fn job(&self, value: &Self::Value) -> Self::Job;
 
     /// Fetches, however long it takes. The worker does not hold the lock meanwhile.
@@ -68,9 +68,9 @@ pub trait Source: Send + Sync + 'static {
 /// Whether the result of a fetch may change a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// It may.
+    /// The result may change a decision.
     New,
-    /// It does not.
+    /// The result changes no decision.
     Same,
 }
 
@@ -115,7 +115,7 @@ impl<V> Slot<V> {
         self.is_tried
     }
 
-    /// Whether a worker is fetching it.
+    /// Whether a worker is fetching the value.
     pub const fn is_busy(&self) -> bool {
         self.is_busy
     }
@@ -126,8 +126,8 @@ impl<V> Slot<V> {
         self.due = Instant::now() + pause;
     }
 
-    /// Notes that a fetch succeeded, but brought again a value that has no time left, so that the next one is awaited. The fetch is repeated
-    /// after 2 seconds, and after each further one in succession twice as late, but within a minute, and within `refresh`.
+    /// Notes that a fetch succeeded, but brought again a value that has already expired. The next value may come at any time. The fetch
+    /// is repeated after 2 seconds, and after each further one in succession twice as late, but within a minute, and within `refresh`.
     pub fn unrenewed(&mut self, refresh: Duration) {
         let most = MAX_UNRENEWED.min(refresh).max(MIN_REFRESH);
         let wait = MIN_REFRESH.saturating_mul(1 << self.unrenewed.min(6)).min(most);
@@ -136,7 +136,7 @@ impl<V> Slot<V> {
         self.due = Instant::now() + wait;
     }
 
-    /// Has it fetched at once, and waited for, as if it were new. The value stays.
+    /// Has the value fetched at once, and has callers wait for it, as if it were new. The present value stays until then.
     pub fn renew(&mut self) {
         (self.error, self.failures, self.unrenewed) = (None, 0, 0);
         (self.due, self.is_tried) = (Instant::now(), false);
@@ -172,7 +172,7 @@ impl<S: Source> Slots<S> {
     }
 }
 
-/// Values by key, kept fresh by worker threads until it is dropped.
+/// Values by key. Worker threads keep them fresh until this is dropped.
 pub struct Refreshed<S: Source> {
     shared: Arc<Shared<S>>,
 }
@@ -230,7 +230,7 @@ impl<S: Source> Refreshed<S> {
         self.shared.changed.notify_all();
     }
 
-    /// A number that rises whenever something was fetched by which a decision may come out differently.
+    /// A number that rises whenever something was fetched that may change a decision.
     pub fn generation(&self) -> u64 {
         self.shared.generation.load(Ordering::Acquire)
     }
@@ -244,7 +244,7 @@ impl<S: Source> Refreshed<S> {
 }
 
 impl<S: Source> Drop for Refreshed<S> {
-    /// A worker that waits for a silent server ends by itself, when the server's time is over.
+    /// Stops the workers. A worker that waits for a silent server ends by itself, when the server's time is over.
     fn drop(&mut self) {
         self.shared.lock().is_stopping = true;
         self.notify();

@@ -72,8 +72,8 @@ pub struct ConfiguredTrust {
     cas: KnownCas,
 }
 
-/// How far the history of the authority's store was read (`None` without an authority), and how many statuses have changed from the start
-/// until there.
+/// The position up to which the history of the authority's store was read (`None` without an authority), and how many statuses changed up
+/// to there since the start.
 struct Recorded {
     mark: Option<Mark>,
     changes: u64,
@@ -164,7 +164,7 @@ impl ConfiguredTrust {
         recorded.changes
     }
 
-    /// The authority and the name of its CA, if the issuer of a certificate is one whose key it holds.
+    /// The authority, and the name of the CA that issued a certificate, if the authority has the private key of `issuer`.
     fn own_ca(&self, issuer: &Certificate) -> Option<(&Arc<Authority>, &Label)> {
         let (_, ca) = self.own.iter().find(|(key, _)| key == issuer.spki())?;
         Some((self.authority.as_ref()?, ca))

@@ -25,8 +25,8 @@ impl KnownCas {
         known.map_or_else(|| Certificate::from_der(der.to_vec()).map(Arc::new), Ok)
     }
 
-    /// Keeps the certificates of a path above the peer's own. Only those of valid paths come here, so that strangers cannot fill it; a
-    /// trusted CA that makes many CAs can, and it then begins anew.
+    /// Keeps the certificates of a path above the peer's own. Only certificates of valid paths come here, so that strangers cannot fill
+    /// the table. A trusted CA that makes many CAs can fill it; the table is then emptied.
     pub fn remember(&self, path: &ValidPath) {
         let mut known = self.lock();
         for of in path.certificates.iter().skip(1) {

@@ -108,7 +108,7 @@ impl Drop for Connection {
     }
 }
 
-/// Requests StartTLS, and reads the answer. Octets behind the answer are an error, because they would be read as if they had arrived under
+/// Requests StartTLS, and reads the answer. Octets after the answer are an error, because they would be read as if they had arrived under
 /// TLS.
 async fn start_tls(stream: &mut TcpStream) -> Result<()> {
     let failed = |e: io::Error| Error::Unavailable(e.to_string());

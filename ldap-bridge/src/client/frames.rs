@@ -25,7 +25,7 @@ pub struct Bounds {
 /// The most entries and references that may answer a search for one entry: the entry, and references that a server adds.
 pub const REFERENCES: usize = 8;
 
-/// The most open requests. This program never has so many, so that more are an error of its own.
+/// The most open requests. This program never has so many: more are a fault of its own.
 const MAX_OPEN: usize = 1024;
 
 /// The scope of a search for one entry (RFC 4511 §4.5.1.2).
@@ -33,7 +33,7 @@ const BASE_OBJECT: u32 = 0;
 
 /// A request that is not answered completely yet, and the rest of its bounds.
 struct Asked {
-    /// The tag of the response that ends it.
+    /// The tag of the response that ends the request.
     ends: u8,
     /// The octets of answers that may still arrive.
     octets: usize,
@@ -358,7 +358,7 @@ mod tests {
         element(0x30, &[&[0x02, 0x01, id][..], operation].concat())
     }
 
-    /// A search with this scope, a bind and a modify, as far as it matters here.
+    /// A search with this scope, a bind and a modify, with the fields that the tests need.
     fn search(id: u8, scope: u8) -> Vec<u8> {
         message(id, &element(0x63, &[&element(0x04, b"o=x")[..], &[0x0a, 0x01, scope]].concat()))
     }

@@ -47,11 +47,11 @@ pub struct FrameBounds {
 /// A control of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Control {
-    /// Its type, a dotted object identifier.
+    /// The type of the control, a dotted object identifier.
     pub oid: String,
     /// Whether the operation must fail if the control is unknown.
     pub is_critical: bool,
-    /// Its value; `None` without one.
+    /// The value of the control; `None` without one.
     pub value: Option<Bytes>,
 }
 
@@ -244,7 +244,7 @@ fn header_at(content: &[u8], at: usize) -> Option<Header> {
     Some(Header { kind: *kind, octets, content: length.content })
 }
 
-/// An element, and the octets behind it.
+/// An element, and the octets after it.
 struct Element {
     tag: u8,
     value: Bytes,

@@ -32,7 +32,7 @@ pub fn matches(filter: &LdapFilter, node: &Node) -> Option<bool> {
 /// The size of a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
-    /// The number of its parts, with the parts of substring filters that are neither initial nor final.
+    /// The number of the filter's parts, including the parts of substring filters that are neither initial nor final.
     pub parts: usize,
     /// The depth to which the parts are nested; 1 for a single part.
     pub depth: usize,
@@ -93,8 +93,8 @@ fn fold(values: impl Iterator<Item = Option<bool>>, decisive: bool) -> Option<bo
     result
 }
 
-/// Evaluates a test on an attribute. It is Undefined for an unknown attribute, and false for one that the entry does not have, or Undefined
-/// if that has no matching rule.
+/// Evaluates a test on an attribute. The test is Undefined for an unknown attribute. For an attribute that the entry does not have, it is
+/// false, or Undefined if the attribute has no matching rule.
 fn any_value(
     node: &Node,
     description: &str,

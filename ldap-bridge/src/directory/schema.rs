@@ -11,13 +11,13 @@ pub const SUBSCHEMA: &str = "cn=Subschema";
 /// An attribute type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AttributeType {
-    /// Its name in the spelling of the schema.
+    /// The name of the type in the spelling of the schema.
     pub name: &'static str,
-    /// Its object identifier.
+    /// The object identifier of the type.
     pub oid: &'static str,
     /// The rule by which filters and compare requests match its values.
     pub matching: Matching,
-    /// Whether it is operational: returned only if the client asks for it.
+    /// Whether the attribute is operational: returned only if the client asks for it.
     pub is_operational: bool,
 }
 
@@ -30,7 +30,7 @@ pub enum Matching {
     ObjectIdentifier,
     /// distinguishedNameMatch.
     DistinguishedName,
-    /// None. A filter on the attribute is Undefined, except for its presence.
+    /// There is no matching rule. A filter on the attribute is Undefined, except for its presence.
     None,
 }
 

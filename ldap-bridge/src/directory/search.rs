@@ -40,7 +40,7 @@ pub struct Search {
     last_path: String,
 }
 
-/// A search that has begun, and its only entry if it is for one outside the tree.
+/// A search that has begun. A search for an entry outside the tree has only that entry.
 pub struct Begun {
     /// The search.
     pub search: Search,

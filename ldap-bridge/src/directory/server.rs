@@ -25,15 +25,15 @@ use crate::dn::Dn;
 use crate::error::{Error, Result};
 use crate::slots::{ConnectionSlot, ConnectionSlots};
 
-/// The time in which the server tries to tell a client that its connection ends to make room for others.
+/// How long the server tries to tell a client that its connection ends to make room for others.
 const FAREWELL: Duration = Duration::from_millis(200);
 
 /// The settings of the directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DirectoryConfig {
-    /// The address on which it listens for LDAP; `None` if it does not.
+    /// The address on which the directory listens for LDAP; `None` if it does not.
     pub listen: Option<SocketAddr>,
-    /// The address on which it listens for LDAPS, which needs `tls`; `None` if it does not.
+    /// The address on which the directory listens for LDAPS, which needs `tls`; `None` if it does not.
     pub tls_listen: Option<SocketAddr>,
     /// The certificate for LDAPS and StartTLS; `None` for no TLS.
     pub tls: Option<TlsFiles>,
@@ -55,7 +55,7 @@ pub struct Directory {
 pub struct DirectoryHandle(Arc<Shared>);
 
 impl DirectoryHandle {
-    /// Replaces all entries atomically. Searches that have begun go on with the old entries.
+    /// Replaces all entries atomically. Searches that have begun continue with the old entries.
     pub fn replace(&self, snapshot: Snapshot) {
         *self.0.snapshot.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
     }
@@ -120,17 +120,17 @@ impl Directory {
         })
     }
 
-    /// The address on which it listens for LDAP; `None` if it does not.
+    /// The address on which the directory listens for LDAP; `None` if it does not.
     pub fn address(&self) -> Option<SocketAddr> {
         self.listener.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
-    /// The address on which it listens for LDAPS; `None` if it does not.
+    /// The address on which the directory listens for LDAPS; `None` if it does not.
     pub fn tls_address(&self) -> Option<SocketAddr> {
         self.tls_listener.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
-    /// A handle to change its entries.
+    /// A handle to change the directory's entries.
     pub fn handle(&self) -> DirectoryHandle {
         DirectoryHandle(Arc::clone(&self.shared))
     }

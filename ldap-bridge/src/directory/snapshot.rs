@@ -26,7 +26,7 @@ pub struct Snapshot {
 /// An entry, encoded.
 #[derive(Debug)]
 pub struct Node {
-    /// The keys of its RDNs from the root down. In this order, the subtree of an entry follows it.
+    /// The keys of the entry's RDNs from the root down. In this order, the subtree of an entry follows it.
     path: String,
     depth: usize,
     dn: String,
@@ -36,9 +36,9 @@ pub struct Node {
 /// An attribute, encoded as a PartialAttribute (RFC 4511 §4.1.7), once with its values, in chunks, and once without.
 #[derive(Debug)]
 pub struct Encoded {
-    /// Its type.
+    /// The type of the attribute.
     pub kind: &'static AttributeType,
-    /// Its values, for filters.
+    /// The values of the attribute, for filters.
     pub values: Vec<Bytes>,
     chunks: Vec<Bytes>,
     without_values: Bytes,
@@ -70,19 +70,19 @@ impl Snapshot {
         self.places.get(&path_of(dn)).copied()
     }
 
-    /// The entry at a position; `None` behind the last one.
+    /// The entry at a position; `None` after the last one.
     pub fn node(&self, place: usize) -> Option<&Node> {
         self.nodes.get(place)
     }
 
-    /// The first position behind an entry's subtree.
+    /// The position after an entry's subtree.
     pub fn end_of(&self, place: usize) -> usize {
         let Some(node) = self.nodes.get(place) else { return place };
         let below = |other: &Node| other.path.starts_with(&node.path);
         place.saturating_add(self.nodes.get(place..).unwrap_or_default().partition_point(below))
     }
 
-    /// The position of the first entry whose path sorts behind `path`.
+    /// The position of the first entry whose path sorts after `path`.
     pub fn behind(&self, path: &str) -> usize {
         self.nodes.partition_point(|node| node.path.as_str() <= path)
     }
@@ -116,7 +116,7 @@ impl Node {
         }
     }
 
-    /// Its name, as text.
+    /// The DN of the entry, as text.
     pub fn dn(&self) -> &str {
         &self.dn
     }
@@ -126,7 +126,7 @@ impl Node {
         &self.path
     }
 
-    /// The number of RDNs of its name.
+    /// The number of RDNs of the entry's name.
     pub const fn depth(&self) -> usize {
         self.depth
     }

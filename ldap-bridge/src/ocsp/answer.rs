@@ -10,9 +10,9 @@ pub struct Answer {
     pub der: Bytes,
     /// The times for HTTP caches; `None` if no cache may store it.
     pub cacheable: Option<Freshness>,
-    /// Its status, for counting.
+    /// The status that the answer gives, for counting.
     pub kind: Kind,
-    /// Whether it comes from the cache.
+    /// Whether the answer comes from the cache.
     pub cached: bool,
 }
 
@@ -51,7 +51,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Its name in metrics.
+    /// The name of the kind of answer in metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Good => "good",

@@ -1,4 +1,4 @@
-//! A bounded cache of signed answers by CertID. Answers that were not used lately are dropped first.
+//! A bounded cache of signed answers by CertID. Answers that were not used recently are dropped first.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +23,7 @@ pub struct CachedAnswer {
     pub freshness: Freshness,
     /// The status of the certificate that the answer gives.
     pub status: CertificateStatus,
-    /// Whether it was used since it was signed and since the cache last made room.
+    /// Whether the answer was used since it was signed and since the cache last made room.
     used: AtomicBool,
 }
 
@@ -39,8 +39,8 @@ impl CachedAnswer {
         Self { ca, serial, der, freshness, status, used: AtomicBool::new(false) }
     }
 
-    /// Whether the fraction `1 / divisor` of the time from its signature to nextUpdate is over. It is also true if the clock is before the
-    /// signature.
+    /// Whether the fraction `1 / divisor` of the time from its signature to nextUpdate is over. It is also true if the clock is earlier
+    /// than the signature.
     fn is_past(&self, divisor: u32, now: Timestamp) -> bool {
         let Freshness { signed, next_update, .. } = self.freshness;
         let life = next_update.since(signed);
@@ -60,8 +60,8 @@ impl Cache {
         Self { most, answers: RwLock::default() }
     }
 
-    /// The answer to this CertID (DER), unless half of its validity is over; `None` also if there is none. The caller must check that the
-    /// status is still the same.
+    /// The answer to this CertID (DER). `None` if there is none, or half of its validity is over. The caller must check that the status
+    /// is still the same.
     pub fn find(&self, cert_id: &[u8], now: Timestamp) -> Option<Arc<CachedAnswer>> {
         let answers = self.answers.read().unwrap_or_else(PoisonError::into_inner);
         let kept = answers.get(cert_id).filter(|kept| !kept.is_past(2, now))?;

@@ -11,15 +11,15 @@ use super::cache::make_room;
 
 /// A certificate that a CA of this instance issued.
 pub struct IssuedCertificate {
-    /// Its CA.
+    /// The CA that issued the certificate.
     pub ca: Label,
-    /// Its serial number.
+    /// The serial number of the certificate.
     pub serial: Serial,
-    /// Whether it was asked about since room was made last.
+    /// Whether the certificate was asked about since room was made last.
     used: AtomicBool,
 }
 
-/// A bounded number of issued certificates by the DER of their CertID. Those that were not asked about lately are dropped first.
+/// A bounded number of issued certificates, by the DER of their CertID. Those about which no client asked recently are dropped first.
 pub struct IssuedCertificates {
     most: usize,
     known: RwLock<HashMap<Box<[u8]>, Arc<IssuedCertificate>>>,

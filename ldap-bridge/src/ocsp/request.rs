@@ -321,7 +321,7 @@ mod tests {
         }
     }
 
-    /// As another library writes it.
+    /// A request of `count` questions, with a nonce of the length `nonce`, encoded by another library.
     fn written(count: usize, nonce: Option<usize>) -> Vec<u8> {
         let nonce = nonce.map(|length| {
             let value = OctetString::new(vec![7; length]).unwrap().to_der().unwrap();

@@ -53,7 +53,7 @@ impl std::fmt::Debug for OcspService {
 enum Refusal {
     /// The request is malformed.
     Malformed(String),
-    /// It names a CA whose private key this instance does not have, or several CAs.
+    /// The request names a CA whose private key this instance does not have, or several CAs.
     Unauthorized(String),
     /// The authority failed.
     Failed(Error),
@@ -221,7 +221,7 @@ impl OcspService {
         Ok(Status { serial: Some(*serial), is })
     }
 
-    /// Signs an answer, and caches it if it may answer other requests, too: it is about one issued certificate, and has no nonce.
+    /// Signs an answer. Caches it if it can answer other requests, too: if it is about one issued certificate and has no nonce.
     fn signed(
         &self,
         ca: &Label,

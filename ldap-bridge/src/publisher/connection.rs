@@ -32,7 +32,7 @@ const WHOLE: Duration = Duration::from_secs(600);
 /// The default of slapd's `sockbuf_max_incoming_auth`, in octets. slapd closes a connection on which a larger message arrives.
 const SLAPD_LIMIT: usize = 4 << 20;
 
-/// The filter for entries that may have certificates and CRLs: those of CAs, of peers, and of partitions of CRLs.
+/// The filter for entries that may have certificates and CRLs: entries of CAs, of peers, and of partitions of CRLs.
 const FILTER: &str = "(|(objectClass=pkiCA)(objectClass=pkiUser)(objectClass=certificationAuthority)(objectClass=cRLDistributionPoint))";
 
 /// An open connection, on which the bind has succeeded.

@@ -21,9 +21,9 @@ use crate::entry::{
 /// An entry as it was found in a directory, with its certificates and CRLs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExistingEntry {
-    /// Its name in the directory's spelling.
+    /// The name of the entry in the directory's spelling.
     pub dn: String,
-    /// Its object classes.
+    /// The object classes of the entry.
     pub classes: Vec<String>,
     /// The values of the attributes of RFC 4523, by attribute type.
     pub values: BTreeMap<&'static str, Vec<Bytes>>,
@@ -47,7 +47,7 @@ pub enum Operation {
     Add {
         /// The name of the entry, by RFC 4514.
         dn: String,
-        /// Its attribute descriptions and values, `objectClass` first.
+        /// The attribute descriptions and values of the entry, `objectClass` first.
         attributes: Vec<(String, Vec<Bytes>)>,
     },
     /// Changes an entry.
@@ -80,14 +80,14 @@ pub struct Plan {
 }
 
 impl Operation {
-    /// The name of the entry that it creates or changes.
+    /// The name of the entry that the operation creates or changes.
     pub fn dn(&self) -> &str {
         match self {
             Self::Add { dn, .. } | Self::Modify { dn, .. } => dn,
         }
     }
 
-    /// The length of the largest value in it, in octets.
+    /// The length of the largest value in the operation, in octets.
     pub fn largest(&self) -> usize {
         let values: Vec<&Vec<Bytes>> = match self {
             Self::Add { attributes, .. } => attributes.iter().map(|(_, values)| values).collect(),
@@ -98,7 +98,7 @@ impl Operation {
 }
 
 impl Change {
-    /// Its values.
+    /// The values of the change.
     pub const fn values(&self) -> &Vec<Bytes> {
         match self {
             Self::Add(_, values) | Self::Delete(_, values) | Self::Replace(_, values) => values,
@@ -106,8 +106,8 @@ impl Change {
     }
 }
 
-/// Compares the desired entries with those that were found, which are given by [`Dn::key`]. An entry that was found and is not desired
-/// loses this program's values.
+/// Compares the desired entries with those that were found, each under its [`Dn::key`]. An entry that was found and is not desired loses
+/// this program's values.
 pub fn plan(desired: &[Entry], found: &HashMap<String, ExistingEntry>, rules: &Rules) -> Plan {
     let mut plan = Plan::default();
     let mut wanted = BTreeSet::new();
@@ -338,7 +338,7 @@ mod tests {
         }
     }
 
-    /// Certificates of two CAs; the first is ours.
+    /// Certificates of two CAs, `ours` and `theirs`.
     fn certificates() -> [Vec<Bytes>; 2] {
         ["ours", "theirs"].map(|name| {
             let key = rcgen::KeyPair::generate().unwrap();

@@ -23,7 +23,7 @@ const MAX_SECRET: u64 = 64 << 10;
 pub struct PublisherConfig {
     /// The directory's name in commands, metrics and logs: 1 to 64 printable characters.
     pub name: String,
-    /// Its servers, as `ldap://host:port` or `ldaps://host:port`; the first that accepts the bind is used.
+    /// The servers of the directory, as `ldap://host:port` or `ldaps://host:port`; the first that accepts the bind is used.
     pub urls: Vec<String>,
     /// Whether `ldap:` connections switch to TLS (StartTLS) before anything else.
     #[serde(default)]
@@ -40,7 +40,7 @@ pub struct PublisherConfig {
     /// The TLS certificate by which SASL EXTERNAL authenticates, PEM.
     #[serde(default)]
     pub certificate: Option<PathBuf>,
-    /// Its private key, PEM, readable by its owner only.
+    /// The private key of that certificate, PEM, readable by its owner only.
     #[serde(default)]
     pub key: Option<PathBuf>,
     /// Whether missing entries are created.
@@ -81,7 +81,7 @@ fn patience() -> String {
 pub struct PublisherSettings {
     /// The directory's name.
     pub name: String,
-    /// The URLs of its servers; the first that accepts the bind is used.
+    /// The URLs of the directory's servers; the first that accepts the bind is used.
     pub urls: Vec<String>,
     /// Whether `ldap:` connections switch to TLS (StartTLS) before anything else.
     pub starttls: bool,
@@ -104,7 +104,7 @@ pub struct PublisherSettings {
 /// How the publisher authenticates to a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bind {
-    /// It does not: the bind is anonymous.
+    /// The bind is anonymous.
     Anonymous,
     /// By a DN and the password in a file.
     Simple(String, PathBuf),

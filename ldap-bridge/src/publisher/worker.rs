@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::unbroken::unbroken;
 /// The time that the thread waits for further changes after one.
 const DEBOUNCE: Duration = Duration::from_millis(20);
-/// The longest wait after the first failure. It doubles with each further one.
+/// The longest wait after the first failure. The bound doubles with each further failure.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait after any number of failures.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
@@ -35,7 +35,7 @@ pub struct Status {
     pub url: Option<String>,
     /// Whether there is a change that the directory does not have yet.
     pub is_behind: bool,
-    /// The time when the directory last had all changes; `None` if it never had them since the start.
+    /// When the directory last had all changes; `None` if it never had them since the start.
     pub last_success: Option<Timestamp>,
     /// The reason why the last attempt failed; `None` if it succeeded.
     pub error: Option<String>,

@@ -28,7 +28,7 @@ pub(crate) fn bind_and_compile(tree: Tree) -> (Tree, Constants) {
 enum Compile {
     /// While the assertion is loaded.
     Now,
-    /// When a question first needs them.
+    /// When a question first needs the expressions.
     OnDemand,
 }
 
@@ -157,8 +157,8 @@ impl Binder {
     }
 }
 
-/// Whether any item is true. Unlike `Iterator::any` it does not stop at the first true one, because each item has a side effect that is
-/// wanted: it replaces constants.
+/// Whether any item is true. Unlike `Iterator::any`, it does not stop at the first true one, because each item replaces constants as a
+/// side effect.
 fn every(asks: impl Iterator<Item = bool>) -> bool {
     asks.fold(false, |any, asks| any | asks)
 }

@@ -45,7 +45,7 @@ impl Arithmetic for i32 {
         self.checked_neg().ok_or(Fault::Overflow)
     }
 
-    /// Rounds down; a value that does not fit counts as no number.
+    /// Rounds down. A value outside the type counts as no number, and so as zero.
     fn read(text: &[u8]) -> Self {
         let Some(Decimal { negative, whole, fraction }) = Decimal::parse(text) else { return 0 };
         let magnitude = whole.iter().try_fold(0_i64, |value, digit| {
@@ -88,7 +88,7 @@ impl Arithmetic for f64 {
     }
 }
 
-/// A decimal number such as `-12.5`: an optional minus sign, and digits, with a point before, between or behind them. Spaces, `+`,
+/// A decimal number such as `-12.5`: an optional minus sign, and digits, with a point before, between or after them. Spaces, `+`,
 /// exponents and hexadecimal digits are invalid.
 struct Decimal<'t> {
     negative: bool,

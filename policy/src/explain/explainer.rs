@@ -94,8 +94,8 @@ impl<'q> Explainer<'q> {
             .copied()
     }
 
-    /// The assertions to show, and the number of those left out. They are found breadth first from `POLICY`, so that the deciding ones come
-    /// first.
+    /// The assertions to show, and the number of those left out. The search runs breadth first from `POLICY`, so that the assertions that
+    /// decide come first.
     fn assertions(&self) -> (Vec<AssertionTrace>, usize) {
         let mut shown = Vec::new();
         let mut omitted = 0;

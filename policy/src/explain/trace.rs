@@ -9,31 +9,31 @@ pub struct Trace {
     pub value: String,
     /// The requesters, without passphrases and their hashes.
     pub requesters: Vec<String>,
-    /// The assertions that matter, from `POLICY` downward; of one authorizer, those with the highest value come first. At most
-    /// [`MAX_SHOWN`](super::MAX_SHOWN).
+    /// The assertions that explain the answer, from `POLICY` downward; of one authorizer, those with the highest value come first. At
+    /// most [`MAX_SHOWN`](super::MAX_SHOWN).
     pub assertions: Vec<AssertionTrace>,
-    /// The number of further assertions, by authorizers of which others are shown, that are not shown.
+    /// The number of assertions that are not shown although others of the same authorizer are.
     pub omitted: usize,
     /// Assertions that are not part of the policy set, with the reasons. At most [`MAX_SHOWN`](super::MAX_SHOWN).
     pub dropped: Vec<DroppedTrace>,
 }
 
-/// One assertion in an explanation.
+/// An assertion in an explanation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AssertionTrace {
-    /// File and line of its beginning, as `file:line`.
+    /// File and line of the assertion's beginning, as `file:line`.
     pub place: String,
-    /// Whether it is policy, which the operator trusts; otherwise it is a credential with a valid signature.
+    /// Whether the assertion is policy, which the operator trusts; otherwise it is a credential with a valid signature.
     pub trusted: bool,
-    /// Its authorizer, without a passphrase or its hash.
+    /// The authorizer of the assertion, without a passphrase or its hash.
     pub authorizer: String,
-    /// Its value: the lower of the values of its licensees and its conditions.
+    /// The value of the assertion: the lower of the values of its licensees and its conditions.
     pub value: String,
-    /// Its licensees, with their values.
+    /// The licensees of the assertion, with their values.
     pub licensees: LicenseesTrace,
-    /// The value of its conditions.
+    /// The value of the assertion's conditions.
     pub conditions_value: String,
-    /// Its clauses; `None` if it has no conditions field, which means `_MAX_TRUST`.
+    /// The clauses of the assertion; `None` if it has no conditions field, which means `_MAX_TRUST`.
     pub clauses: Option<Vec<ClauseTrace>>,
 }
 
@@ -42,14 +42,14 @@ pub struct AssertionTrace {
 pub struct LicenseesTrace {
     /// The form: `principal`, `all of`, `any of`, a threshold such as `2 of`, `everybody` for a missing field, `nobody` for an empty one.
     pub kind: String,
-    /// Its value, a compliance value.
+    /// The value of the expression, a compliance value.
     pub value: String,
     /// The principal's name; `None` unless the kind is `principal`, and for one that cannot be computed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub principal: Option<String>,
-    /// The reason of its value, in words.
+    /// The reason of the value, in words.
     pub reason: String,
-    /// Its parts, the highest value first; at most [`MAX_SHOWN`](super::MAX_SHOWN). None for a principal.
+    /// The parts of the expression, the highest value first; at most [`MAX_SHOWN`](super::MAX_SHOWN). None for a principal.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<LicenseesTrace>,
 }
@@ -57,17 +57,17 @@ pub struct LicenseesTrace {
 /// A clause that was evaluated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ClauseTrace {
-    /// The line it begins on, counted from 1.
+    /// The line on which the clause begins, counted from 1.
     pub line: usize,
-    /// Its source on one line, shortened.
+    /// The source of the clause on one line, shortened.
     pub text: String,
-    /// The outcome of its test: `true`, `false`, or the run-time error that made it false.
+    /// The outcome of the clause's test: `true`, `false`, or the run-time error that made it false.
     pub outcome: String,
-    /// Its value, a compliance value; `_MIN_TRUST` unless its test is true.
+    /// The value of the clause, a compliance value; `_MIN_TRUST` unless its test is true.
     pub value: String,
-    /// The comparisons of its test that were evaluated.
+    /// The comparisons of the clause's test that were evaluated.
     pub comparisons: Vec<ComparisonTrace>,
-    /// The clauses in its braces that were evaluated; none if its test is not true.
+    /// The clauses in the clause's braces that were evaluated; none if its test is not true.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clauses: Vec<ClauseTrace>,
 }
@@ -75,18 +75,18 @@ pub struct ClauseTrace {
 /// A comparison that was evaluated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ComparisonTrace {
-    /// Its source on one line, shortened.
+    /// The source of the comparison on one line, shortened.
     pub text: String,
     /// `true`, `false`, or the run-time error that made it false.
     pub outcome: String,
-    /// The attributes that were looked up for it, with their values; `None` for an undefined one, which counts as empty.
+    /// The attributes that were looked up for the comparison, with their values; `None` for an undefined one, which counts as empty.
     pub attributes: Vec<(String, Option<String>)>,
 }
 
 /// An assertion that is not part of the policy set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DroppedTrace {
-    /// File and line of its beginning, as `file:line`.
+    /// File and line of the assertion's beginning, as `file:line`.
     pub place: String,
     /// The reason, in words.
     pub reason: String,

@@ -6,10 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// Why an address range, a subnet or a time is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// One end is IPv4 and the other IPv6.
+    /// One end of the range is IPv4, and the other IPv6.
     #[error("`{0}` and `{1}` are of two address families; a range or a subnet has one")]
     Families(IpAddr, IpAddr),
-    /// The range begins after its end.
+    /// The beginning of the range is above its end.
     #[error("the range begins at `{0}`, after its end `{1}`")]
     Reversed(IpAddr, IpAddr),
     /// The prefix has more bits than an address of its family.
@@ -17,7 +17,7 @@ pub enum AddressError {
     Prefix {
         /// The address that was given.
         address: IpAddr,
-        /// The length of the prefix that was given, in bits.
+        /// The given length of the prefix, in bits.
         length: u8,
         /// The number of bits of an address of this family.
         bits: u8,
@@ -98,7 +98,7 @@ impl fmt::Display for AddressRange {
 pub struct Subnet(AddressRange);
 
 impl Subnet {
-    /// The subnet of an address with a prefix of `length` bits; the bits of the address behind the prefix are ignored.
+    /// The subnet of an address with a prefix of `length` bits; the bits of the address after the prefix are ignored.
     ///
     /// # Errors
     /// The prefix is longer than the address.
@@ -145,7 +145,7 @@ impl Subnet {
         }
     }
 
-    /// Its lowest and its highest address.
+    /// The lowest and the highest address of the subnet.
     pub fn range(&self) -> AddressRange {
         self.0
     }

@@ -1,7 +1,7 @@
 //! Algorithms and modes, and their names in a policy.
 //!
-//! Most names are those of isakmpd. Algorithms that isakmpd does not have get names of our own, marked "ours": those of the IANA IKEv2
-//! registry in the style of isakmpd. No such name is one that an existing policy uses for another algorithm.
+//! Most names are those of isakmpd. Algorithms that isakmpd does not have get names of our own: those of the IANA IKEv2 registry in the
+//! style of isakmpd. No such name is one that an existing policy uses for another algorithm.
 
 /// An enum whose variants have a name in the vocabulary.
 macro_rules! named {
@@ -16,7 +16,7 @@ macro_rules! named {
             /// The name of every variant in a policy, in the same order; two variants may share one.
             pub const NAMES: &'static [&'static str] = &[$($name),+];
 
-            /// Its name in a policy.
+            /// The name of the variant in a policy.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name),+ }
             }
@@ -31,7 +31,7 @@ named! {
         Main = "main",
         /// Aggressive mode of IKEv1 (RFC 2409 §5).
         Aggressive = "aggressive",
-        /// IKE_SA_INIT and IKE_AUTH (RFC 7296); a name of ours.
+        /// IKE_SA_INIT and IKE_AUTH (RFC 7296); a name of our own.
         Ikev2 = "ikev2",
     }
 }
@@ -53,11 +53,11 @@ named! {
         Sha512 = "sha2-512",
         /// AH_RIPEMD.
         Ripemd = "ripemd",
-        /// AH_AES-XCBC-MAC (RFC 3566); ours.
+        /// AH_AES-XCBC-MAC (RFC 3566); a name of our own.
         AesXcbc = "aes-xcbc",
-        /// AES-CMAC (RFC 4494); ours.
+        /// AES-CMAC (RFC 4494); a name of our own.
         AesCmac = "aes-cmac",
-        /// AH_AES-GMAC of any key length (RFC 4543); ours.
+        /// AH_AES-GMAC of any key length (RFC 4543); a name of our own.
         AesGmac = "aes-gmac",
     }
 }
@@ -81,11 +81,11 @@ named! {
         HmacSha512 = "hmac-sha2-512",
         /// HMAC-RIPEMD-160.
         HmacRipemd = "hmac-ripemd",
-        /// AES-XCBC-MAC-96 (RFC 3566); ours.
+        /// AES-XCBC-MAC-96 (RFC 3566); a name of our own.
         AesXcbc = "aes-xcbc",
-        /// AES-CMAC-96 (RFC 4494); ours.
+        /// AES-CMAC-96 (RFC 4494); a name of our own.
         AesCmac = "aes-cmac",
-        /// AES-GMAC in AH (RFC 4543 §4); ours.
+        /// AES-GMAC in AH (RFC 4543 §4); a name of our own.
         AesGmac = "aes-gmac",
     }
 }
@@ -136,9 +136,9 @@ named! {
         Null = "null",
         /// AES-CBC.
         Aes = "aes",
-        /// AES-CTR (RFC 3686); isakmpd does not tell it from CBC.
+        /// AES-CTR (RFC 3686); isakmpd does not distinguish it from CBC.
         AesCtr = "aes",
-        /// Camellia-CBC (RFC 4312); ours.
+        /// Camellia-CBC (RFC 4312); a name of our own.
         Camellia = "camellia",
     }
 }
@@ -148,17 +148,17 @@ named! {
 pub enum Aead {
     /// AES-GCM with a 16-octet tag (RFC 4106): `aes`, as in isakmpd.
     AesGcm16,
-    /// AES-GCM with a 12-octet tag; ours.
+    /// AES-GCM with a 12-octet tag; a name of our own.
     AesGcm12,
-    /// AES-GCM with an 8-octet tag; ours.
+    /// AES-GCM with an 8-octet tag; a name of our own.
     AesGcm8,
-    /// AES-CCM with a 16-octet tag (RFC 4309); ours.
+    /// AES-CCM with a 16-octet tag (RFC 4309); a name of our own.
     AesCcm16,
-    /// AES-CCM with a 12-octet tag; ours.
+    /// AES-CCM with a 12-octet tag; a name of our own.
     AesCcm12,
-    /// AES-CCM with an 8-octet tag; ours.
+    /// AES-CCM with an 8-octet tag; a name of our own.
     AesCcm8,
-    /// ChaCha20-Poly1305 (RFC 7634); ours.
+    /// ChaCha20-Poly1305 (RFC 7634); a name of our own.
     ChaCha20Poly1305,
     /// ENCR_NULL_AUTH_AES_GMAC (RFC 4543 §3): `null`, because it does not encrypt. isakmpd calls it `aes`, so that it passes every policy
     /// that requires encryption.
@@ -207,7 +207,7 @@ impl Aead {
 pub enum EspAlgorithms {
     /// A cipher and a method of authentication, or none.
     Separate(Cipher, Option<Integrity>),
-    /// One algorithm for both.
+    /// One algorithm for both encryption and authentication.
     Combined(Aead),
 }
 
@@ -241,7 +241,7 @@ named! {
         Lzs = "lzs",
         /// V.42 bis.
         V42bis = "v42bis",
-        /// LZJH (RFC 3051); ours.
+        /// LZJH (RFC 3051); a name of our own.
         Lzjh = "lzjh",
     }
 }
@@ -255,7 +255,7 @@ named! {
         Transport = "transport",
         /// Tunnel mode in UDP (RFC 3947).
         UdpEncapTunnel = "udp-encap-tunnel",
-        /// Transport mode in UDP (RFC 3947); isakmpd does not tell it from transport mode.
+        /// Transport mode in UDP (RFC 3947); isakmpd does not distinguish it from transport mode.
         UdpEncapTransport = "transport",
     }
 }

@@ -21,22 +21,22 @@ use crate::syntax::tree::{
 /// The attribute that names the application, and its value for IPsec.
 const DOMAIN: &str = "app_domain";
 const IPSEC: &[u8] = b"IPsec policy";
-/// The attribute that is the time in UTC.
+/// The name of the attribute that has the present time in UTC.
 const NOW: &str = "GMTTimeOfDay";
 
-/// Why a certificate gives no assertion.
+/// Why a certificate cannot be converted to an assertion.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
     /// The certificate cannot be parsed.
     #[error("expected an X.509 certificate in DER, found something else: {0}")]
     Malformed(String),
-    /// Its key, or the issuer's, is malformed or of a kind that is not supported.
+    /// The key of the certificate, or of its issuer, is malformed or of a kind that is not supported.
     #[error("the certificate's key cannot be a principal: {0}")]
     Key(String),
-    /// The name of its subject or its issuer cannot be a principal.
+    /// The name of the certificate's subject or issuer cannot be a principal.
     #[error("the certificate's name cannot be a principal: {0}")]
     Name(#[from] NameError),
-    /// Its validity is outside the years 0 to 9999, which an attribute can express.
+    /// The validity of the certificate is outside the years 0 to 9999, which an attribute can express.
     #[error("the certificate's validity cannot be written as `YYYYMMDDHHMMSS`")]
     Validity,
 }
@@ -50,8 +50,8 @@ pub struct Party {
     pub name: Principal,
 }
 
-/// What a certificate says to the policy: the issuer's key trusts the subject's key, and the issuer's name the subject's name, both with
-/// `app_domain == "IPsec policy"` and while the certificate is valid.
+/// The delegation that a certificate expresses: the issuer's key trusts the subject's key, and the issuer's name the subject's name, both
+/// with `app_domain == "IPsec policy"` and while the certificate is valid.
 ///
 /// It answers as its two [assertions](Self::assertions) do ([`PolicySet::ask_with_delegations`](crate::PolicySet::ask_with_delegations)), in a
 /// tenth of their memory. A peer that is known keeps this.
@@ -62,7 +62,7 @@ pub struct Delegation {
     validity: [Moment; 2],
 }
 
-/// A moment as `GMTTimeOfDay` spells it, `YYYYMMDDHHMMSS`. The policy compares strings, so that this is no number.
+/// A moment as `GMTTimeOfDay` spells it, `YYYYMMDDHHMMSS`. The policy compares strings, so that this is not a number.
 type Moment = [u8; 14];
 
 impl Delegation {
@@ -117,7 +117,7 @@ impl Delegation {
         }
     }
 
-    /// Whether its conditions are true.
+    /// Whether the conditions of the delegation are true.
     pub(crate) fn is_in_force(&self, attributes: &AttributeSet) -> bool {
         let [begin, end] = &self.validity;
         let value = |name: &str| attributes.value(name).unwrap_or_default();
@@ -125,13 +125,13 @@ impl Delegation {
         value(DOMAIN) == IPSEC && begin.as_slice() <= now && now <= end.as_slice()
     }
 
-    /// What each subject is trusted by: pairs of subject and issuer, by key and by name.
+    /// The delegations that the certificate expresses: pairs of subject and issuer, by key and by name.
     pub(crate) fn links(&self) -> [(&Principal, &Principal); 2] {
         let (subject, issuer) = (&self.subject, &self.issuer);
         [(&subject.key, &issuer.key), (&subject.name, &issuer.name)]
     }
 
-    /// The same as two assertions, which a trace can show.
+    /// The delegation as two assertions, which a trace can show.
     pub fn assertions(&self) -> [Assertion; 2] {
         let name = format!("certificate of {}", String::from_utf8_lossy(&self.subject.name.text()));
         self.links().map(|(subject, issuer)| {

@@ -13,7 +13,7 @@ pub const MAX_NUMBER: u32 = i32::MAX as u32;
 pub enum Format {
     /// One of these words, in exactly this case.
     OneOf(&'static [&'static str]),
-    /// A decimal number up to this one, without leading zeros.
+    /// A decimal number up to the given one, without leading zeros.
     Number(u32),
     /// An address of fixed width ([`Padded`]).
     Address,
@@ -114,8 +114,8 @@ fn one_of(words: &[&str], text: &str, found: &str) -> Result<(), String> {
     Err(format!("expected one of {list}, found `{found}`{}", hint.unwrap_or_default()))
 }
 
-/// The word that was probably meant: one that has the text behind its first dash (`md5` for `hmac-md5`), or else one that differs from it
-/// by case and at most two typing errors.
+/// The word that was probably meant: one that ends with the text after its first dash (`md5` for `hmac-md5`), or else one that differs
+/// from the text by case and at most two typing errors.
 fn nearest<'a>(words: &[&'a str], text: &str) -> Option<&'a str> {
     let text = text.get(..text.len().min(64))?.to_ascii_lowercase();
     let distance = |word: &str| strsim::damerau_levenshtein(&word.to_ascii_lowercase(), &text);

@@ -33,7 +33,7 @@ pub enum NameError {
         /// The longest length that is allowed, in the same unit.
         limit: usize,
     },
-    /// The one-line form would also be that of another name, because of the value of this attribute type.
+    /// Another name would have the same one-line form, because of the value of this attribute type.
     #[error(
         "the value of `{0}` has a backslash at its end or before `x` and two hex digits, which makes its one-line form \
          that of another name, too"
@@ -153,7 +153,7 @@ fn push_escaped(line: &mut String, byte: u8) {
     }
 }
 
-/// Whether unescaped bytes could be read as an escape, or could escape the separator behind them.
+/// Whether unescaped bytes could be read as an escape, or could escape the separator that follows them.
 fn is_ambiguous(value: &[u8]) -> bool {
     let hex = |byte: &u8| byte.is_ascii_digit() || (b'A'..=b'F').contains(byte);
     value.ends_with(b"\\")

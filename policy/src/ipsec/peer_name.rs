@@ -12,7 +12,7 @@ use super::requesters::MAX_PASSPHRASE;
 const DN: &str = "DN:";
 /// The prefix of pre-shared keys.
 const PASSPHRASE: &str = "passphrase:";
-/// The prefixes of hashes of pre-shared keys, with the number of hexadecimal digits behind each.
+/// The prefixes of hashes of pre-shared keys, with the number of hexadecimal digits after each.
 const HASHES: [(&str, usize); 2] = [("passphrase-md5-hex:", 32), ("passphrase-sha1-hex:", 40)];
 /// The prefixes of the names of users that EAP and XAuth authenticate.
 const USERS: [&str; 2] = ["EAP:", "XAUTH:"];
@@ -45,7 +45,8 @@ impl UnusableName {
     }
 }
 
-/// Whether a label begins with a prefix of peers' names (`DN:`, `passphrase:` and so on), so that it is no label of the policy's own.
+/// Whether a label begins with a prefix of peers' names (`DN:`, `passphrase:` and so on), and so is not a label that the policy's author
+/// invented.
 pub fn is_peers(name: &[u8]) -> bool {
     let begins = |prefix: &str| name.starts_with(prefix.as_bytes());
     begins(DN)

@@ -47,7 +47,7 @@ pub struct Phase1 {
 /// A question of phase 2 (Quick Mode; in IKEv2 a Child SA): may these SAs carry this traffic?
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Phase2 {
-    /// The phase 1 under which it is negotiated.
+    /// The phase 1 under which the phase 2 is negotiated.
     pub phase1: Phase1,
     /// Whether this host began phase 2.
     pub initiator: bool,
@@ -293,7 +293,7 @@ impl Writer {
         self.number(names.group, terms.group)
     }
 
-    /// Writes a traffic selector. For a missing one it writes the IKE address, without port and protocol, as isakmpd does.
+    /// Writes a traffic selector. If there is none, writes the IKE address, without port and protocol, as isakmpd does.
     fn filter(&mut self, names: &SelectorNames, said: Option<&Selector>, ike: IpAddr) -> Written {
         match said {
             Some(selector) => self.selector(names, selector),

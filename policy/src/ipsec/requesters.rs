@@ -15,16 +15,16 @@ pub enum PassphraseError {
     /// The passphrase is empty.
     #[error("the passphrase is empty; a pre-shared key has at least one byte")]
     Empty,
-    /// It is longer than [`MAX_PASSPHRASE`]; with its length in bytes.
+    /// The passphrase is longer than [`MAX_PASSPHRASE`]. The number is its length in bytes.
     #[error("the passphrase has {0} bytes; at most {MAX_PASSPHRASE} are taken")]
     TooLong(usize),
 }
 
 /// The three requesters of a peer that has proved knowledge of a pre-shared key: the key itself, its MD5 and its SHA-1 in hexadecimal
-/// digits, each behind its prefix (`passphrase:`, `passphrase-md5-hex:`, `passphrase-sha1-hex:`).
+/// digits, each after its prefix (`passphrase:`, `passphrase-md5-hex:`, `passphrase-sha1-hex:`).
 ///
-/// Each of them reveals the key or allows to guess it. So all are wiped when dropped; do not log them, and do not copy them into memory
-/// that is not wiped. The hashes are names that policies use, not protection.
+/// Each of them reveals the key or allows somebody to guess it. So all are wiped when dropped; do not log them, and do not copy them into
+/// memory that is not wiped. The hashes are names that policies use, not protection.
 ///
 /// # Errors
 /// The passphrase is empty or too long.

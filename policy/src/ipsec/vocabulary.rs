@@ -6,15 +6,15 @@ use super::format::{Format, MAX_NUMBER};
 /// An action attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attribute {
-    /// Its name, in the required case.
+    /// The name of the attribute, in the required case.
     pub name: &'static str,
-    /// Its meaning, in one line.
+    /// The meaning of the attribute, in one line.
     pub meaning: &'static str,
-    /// The format of its values, other than the empty string.
+    /// The format of the attribute's values, other than the empty string.
     pub format: Format,
-    /// The questions in which it has a value other than the empty string.
+    /// The questions in which the attribute has a value other than the empty string.
     pub scope: Scope,
-    /// Whether its value can be the empty string.
+    /// Whether the attribute's value can be the empty string.
     pub optional: bool,
 }
 

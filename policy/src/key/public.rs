@@ -106,8 +106,8 @@ impl PublicKey {
         }
     }
 
-    /// The octets that a spelling encodes behind the name: DER for RSA and DSA, the uncompressed point for ECDSA, and the 32 octets of an
-    /// Ed25519 key.
+    /// The octets that a spelling encodes after the algorithm's name: DER for RSA and DSA, the uncompressed point for ECDSA, and the 32
+    /// octets of an Ed25519 key.
     pub fn bits(&self) -> Cow<'_, [u8]> {
         match self {
             Self::Rsa(key) => Cow::Borrowed(&key.der),

@@ -17,7 +17,7 @@ pub struct Options<'o> {
     pub ipsec: bool,
 }
 
-/// Applies the rules to one assertion. The rules are methods of it, in the other files of this folder.
+/// Applies the rules to one assertion. The rules are methods of this type, in the other files of this folder.
 pub(super) struct Linter<'l> {
     /// The questions that are assumed.
     pub options: Options<'l>,

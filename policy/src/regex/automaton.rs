@@ -21,9 +21,9 @@ const DETERMINIZE_BYTES: usize = 128 << 10;
 /// The intended use of an expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Use {
-    /// It is matched against many texts: compiling may be slow, matching is fast.
+    /// For matching many texts: compiling may be slow, matching is fast.
     Often,
-    /// It is matched against one text: compiling is fast, matching is slower.
+    /// For matching one text: compiling is fast, matching is slower.
     Once,
 }
 

@@ -70,7 +70,7 @@ impl Regex {
         self.0.automaton.cost(length)
     }
 
-    /// Whether it matches anywhere in a text.
+    /// Whether the expression matches anywhere in a text.
     pub fn is_match(&self, text: &[u8]) -> bool {
         self.0.automaton.is_match(text)
     }

@@ -37,7 +37,7 @@ pub(super) fn groups(
 
 struct Matcher<'t> {
     text: &'t [u8],
-    /// The end of the whole match; no part may end behind it.
+    /// The end of the whole match. No part of it may end later.
     end: usize,
     /// The offsets at which a node may end, by its address, which stays the same because the expression is borrowed, and the offset where
     /// it begins.

@@ -13,7 +13,7 @@ pub(super) struct Expression {
 pub(super) enum Node {
     /// The empty string.
     Empty,
-    /// One byte of a set.
+    /// Any one byte of a set.
     Set(ByteSet),
     /// `^`
     Start,
@@ -83,7 +83,7 @@ impl Node {
         }
     }
 
-    /// Whether it contains a group.
+    /// Whether the node contains a group.
     pub fn has_groups(&self) -> bool {
         match self {
             Self::Empty | Self::Set(_) | Self::Start | Self::End => false,

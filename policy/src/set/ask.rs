@@ -184,7 +184,8 @@ impl<'d> Links<'d> {
         }
     }
 
-    /// Gives the principal that waits for the highest value this value, unless it already has one, and passes the value on to the issuers.
+    /// Takes the principal that waits for the highest value. Gives it this value, unless it already has one, and passes the value on to
+    /// the issuers.
     fn settle(&mut self) -> Option<(&'d Principal, usize)> {
         let waiting = self.waiting.iter().enumerate();
         let (at, _) = waiting.max_by_key(|(_, (value, _))| *value)?;
@@ -213,7 +214,7 @@ struct Propagation<'q, O> {
     /// The values of conditions that several assertions share.
     programs: Map<usize>,
     conditions: HashMap<AssertionId, usize>,
-    /// Whether to go on after `POLICY` has its value, for an explanation.
+    /// Whether the propagation continues after `POLICY` has its value, for an explanation.
     settle_all: bool,
 }
 
@@ -280,7 +281,7 @@ impl<'q, O: Observer> Propagation<'q, O> {
         true
     }
 
-    /// The principal with this id, which may be one that only this question has.
+    /// The principal with this id, which may be a principal that only this question has.
     fn principal(&self, id: PrincipalId) -> Option<&Principal> {
         let known = self.set.principals.get(id as usize);
         known.or_else(|| {
@@ -292,8 +293,8 @@ impl<'q, O: Observer> Propagation<'q, O> {
         self.set.ids.get(principal).or_else(|| self.added.principals.get(principal)).copied()
     }
 
-    /// Counts `value` at a part of a licensees field. Values arrive in descending order, so that the k-th to arrive at a threshold of k is
-    /// the k-th highest.
+    /// Counts `value` at a threshold or at a whole licensees field. Values arrive in descending order, so that the k-th to arrive at a
+    /// threshold of k is the k-th highest.
     fn arrive(&mut self, mut target: Target, value: usize) {
         loop {
             match target {
@@ -313,7 +314,7 @@ impl<'q, O: Observer> Propagation<'q, O> {
         }
     }
 
-    /// Takes `value` as that of the whole licensees field of an assertion. The authorizer then waits for the lower one of this value and
+    /// Sets `value` as that of the whole licensees field of an assertion. The authorizer then waits for the lower one of this value and
     /// that of the conditions.
     fn supported(&mut self, assertion: AssertionId, value: usize) {
         let known = self.set.authorizer(assertion);
@@ -482,7 +483,7 @@ mod tests {
             ..ProptestConfig::default()
         })]
 
-        /// Certificates as delegations answer as the same certificates as assertions, whatever is beside them.
+        /// A certificate as a delegation gives the same answer as the same certificate as two assertions, whatever else is in the set.
         #[test]
         fn delegations_answer_as_their_assertions_do(
             policy in prop::collection::vec(assertion(), 1..6),

@@ -31,10 +31,10 @@ pub struct PolicySetBuilder {
 /// A trusted assertion.
 #[derive(Debug)]
 enum Trusted {
-    /// One that is made, or came alone.
+    /// An assertion that was built, or that was added by itself.
     Parsed(Box<Assertion>),
-    /// One of a file. It is parsed again when the set is built, because all of a large policy in parsed form would take several times the
-    /// memory of the set.
+    /// An assertion in a file. It is parsed again when the set is built, because all of a large policy in parsed form would take several
+    /// times the memory of the set.
     Part(Source, Span),
 }
 
@@ -108,7 +108,7 @@ impl PolicySetBuilder {
         self
     }
 
-    /// Adds one signed credential; any text behind its signature, including blank lines, is not part of it.
+    /// Adds one signed credential. Any text after its signature, including blank lines, is not part of it.
     pub fn credential(&mut self, source: &Source) -> &mut Self {
         self.credentials.push((source.clone(), Span::new(0, source.text().len())));
         self
@@ -165,7 +165,7 @@ struct Printed {
     conditions: Conditions,
 }
 
-/// The conditions that differ from each other, and the slots of their attributes.
+/// The distinct conditions, and the slots of their attributes.
 #[derive(Default)]
 struct Programs {
     all: Vec<Conditions>,

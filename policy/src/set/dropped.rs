@@ -9,18 +9,18 @@ pub const MAX_CREDENTIAL: usize = 1 << 20;
 /// An assertion that is not part of the set.
 #[derive(Debug, Clone)]
 pub struct Dropped {
-    /// The text that holds it.
+    /// The text that holds the assertion.
     pub source: Source,
-    /// Its span in the text.
+    /// The span of the assertion in the text.
     pub span: Span,
-    /// The reason why it is not part of the set.
+    /// The reason why the assertion is not part of the set.
     pub reason: DropReason,
 }
 
 /// Why an assertion is not part of the set.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DropReason {
-    /// It is not a well-formed assertion.
+    /// The assertion is not well-formed.
     #[error("it is malformed: {}", first_message(.0))]
     Malformed(Vec<Finding>),
     /// The credential is longer than [`MAX_CREDENTIAL`]; with its length in bytes.
@@ -37,7 +37,7 @@ pub enum DropReason {
     /// The signature does not count.
     #[error("its signature does not count: {0}")]
     Signature(#[from] SignatureError),
-    /// It names a malformed key of a known algorithm.
+    /// The assertion names a malformed key of a known algorithm.
     #[error("it names a malformed key: {0}")]
     Principal(String),
 }

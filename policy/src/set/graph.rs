@@ -43,9 +43,9 @@ pub(super) struct ComputedLicensee {
 /// Whether a set keeps assertions that no chain of delegation from `POLICY` reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unreached {
-    /// They are left out.
+    /// The assertions are left out.
     Omit,
-    /// They stay, because they may be reached through another set that is asked together with this one.
+    /// The assertions stay, because they may be reached through another set that is asked together with this one.
     Keep,
 }
 
@@ -113,7 +113,7 @@ impl Connector {
         id
     }
 
-    /// Adds the assertion with this index. They come in the order of their indices.
+    /// Adds the assertion with this index. The caller adds assertions in the order of their indices.
     pub fn assertion(&mut self, id: AssertionId, assertion: &Naming) {
         // INVARIANT: the builder has dropped every assertion that names a malformed key.
         let known = assertion.authorizer.literal().and_then(|text| Principal::parse(text).ok());

@@ -16,9 +16,9 @@ pub(crate) struct Loaded {
     pub source: Source,
     /// The span of the assertion in the text.
     pub span: Span,
-    /// Whether it is policy; otherwise it is a credential, and its signature was verified.
+    /// Whether the assertion is policy; otherwise it is a credential, and its signature was verified.
     pub trusted: bool,
-    /// The index of its conditions in [`PolicySet::programs`](super::PolicySet); `None` if it has no conditions field.
+    /// The index of the assertion's conditions in [`PolicySet::programs`](super::PolicySet); `None` if it has no conditions field.
     pub conditions: Option<u32>,
     /// The fields that name principals, if one of these is computed from attributes. Otherwise the graph has all of them.
     pub computed: Option<Box<Naming>>,
@@ -29,7 +29,7 @@ pub(crate) struct Loaded {
 pub(crate) struct Naming {
     /// The authorizer, which may be computed from attributes.
     pub authorizer: Text,
-    /// The licensees; `None` if it has no such field.
+    /// The licensees; `None` if the assertion has no such field.
     pub licensees: Option<Licensees>,
     /// The local constants that computed names in the authorizer and the licensees may refer to.
     pub constants: Constants,
@@ -60,6 +60,6 @@ pub(crate) struct Conditions {
     pub program: Program,
     /// The local constants that computed names in the clauses may refer to; `None` if there are none.
     pub constants: Option<Box<Constants>>,
-    /// Whether several assertions share them.
+    /// Whether several assertions share the conditions.
     pub shared: bool,
 }

@@ -16,7 +16,7 @@ pub struct PolicySet {
     pub(crate) principals: Vec<Principal>,
     /// The index of each principal in `principals`.
     pub(crate) ids: HashMap<Principal, PrincipalId>,
-    /// The conditions that differ from each other.
+    /// The distinct conditions of the assertions.
     pub(crate) programs: Vec<Conditions>,
     pub(super) graph: Graph,
     pub(super) dropped: Vec<Dropped>,

@@ -11,11 +11,11 @@ pub enum SignatureAlgorithm {
     DsaSha1,
     /// RSA with SHA-1, as the reference implementation uses it with the key of a certificate: PKCS #1 v1.5 around a DigestInfo.
     X509Sha1,
-    /// Our own: RSA with SHA-256 and PKCS #1 v1.5 (RFC 8017 §8.2), with a key of 2048 to 8192 bits.
+    /// A name of our own: RSA with SHA-256 and PKCS #1 v1.5 (RFC 8017 §8.2), with a key of 2048 to 8192 bits.
     RsaSha256,
-    /// Our own: ECDSA on P-256 with SHA-256, a SEQUENCE of r and s (RFC 3279 §2.2.3).
+    /// A name of our own: ECDSA on P-256 with SHA-256, a SEQUENCE of r and s (RFC 3279 §2.2.3).
     EcdsaP256Sha256,
-    /// Our own: ECDSA on P-384 with SHA-384, a SEQUENCE of r and s.
+    /// A name of our own: ECDSA on P-384 with SHA-384, a SEQUENCE of r and s.
     EcdsaP384Sha384,
     /// Our own: Ed25519 (RFC 8032).
     Ed25519,
@@ -33,7 +33,7 @@ impl SignatureAlgorithm {
         Self::Ed25519,
     ];
 
-    /// Its name in a `Signature` field, without `-hex` or `-base64`.
+    /// The name of the algorithm in a `Signature` field, without `-hex` or `-base64`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::RsaSha1 => "sig-rsa-sha1",

@@ -7,7 +7,7 @@ use num_bigint::BigUint;
 
 use crate::key::{DsaDer, DsaKey, RsaDer, RsaKey};
 
-/// The signed content: the hash, behind octets that name the hash algorithm.
+/// The signed content: octets that name the hash algorithm, followed by the hash.
 pub(crate) struct Digest<'d> {
     /// The DER octets that may stand directly before the hash; one of them must.
     pub prefixes: &'d [&'d [u8]],
@@ -19,7 +19,7 @@ pub(crate) struct Digest<'d> {
 const MIN_BITS: usize = 1024;
 
 /// Whether an RSA signature with PKCS #1 v1.5 (RFC 8017 §8.2.2) is valid. The expected block is built and compared, never parsed, so that
-/// no padding but the one right one is accepted.
+/// only the one right padding is accepted.
 pub(crate) fn verify_rsa(key: &RsaKey, digest: &Digest<'_>, signature: &[u8]) -> bool {
     let Ok(RsaDer { modulus, exponent }) = RsaDer::from_der(key.der()) else { return false };
     let length = modulus.as_bytes().len();
@@ -48,7 +48,7 @@ struct DsaSignature<'a> {
     s: UintRef<'a>,
 }
 
-/// Whether a DSA signature is valid (FIPS 186-4 §4.7). Of a hash that is longer than q, the leftmost bits count.
+/// Whether a DSA signature is valid (FIPS 186-4 §4.7). If the hash is longer than q, its leftmost bits count.
 pub(crate) fn verify_dsa(key: &DsaKey, hash: &[u8], signature: &[u8]) -> bool {
     let (Ok(DsaDer { y, p, q, g }), Ok(DsaSignature { r, s })) =
         (DsaDer::from_der(key.der()), DsaSignature::from_der(signature))

@@ -13,7 +13,7 @@ use crate::principal::Principal;
 /// Why a key cannot be read, or does not sign.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SigningError {
-    /// It is not a private key of a supported kind.
+    /// The octets are not a private key of a supported kind.
     #[error(
         "expected a PKCS#8 private key for P-256, P-384, Ed25519 or RSA of 2048 to 4096 bits, found something else: {0}"
     )]
@@ -79,7 +79,7 @@ impl SigningKey {
         Principal::of_key(self.public.clone())
     }
 
-    /// The algorithm of its signatures.
+    /// The algorithm of the key's signatures.
     pub const fn algorithm(&self) -> SignatureAlgorithm {
         match &self.pair {
             Pair::Ecdsa(_, algorithm) => *algorithm,

@@ -14,16 +14,16 @@ use crate::key::{Encoding, PublicKey};
 /// The longest content of a `Signature` field, in bytes.
 const MAX_SIGNATURE: usize = 1 << 14;
 
-/// Why a signature does not count.
+/// The reason why a signature does not count.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
-    /// It does not begin with `sig-…-hex:` or `sig-…-base64:` of a known algorithm.
+    /// The signature does not begin with `sig-…-hex:` or `sig-…-base64:` of a known algorithm.
     #[error("`{0}` is no signature algorithm of KeyNote")]
     Unknown(String),
-    /// It is too long, or the part behind the colon cannot be decoded.
+    /// The signature is too long, or the part after the colon cannot be decoded.
     #[error("malformed: {0}")]
     Malformed(String),
-    /// It uses MD5, SHA-1 or DSA, and legacy signatures are not accepted.
+    /// The signature uses MD5, SHA-1 or DSA, and legacy signatures are not accepted.
     #[error("`{0}` is a legacy algorithm, which counts only where legacy signatures are accepted")]
     Legacy(&'static str),
     /// The authorizer's key is of another kind.
@@ -34,7 +34,7 @@ pub enum SignatureError {
         /// The kind of the authorizer's key.
         key: &'static str,
     },
-    /// It was made for another text or with another key, or its octets or the key are malformed.
+    /// The signature was made for another text or with another key, or its octets or the key are malformed.
     #[error("it does not fit the text and the authorizer's key")]
     Wrong,
 }
@@ -42,10 +42,10 @@ pub enum SignatureError {
 /// Whether signatures with MD5, SHA-1 and DSA count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LegacySignatures {
-    /// They do not count.
+    /// Legacy signatures do not count.
     #[default]
     Refused,
-    /// They count, because the operator turned them on.
+    /// Legacy signatures count, because the operator turned them on.
     Accepted,
 }
 
@@ -60,7 +60,7 @@ pub struct Signature {
 }
 
 impl Signature {
-    /// Reads the content of a `Signature` field without its quotes, such as `sig-ed25519-hex:…`. It does not verify the signature.
+    /// Reads the content of a `Signature` field without its quotes, such as `sig-ed25519-hex:…`. The signature is not verified.
     ///
     /// # Errors
     /// The algorithm is unknown, the text is too long, or the part behind the colon cannot be decoded.

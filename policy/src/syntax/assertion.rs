@@ -59,12 +59,12 @@ impl Assertion {
         Self { source, fields, tree, warnings: Vec::new() }
     }
 
-    /// The source that contains the assertion, and maybe others. For an assertion made by [`of_tree`](Self::of_tree), the printed tree.
+    /// The source that contains the assertion, and perhaps others. For an assertion made by [`of_tree`](Self::of_tree), the printed tree.
     pub const fn source(&self) -> &Source {
         &self.source
     }
 
-    /// Its fields, in the order of the text.
+    /// The fields of the assertion, in the order of the text.
     pub fn fields(&self) -> &[RawField] {
         &self.fields
     }

@@ -11,9 +11,9 @@ pub(super) const MAX_FINDINGS: usize = 100;
 pub struct RawField {
     /// The kind of field.
     pub field: Field,
-    /// Its label, with the colon.
+    /// The label of the field, with the colon.
     pub label: Span,
-    /// Its content: from behind the colon to the next field, or to the end of the assertion.
+    /// The content of the field: from after the colon to the next field, or to the end of the assertion.
     pub content: Span,
 }
 
@@ -115,7 +115,7 @@ fn lines(text: &[u8], part: Span) -> impl Iterator<Item = (Span, &[u8])> {
         })
 }
 
-/// Whether a line holds nothing but white space and at most a comment.
+/// Whether a line holds at most white space and a comment.
 fn is_comment(line: &[u8]) -> bool {
     let mut rest = line.iter().skip_while(|byte| matches!(byte, b' ' | b'\t'));
     matches!(rest.next(), None | Some(b'#'))
@@ -185,7 +185,7 @@ fn is_prefix(word: &str, field: Field) -> bool {
     !word.is_empty() && field.label().to_lowercase().starts_with(&word.to_lowercase())
 }
 
-/// Reports the first NUL or CR before the content of the signature field. The lexer reports those inside the signature; behind it they are
+/// Reports the first NUL or CR before the content of the signature field. The lexer reports those inside the signature; after it they are
 /// allowed.
 fn forbidden_bytes(text: &[u8], part: Span, found: &[RawField]) -> Option<Finding> {
     let end = found

@@ -27,7 +27,7 @@ pub enum Token {
 pub struct Lexeme {
     /// The token.
     pub token: Token,
-    /// Its span.
+    /// The span of the token in the text.
     pub span: Span,
 }
 
@@ -65,8 +65,7 @@ const SYMBOLS: [&str; 27] = [
     "@", "&", "$", ".", "(", ")", "{", "}", ";", ",",
 ];
 
-/// Reads tokens from a part of a text, one at a time and only when asked, because the text behind a signature need not consist of
-/// tokens.
+/// Reads tokens from a part of a text, one at a time and only when asked, because the text after a signature need not consist of tokens.
 #[derive(Debug, Clone)]
 pub struct Lexer<'t> {
     text: &'t [u8],
@@ -238,8 +237,8 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    /// Reads an escape behind its backslash, and appends the byte that it stands for; a line break and the white space behind it stand for
-    /// none. False if the content ends there, or a CR or NUL follows.
+    /// Reads the part of an escape after its backslash, and appends the byte that the escape means. A line break, with the white space
+    /// after it, means no byte. Returns false if the content ends there, or a CR or NUL follows.
     fn escape(&mut self, value: &mut Vec<u8>) -> bool {
         let Some(first) = self.peek().filter(|first| !matches!(first, b'\r' | 0)) else {
             return false;

@@ -20,7 +20,7 @@ pub fn text(bytes: &[u8], content: Span) -> Parsed<Text> {
     Ok(text)
 }
 
-/// Parses `<Signature>`, RFC 2704 §4.6.7; also returns the span of the text behind it, if there is any.
+/// Parses `<Signature>`, RFC 2704 §4.6.7. Also returns the span of the text after it, if there is any.
 pub fn signature(bytes: &[u8], content: Span) -> Parsed<(Text, Option<Span>)> {
     let mut parser = Parser::new(bytes, content, Mode::Signature);
     let text = parser.text()?;
@@ -104,7 +104,7 @@ impl<'t> Parser<'t> {
         })
     }
 
-    /// Runs `inner` one level of nesting deeper; an error beyond [`MAX_DEPTH`].
+    /// Runs `inner` one level of nesting deeper. An error if that is beyond [`MAX_DEPTH`].
     fn nested<T>(&mut self, inner: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {

@@ -127,9 +127,9 @@ impl Principals {
 /// A string expression (`<StrEx>`, RFC 2704 §4.3.2).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Text {
-    /// Its form.
+    /// The form of the expression.
     pub kind: TextKind,
-    /// Its span in the source.
+    /// The span of the expression in the source.
     pub span: Span,
 }
 
@@ -165,8 +165,8 @@ pub struct Name {
     pub owner: Owner,
     /// The hash of the name, for the lookup in an action attribute set.
     pub(crate) hash: u64,
-    /// The slot in which a question caches the value; [`NO_SLOT`] if it is not cached, because none was assigned or other names have all of
-    /// them.
+    /// The slot in which a question caches the value; [`NO_SLOT`] if it is not cached, because no slot was assigned, or other names have
+    /// all slots.
     pub(crate) slot: u8,
 }
 
@@ -235,7 +235,7 @@ pub type Program = Vec<Clause>;
 pub struct Clause {
     /// `<Test>`
     pub test: Test,
-    /// The part behind `->`, if there is one.
+    /// The part after `->`, if there is one.
     pub then: Then,
     /// The span of the clause, without the semicolon.
     pub span: Span,
@@ -255,9 +255,9 @@ pub enum Then {
 /// A test (`<RelExpr>`). Its parts are in the order in which they are evaluated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Test {
-    /// Its form.
+    /// The form of the test.
     pub kind: TestKind,
-    /// Its span in the source.
+    /// The span of the test in the source.
     pub span: Span,
 }
 
@@ -436,7 +436,7 @@ pub enum Number<T> {
 }
 
 impl Tree {
-    /// Every string expression of the authorizer, the licensees and the conditions, including those inside others.
+    /// Every string expression of the authorizer, the licensees and the conditions, including expressions inside others.
     pub fn texts(&self) -> Vec<&Text> {
         let mut texts = Vec::new();
         inner_texts(&self.authorizer, &mut texts);
@@ -449,7 +449,7 @@ impl Tree {
 }
 
 impl Test {
-    /// Every string expression in it, including those inside others.
+    /// Every string expression in the number, including expressions inside others.
     pub fn texts(&self) -> Vec<&Text> {
         let mut texts = Vec::new();
         test_texts(self, &mut texts);

@@ -14,7 +14,7 @@ pub(super) enum Mode {
     Text,
     Licensees,
     Conditions,
-    /// A signature: the text behind it is not part of the assertion, and need not consist of tokens.
+    /// A signature. The text after it is not part of the assertion, and need not consist of tokens.
     Signature,
 }
 
@@ -66,9 +66,9 @@ impl Junction {
 /// continued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Chain {
-    /// It continues the chain on its left.
+    /// The operator continues the chain on its left.
     GoesOn,
-    /// It begins a new chain.
+    /// The operator begins a new chain.
     Begins,
 }
 

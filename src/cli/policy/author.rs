@@ -51,7 +51,7 @@ pub enum Depth {
 struct Checked {
     sources: Vec<Source>,
     assertions: Vec<Assertion>,
-    /// Each with the position of its source in `sources`.
+    /// The findings, each with the position of its source in `sources`.
     findings: Vec<(usize, Finding)>,
 }
 

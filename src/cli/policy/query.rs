@@ -35,7 +35,7 @@ pub struct Query {
     explain: bool,
 }
 
-/// A question as a JSON file. Without `values`, those of the command line count.
+/// A question as a JSON file. If it has no `values`, those of the command line count.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Input {

@@ -78,8 +78,8 @@ impl Order {
     }
 }
 
-/// The requesters of a question, as the authorizer makes them. `passphrase:…` stands for a pre-shared key, whose hashes are requesters,
-/// too.
+/// The requesters of a question, as the authorizer makes them. For `passphrase:…`, a pre-shared key, the hashes of the key are
+/// requesters, too.
 pub fn requesters<'n>(named: impl IntoIterator<Item = &'n String>) -> Result<Requesters, String> {
     let mut spellings: Vec<Zeroizing<Vec<u8>>> = Vec::new();
     for name in named {

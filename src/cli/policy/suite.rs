@@ -35,7 +35,7 @@ pub struct Suite {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TomlFile {
-    /// Policy files. A relative path begins at the folder of the file of cases; so does one in `credentials`.
+    /// Policy files. A relative path begins at the folder of the file of cases. The same holds for paths in `credentials`.
     #[serde(default)]
     policy: Vec<PathBuf>,
     #[serde(default)]

@@ -1,9 +1,9 @@
 //! Answers POSTs of the simplest form on the socket itself, before the HTTP library sees them: the library takes longer for a request than
 //! an OCSP answer from the cache does.
 //!
-//! What is not exactly of that form, or has no direct answer, is left to the library from its first octet on, together with the rest of
-//! its connection. So nothing is refused here. The bounds are those of the library's connections: a slot, one request after the other, and
-//! no wait that the slots or the kernel do not end.
+//! A request that is not exactly of that form, or has no direct answer, is left to the library from its first octet on, together with the
+//! rest of its connection. So nothing is refused here. The bounds are those of the library's connections: a slot, one request after the
+//! other, and no wait that the slots or the kernel do not end.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -38,11 +38,11 @@ const IGNORED: [&str; 5] = ["host", "accept", "user-agent", "accept-encoding", "
 /// A POST that has arrived whole.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Post<'a> {
-    /// The target of its request line.
+    /// The target of the request line.
     pub target: &'a str,
-    /// The value of its Content-Type.
+    /// The value of the header Content-Type.
     pub content_type: &'a str,
-    /// Its body.
+    /// The body of the request.
     pub body: &'a [u8],
 }
 

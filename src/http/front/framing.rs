@@ -6,11 +6,11 @@
 /// The part of a request that the client's next octets belong to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
-    /// A head; the position in it.
+    /// A head, and the position in it.
     Head(Line),
     /// A body of which this many octets are still to come.
     Length(u64),
-    /// A chunked body; the position in it.
+    /// A chunked body, and the position in it.
     Chunked(Chunk),
     /// A body that ends with the connection, or a request that the HTTP library refuses.
     UntilEnd,
@@ -19,7 +19,7 @@ pub enum Framing {
 /// A position in the head of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line {
-    /// Before its first line. Empty lines there are ignored (RFC 9112 §2.2).
+    /// Before the first line of the head. Empty lines there are ignored (RFC 9112 §2.2).
     Before,
     /// In a line that is not empty.
     Within,
@@ -41,11 +41,11 @@ pub enum Line {
 pub enum Chunk {
     /// Before a chunk's size.
     Begin,
-    /// In the size, whose value so far is this.
+    /// In the size. The number is its value so far.
     Size(u64),
     /// In the extension that follows the size.
     Extension(u64),
-    /// After the CR of the size's line. The number is the size, as in the two positions before.
+    /// After the CR of the line with the size. The number is the size, as in the two positions before.
     SizeLf(u64),
     /// In the data, of which this many octets are still to come.
     Data(u64),
@@ -71,7 +71,7 @@ struct Stepped {
 
 /// The effect of octets on the position in a chunked body.
 enum Step {
-    /// The body goes on at this position.
+    /// The body continues at this position.
     On(Chunk),
     /// The end of the body.
     End,
@@ -147,7 +147,7 @@ impl Line {
 }
 
 impl Chunk {
-    /// The effect of the first of these octets, of which there must be one. In a chunk's data, as many are taken as belong to it.
+    /// The effect of the first of these octets, of which there must be one. In a chunk's data, all octets that belong to it are taken.
     fn step(self, octets: &[u8]) -> Stepped {
         if let Self::Data(left) = self {
             let all = u64::try_from(octets.len()).unwrap_or(u64::MAX);

@@ -119,7 +119,7 @@ impl Front {
         Self { builder, limits: limits.clone(), connections: Arc::clone(connections) }
     }
 
-    /// Gives the listeners that are added from now on these slots.
+    /// Makes the listeners that are added from now on use these slots.
     #[must_use]
     pub fn with_slots(self, connections: &Arc<ConnectionSlots>) -> Self {
         Self { connections: Arc::clone(connections), ..self }

@@ -74,7 +74,7 @@ impl Stream {
         Rc::clone(&self.turn)
     }
 
-    /// Reads from the socket, whoever's turn it is. An error if others need the connection's slot.
+    /// Reads from the socket, whether or not it is the client's turn. An error if others need the connection's slot.
     pub fn poll_read_raw(
         &mut self,
         context: &mut Context<'_>,
@@ -86,7 +86,7 @@ impl Stream {
         self.transport.poll_read(context, buffer)
     }
 
-    /// Writes to the socket, whoever's turn it is. An error if others need the connection's slot.
+    /// Writes to the socket, whether or not it is the server's turn. An error if others need the connection's slot.
     pub fn poll_write_raw(
         &mut self,
         context: &mut Context<'_>,

@@ -1,5 +1,5 @@
-//! The turn on a connection: it is the client's to send, or the server's to answer. A request begins when the answer before it has left,
-//! and the octets after it are not read until its own answer has left.
+//! The turn on a connection: either the client may send, or the server may answer. A request begins when the previous answer has left,
+//! and the octets after the request are not read until its own answer has left.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -57,7 +57,7 @@ impl Turn {
         }
     }
 
-    /// How many of these octets the service may have: at most to the end of a head or body. The caller must hand them on.
+    /// How many of these octets the service may have: at most those up to the end of a head or body. The caller must hand them on.
     pub fn hand_on(&self, octets: &[u8]) -> usize {
         let Some(mut framing) = self.framing.get() else { return 0 };
         let is_head = matches!(framing, Framing::Head(_));
@@ -124,7 +124,7 @@ fn wake(waiting: &RefCell<Option<Waker>>) {
 pub struct Serving(Rc<Turn>);
 
 impl Serving {
-    /// The state of its connection.
+    /// The state of the request's connection.
     pub fn turn(&self) -> &Rc<Turn> {
         &self.0
     }

@@ -29,7 +29,7 @@ pub struct Tls {
 
 /// Where the certificate comes from.
 enum Source {
-    /// The instance issues it to these names, and renews it.
+    /// The instance issues the certificate to these names, and renews it.
     Issued(Arc<Authority>, Vec<Identity>),
     /// The operator's files.
     Files { certificate: PathBuf, key: PathBuf },
@@ -159,8 +159,8 @@ fn from_files(certificate: &Path, key: &Path) -> Result<CertifiedKey, Failure> {
         .map_err(|e| wrong(certificate, format!("certificate and key do not serve: {e}")))
 }
 
-/// The configuration of connections that present this certificate. Sessions are not resumed: few clients come more
-/// than once, and strangers cannot fill the room for sessions.
+/// The configuration of connections that present this certificate. Sessions are not resumed: few clients come more than once, and so
+/// strangers cannot fill a store of sessions.
 fn config(key: CertifiedKey) -> Result<ServerConfig, Failure> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)

@@ -1,6 +1,6 @@
 //! Clients' certificates in the handshake. Every certificate passes: an expired one, one for IKE alone, a vendor's, and one that nobody
-//! knows. What is verified here is the signature of the handshake, that the client has the private key. A certificate whose key is of no
-//! supported kind passes unproven, and the EST server refuses it by the same function, [`readable_key`].
+//! knows. Only the signature of the handshake is verified here, which proves that the client has the private key. A certificate whose key
+//! is of no supported kind passes unproven, and the EST server refuses it by the same function, [`readable_key`].
 
 use countersign_ca::x509::Facts;
 use countersign_ca::{Error, KeyKind, SubjectPublicKey, oid};
@@ -45,7 +45,7 @@ impl ClientCertVerifier for ClientCertificates {
         false
     }
 
-    /// No names: a client then sends whichever certificate it has.
+    /// No names, because a client then sends whichever certificate it has.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }

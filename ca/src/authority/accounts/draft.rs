@@ -104,8 +104,8 @@ impl AccountDraft {
     }
 }
 
-/// The device of a draft, with its name in the normal form of the vendor's mapping. Refused are an unknown vendor, a name that the mapping
-/// does not permit, and zero uses.
+/// The device of a draft, with its name in the normal form of the vendor's mapping. An unknown vendor, a name that the mapping does not
+/// permit, and zero uses are refused.
 pub(super) fn equipment_of(
     vendors: &[Vendor],
     draft: &DeviceDraft,

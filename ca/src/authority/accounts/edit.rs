@@ -9,7 +9,7 @@ use crate::name::Identity;
 use crate::profile::Profiles;
 use crate::record::{Account, Label, Permission, no_account};
 
-/// A change of an account. What is `None`, empty or not named stays as it is.
+/// A change of an account. Fields that are `None` or empty change nothing.
 #[derive(Debug, Clone, Default)]
 pub struct AccountEdit {
     /// All identities, instead of those that the account has.

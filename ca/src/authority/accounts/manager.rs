@@ -54,21 +54,21 @@ pub struct Warning {
     pub text: String,
 }
 
-/// Whether a draft may have the name of an account.
+/// Whether a draft may have the name of an account that exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
-    /// It may: the account is to be changed.
+    /// The draft may have the name, because the account of that name is to be changed.
     Allowed,
-    /// It may not: the account is to be added.
+    /// The draft may not have the name, because an account is to be added.
     Refused,
 }
 
-/// What becomes of permissions of an account.
+/// Whether an account gets or loses permissions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PermissionChange {
-    /// The account gets them.
+    /// The account gets the permissions.
     Grant,
-    /// The account loses them.
+    /// The account loses the permissions.
     Withdraw,
 }
 

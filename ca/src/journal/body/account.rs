@@ -140,7 +140,7 @@ struct IdentityBody<'a> {
 
 /// The identification types of RFC 7296 §3.5 that an account can hold.
 mod id_type {
-    /// Both IP versions; the length of the value tells them apart.
+    /// An IP address of either version; the length of the value tells the versions apart.
     pub const IP: u8 = 1;
     /// A host name.
     pub const FQDN: u8 = 2;
@@ -280,7 +280,7 @@ pub struct LockedBody<'a> {
 }
 
 impl<'a> LockedBody<'a> {
-    /// The body for a reference that is locked until this time.
+    /// The body for a reference that is locked until the time `until`.
     pub fn new(reference: &'a str, until: Timestamp) -> Self {
         Self { reference, until: until.millis() }
     }

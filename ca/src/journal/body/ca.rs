@@ -28,7 +28,7 @@ pub struct CaBody<'a> {
     /// DER.
     #[cbor(b(2), with = "minicbor::bytes")]
     certificate: &'a [u8],
-    /// The certificates above it, DER, root last.
+    /// The CA certificates above this one, DER, root last.
     #[n(3)]
     chain: Vec<ByteVec>,
     #[b(4)]
@@ -44,7 +44,7 @@ struct SuccessionBody<'a> {
     new_with_old: Option<&'a [u8]>,
     #[cbor(b(2), with = "minicbor::bytes")]
     old_with_new: Option<&'a [u8]>,
-    /// Present and true while the predecessor goes on issuing.
+    /// Present and true while the predecessor still issues.
     #[n(3)]
     waits: Option<bool>,
 }

@@ -19,7 +19,7 @@ const SHORT: usize = 16;
 pub struct ReservedBody<'a> {
     #[b(0)]
     ca: &'a str,
-    /// 16 octets each, one after the other.
+    /// The serial numbers, 16 octets each, one after the other.
     #[cbor(b(1), with = "minicbor::bytes")]
     serials: Cow<'a, [u8]>,
     /// Longer ones, of a CA that was taken over: 20 octets each.
@@ -73,7 +73,7 @@ pub struct IssuedBody<'a> {
     consumes_secret: bool,
     #[b(7)]
     transaction: Option<TransactionBody<'a>>,
-    /// The serial of the certificate that this one replaces.
+    /// The serial of the certificate that the new one replaces.
     #[cbor(b(8), with = "minicbor::bytes")]
     replaces: Option<&'a [u8]>,
     #[n(9)]
@@ -81,7 +81,7 @@ pub struct IssuedBody<'a> {
     /// Present and true if nobody may see the certificate before it is confirmed.
     #[n(10)]
     withheld: Option<bool>,
-    /// Present and true if it uses up one use of the vendor's certificate of the account's equipment.
+    /// Present and true if the certificate uses up one use of the vendor's certificate of the account's equipment.
     #[n(11)]
     consumes_equipment: Option<bool>,
     /// Present and true if no directory may show the certificate.

@@ -39,7 +39,7 @@ pub struct CrlBody<'a> {
     /// 0 for a full CRL, 1 for a delta CRL, otherwise a partition's number plus 2.
     #[n(6)]
     scope: Option<u32>,
-    /// Whether delta CRLs refer to this one from now on.
+    /// Whether delta CRLs refer to this CRL from now on.
     #[n(7)]
     is_base: Option<bool>,
     /// When the CRL was signed. Absent if that is thisUpdate, as in all entries that were written before thisUpdate was

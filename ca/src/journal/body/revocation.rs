@@ -93,7 +93,7 @@ impl<'a> ReleasedBody<'a> {
     }
 }
 
-/// A revocation that is known only from a CRL of before a restore.
+/// A revocation that is known only from a CRL that was signed before a restore.
 #[derive(Encode, Decode)]
 pub struct ListedBody<'a> {
     #[b(0)]

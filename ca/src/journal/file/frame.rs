@@ -104,7 +104,7 @@ pub fn file_header(instance: &[u8; 16]) -> Vec<u8> {
 /// Reads the header of a journal and returns the instance's identifier.
 ///
 /// # Errors
-/// [`Error::Internal`] when the octets are no header of a journal, a damaged one, or one of another format.
+/// [`Error::Internal`] when the octets are not the header of a journal, or the header is damaged or of another format.
 pub fn parse_file_header(octets: &[u8]) -> Result<[u8; 16]> {
     let damaged = || {
         Error::internal(

@@ -27,8 +27,7 @@ const RECORD_HEADER: usize = 6;
 pub struct HeadsRead {
     /// The heads, oldest first.
     pub heads: Vec<Head>,
-    /// The octets up to which the file is whole. If less than one record is behind them, a crash tore it; more is
-    /// damage.
+    /// The octets up to which the file is whole. If less than one record follows, a crash tore it; more is damage.
     pub whole: u64,
 }
 
@@ -141,7 +140,7 @@ fn record(head: &Head) -> Result<Vec<u8>> {
     Ok(record)
 }
 
-/// The head of the first record, and the octets behind the record; `None` if there is no whole record.
+/// The head of the first record, and the octets after the record; `None` if there is no whole record.
 fn split_record(octets: &[u8]) -> Option<(Head, &[u8])> {
     let (header, rest) = octets.split_first_chunk::<RECORD_HEADER>()?;
     let [l0, l1, c0, c1, c2, c3] = *header;

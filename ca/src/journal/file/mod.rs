@@ -60,7 +60,8 @@ pub struct JournalFile {
     pub instance: [u8; 16],
     /// The length in octets when the file was opened, with the file's header and with room.
     pub length: u64,
-    /// The offset from which on there was nothing but room. It may be in the last entry, if that ends with such octets.
+    /// The offset of the end of the file's content: only room follows. It may be inside the last entry, if that entry ends with octets
+    /// that look like room.
     pub until: u64,
 }
 
@@ -115,7 +116,7 @@ impl JournalFile {
     }
 }
 
-/// The offset behind the last octet that is no room.
+/// The offset after the last octet that is not room.
 fn end_of_content(file: &File, length: u64) -> Result<u64> {
     let (mut end, mut octets) = (length, vec![0; LOOK_BACK]);
     while end > 0 {

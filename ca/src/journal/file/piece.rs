@@ -1,7 +1,7 @@
 //! Cuts a journal into pieces of whole frames, which several threads can then check and decode at once.
 //!
-//! The cut goes by the lengths in the frames' headers alone. [`Piece::entries`] checks the rest. Where either finds
-//! something wrong, a [`super::Scanner`] says what it is.
+//! The cut goes by the lengths in the frames' headers alone. [`Piece::entries`] checks the rest. If either finds damage, a
+//! [`super::Scanner`] says what it is.
 
 use std::fs::File;
 
@@ -24,18 +24,18 @@ pub struct Piece {
 
 /// An entry in a piece, with its frame and its sequence number checked.
 pub struct PieceEntry<'a> {
-    /// The offset of its frame.
+    /// The offset of the entry's frame.
     pub offset: u64,
-    /// The offset behind its frame.
+    /// The offset after the entry's frame.
     pub end: u64,
-    /// Its payload, the leaf of the Merkle tree.
+    /// The payload of the entry, the leaf of the Merkle tree.
     pub payload: &'a [u8],
     /// The payload's envelope.
     pub envelope: Envelope<'a>,
 }
 
 impl Piece {
-    /// Its entries, up to the first one that is not valid.
+    /// The entries of the piece, up to the first one that is not valid.
     pub fn entries(&self) -> impl Iterator<Item = PieceEntry<'_>> {
         let (mut rest, mut offset) = (self.octets.as_slice(), self.offset);
         let mut sequences = self.sequence..;
@@ -49,7 +49,7 @@ impl Piece {
         })
     }
 
-    /// The offset behind its last frame.
+    /// The offset after the piece's last frame.
     pub const fn end(&self) -> u64 {
         self.offset + self.octets.len() as u64
     }
@@ -69,7 +69,7 @@ impl<'f> Cutter<'f> {
         Self { file, offset, sequence, end }
     }
 
-    /// The next piece; `None` at the end, or where no whole frame is.
+    /// The next piece; `None` at the end, or where no whole frame begins.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the file cannot be read.
@@ -103,7 +103,7 @@ impl<'f> Cutter<'f> {
     }
 }
 
-/// The header of the first frame, its payload, and the octets behind it; `None` if there is no whole frame.
+/// The header of the first frame, its payload, and the octets after it; `None` if there is no whole frame.
 fn split_frame(octets: &[u8]) -> Option<(FrameHeader, &[u8], &[u8])> {
     let header = FrameHeader::parse(octets)?;
     let length = usize::try_from(header.length).ok()?;

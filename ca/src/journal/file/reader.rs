@@ -1,5 +1,5 @@
-//! Reads journal entries: in order from an offset on, or a single one by its offset. The scanner reports damage as a
-//! specific [`Damage`] and can go on behind it.
+//! Reads journal entries: in order from an offset on, or a single one by its offset. The scanner reports damage as a specific [`Damage`],
+//! and can continue after it.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -64,16 +64,16 @@ pub fn entry_at(file: &File, offset: u64) -> Result<Recorded> {
 pub enum Step<'a> {
     /// A valid entry with the expected sequence number.
     Entry {
-        /// The offset of its frame.
+        /// The offset of the entry's frame.
         offset: u64,
-        /// Its payload, the leaf of the Merkle tree.
+        /// The payload of the entry, the leaf of the Merkle tree.
         payload: &'a [u8],
         /// The payload's envelope.
         envelope: Envelope<'a>,
     },
-    /// No valid entry with the expected sequence number. [`Scanner::resume`] goes on behind it.
+    /// There is no valid entry with the expected sequence number. [`Scanner::resume`] continues after the damage.
     Damaged(Damage),
-    /// The end: behind the last entry is nothing but room, or the scanned part ends.
+    /// The end: only room follows the last entry, or the part to be scanned ends.
     End,
 }
 
@@ -81,10 +81,10 @@ pub enum Step<'a> {
 #[derive(Debug)]
 pub struct Scanner<'f> {
     window: Window<'f>,
-    /// No entry begins at or behind this offset.
+    /// The offset at which the scan ends. Entries that begin there or later are not read.
     until: u64,
     next: Place,
-    /// The valid frame at which to go on after damage.
+    /// The valid frame at which to continue after damage.
     resume: Option<Place>,
 }
 
@@ -102,7 +102,7 @@ struct ValidFrame {
 }
 
 impl ValidFrame {
-    /// The offset behind the frame.
+    /// The offset after the frame.
     const fn end(&self) -> u64 {
         self.place.offset + self.header.frame_length()
     }
@@ -120,7 +120,7 @@ impl<'f> Scanner<'f> {
         Self { window, until: end, next: Place { offset, sequence }, resume: None }
     }
 
-    /// The same scanner, which ends before the first entry that would begin at or behind `until`.
+    /// The same scanner, which ends before the first entry that would begin at `until` or later.
     pub fn until(self, until: u64) -> Self {
         Self { until: until.min(self.until), ..self }
     }
@@ -164,7 +164,7 @@ impl<'f> Scanner<'f> {
         }
     }
 
-    /// Goes on at the first valid entry behind the damage; `false` when there is none.
+    /// Continues at the first valid entry after the damage; `false` when there is none.
     pub fn resume(&mut self) -> bool {
         match self.resume.take() {
             Some(place) => {
@@ -205,8 +205,8 @@ impl<'f> Scanner<'f> {
         Damage { kind: DamageKind::Corrupt, sequence, offset, detail }
     }
 
-    /// Classifies a valid entry that has another sequence number than expected. Entries are re-ordered if its number is
-    /// too small or the expected entry follows; otherwise entries are missing.
+    /// Classifies a valid entry that does not have the expected sequence number. Entries are in the wrong order if the number is too
+    /// small or the expected entry follows; otherwise entries are missing.
     fn classify_sequence(&mut self, found: u64) -> Result<Damage> {
         let Place { offset, sequence: expected } = self.next;
         self.resume = Some(Place { offset, sequence: found });
@@ -223,7 +223,7 @@ impl<'f> Scanner<'f> {
         Ok(Damage { kind, sequence: expected, offset, detail })
     }
 
-    /// The first valid frame that holds an entry, at `from` or behind.
+    /// The first valid frame that holds an entry, at the offset `from` or later.
     fn next_valid(&mut self, from: u64) -> Result<Option<ValidFrame>> {
         let mut at = from;
         while at < self.until {

@@ -42,8 +42,8 @@ pub trait Tape: Send {
     }
 }
 
-/// The octets of room that are written at once, at least and at most. In between, it is as much as the writer has
-/// written since it was made.
+/// The least octets of room that are written at once, and the most. Between these bounds, the writer writes as much room as it has
+/// written since it was opened.
 const LEAST_ROOM: u64 = 64 << 10;
 const MOST_ROOM: u64 = 1 << 20;
 
@@ -91,14 +91,14 @@ pub struct Writer {
 
 enum State {
     Ready,
-    /// Octets of a failed group may be behind `length`, and must be cut off before the next group is written.
+    /// Whether octets of a failed group may follow `length`. They must be cut off before the next group is written.
     Unclean,
     /// The content of the device is unknown, for this reason.
     Lost(String),
 }
 
 impl Writer {
-    /// A writer that appends at `length`, the durable length of the journal. Room is behind it, up to `end`.
+    /// A writer that appends at `length`, the durable length of the journal. Room follows, up to `end`.
     pub fn new(tape: Box<dyn Tape>, length: u64, end: u64, durability: Durability) -> Self {
         let state = State::Ready;
         Self { tape, durability, length, end, written: 0, retry: 0, state }
@@ -144,7 +144,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes room for the next groups, if little is left. A failure is none of a group: it only costs time.
+    /// Writes room for the next groups, if little is left. A failure here fails no group: it only costs time.
     pub fn prepare(&mut self) {
         let room = self.written.clamp(LEAST_ROOM, MOST_ROOM);
         let left = self.end.saturating_sub(self.length);

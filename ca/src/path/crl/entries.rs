@@ -22,7 +22,7 @@ use crate::path::extension::Extension;
 use crate::path::legible::legible;
 use crate::sets;
 
-/// The statement of a CRL about one certificate.
+/// What a CRL says about one certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry {
     /// The reason of the revocation.

@@ -292,7 +292,7 @@ impl Crl {
             && !self.is_older_than(other)
     }
 
-    /// Whether both are the same CRL.
+    /// Whether the two are the same CRL.
     pub fn is_same(&self, other: &Self) -> bool {
         self.signature == other.signature && self.signed == other.signed
     }

@@ -1,11 +1,10 @@
 //! Decides whether a certificate is revoked (RFC 5280 §6.3.3).
 //!
-//! The two possible answers need different evidence. *Revoked*: an entry on a CRL suffices if an authorized key signed
-//! the CRL, even if the CRL has ended or is incomplete; only a hold lapses with its CRL. *Good*: the CRL must be
-//! current and complete, and its signer must be good itself. That question about the signer must come to an end. So no
-//! CRL counts for the key that signed it, nor for a key on which the judgement of its own signer depends (§6.1.3
-//! (a)(3), §6.3.3 (f)). The exception is a certificate that names itself in cRLIssuer, because its issuer wants that
-//! (NIST's test 4.14.30).
+//! The two possible answers need different evidence. *Revoked*: an entry on a CRL suffices if an authorized key signed the CRL, even if
+//! the CRL has ended or is incomplete; only a hold lapses with its CRL. *Good*: the CRL must be current and complete, and its signer must
+//! be good itself. The search for the signer's own status must end. So no CRL counts for the key that signed it, nor for a key on which
+//! the judgement of its own signer depends (§6.1.3 (a)(3), §6.3.3 (f)). The exception is a certificate that names itself in cRLIssuer,
+//! because its issuer wants that (NIST's test 4.14.30).
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -82,19 +81,19 @@ struct Inquiry<'a> {
     at: Timestamp,
     /// The number of signers whose paths may still be searched.
     signers: Cell<usize>,
-    /// The remaining budget of their paths.
+    /// The remaining budget of the signers' paths.
     budget: Budget,
     /// The bound that was reached, as a sentence. A CRL that could not be used may then list the certificate.
     exhausted: Cell<Option<String>>,
 }
 
-/// The conclusions that the CRLs of a signer permit.
+/// What the CRLs of a signer can show.
 enum Standing {
-    /// None. The text says why.
+    /// Nothing. The text gives the reason.
     None(String),
-    /// They show that certificates are revoked.
+    /// That certificates are revoked, but not that they are good.
     Lists,
-    /// They show that certificates are revoked or good.
+    /// That certificates are revoked, and that they are good.
     Good,
 }
 
@@ -207,9 +206,9 @@ struct Query<'a> {
 
 /// A complete CRL that was consulted and is current.
 struct ConsultedCrl {
-    /// The SubjectPublicKeyInfo of the key that signed it.
+    /// The SubjectPublicKeyInfo of the key that signed the CRL.
     key: Vec<u8>,
-    /// The reasons that it covers.
+    /// The reasons that the CRL covers.
     reasons: ReasonFlags,
     crl: Arc<Crl>,
 }
@@ -236,7 +235,7 @@ struct FoundEntry {
 /// A delta that is later than a complete CRL.
 struct LaterDelta<'a> {
     crl: &'a Arc<Crl>,
-    /// Whether it can be applied to the complete CRL (§5.2.4).
+    /// Whether the delta CRL can be applied to the complete CRL (§5.2.4).
     applies: bool,
 }
 
@@ -355,7 +354,7 @@ impl Query<'_> {
         })
     }
 
-    /// Whether this CRL is the issuer's own and has ended. No other key can know what its successor would say.
+    /// Whether the issuer itself signed this CRL, and the CRL has ended. No other key can know what the issuer's next CRL would say.
     fn is_own_and_ended(&self, crl: &Crl) -> bool {
         crl.has_ended(self.inquiry.at) && crl.is_signed_by(self.issuer)
     }

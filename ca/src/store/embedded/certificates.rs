@@ -21,7 +21,7 @@ const LOOKED_AT: usize = 32;
 /// Some certificates to look at, by their places in the order of issue.
 struct Candidates {
     ordinals: Vec<u64>,
-    /// The place in the order of issue to go on from if these do not fill the page; `None` if there are no more.
+    /// The place in the order of issue from which to continue if these do not fill the page; `None` if there are no more.
     rest: Option<u64>,
 }
 

@@ -25,7 +25,7 @@ use crate::store::rules::{Prepared, Rules, Stop};
 const MAX_GROUP: usize = 1024;
 /// No entry is added to a group that has this many octets.
 const MAX_GROUP_OCTETS: usize = 4 << 20;
-/// With nothing to do for this long, the writer hands to the database the changes that have gathered.
+/// How long the writer must be idle before it writes the gathered changes to the database.
 const IDLE: Duration = Duration::from_millis(500);
 /// How long the writer waits, at most, for as many requests as were in the last group.
 const MAX_LINGER: Duration = Duration::from_micros(1_000);
@@ -54,7 +54,7 @@ pub struct Request {
     pub entry: Entry,
     /// The entry's encoded body. The caller's thread encodes it, to spare the only writer thread the work.
     pub body: Vec<u8>,
-    /// What else the caller computes.
+    /// The other values that the caller computed from the entry beforehand.
     pub prepared: Prepared,
     /// The writer's end of the caller's receipt.
     pub reply: Reply,
@@ -86,7 +86,7 @@ struct LastGroup {
 /// A group that is being put together.
 struct Group {
     changes: Changes,
-    /// The position behind the group.
+    /// The position after the group.
     position: Position,
     /// The frames of the group's entries, as they are appended to the journal.
     octets: Vec<u8>,

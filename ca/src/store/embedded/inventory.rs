@@ -1,7 +1,7 @@
 //! Lists of certificates by several conditions, page by page: see [`crate::Store::list`].
 //!
-//! The index narrows the search without reading an entry. The entries of what is left decide, and of them a page reads
-//! a bounded number.
+//! The index narrows the search without reading an entry. Then the entries of the remaining certificates decide; a page reads a bounded
+//! number of them.
 
 use std::collections::HashMap;
 
@@ -22,9 +22,10 @@ use crate::store::view::SerialState;
 const MAX_PAGE: usize = 1000;
 /// The certificates of an account among which a valid one is looked for, newest first.
 const MOST_OF_ACCOUNT: usize = 16;
-/// The most accounts of a label whose certificates are looked for by account.
+/// The most accounts with one label for which certificates are looked up account by account.
 const MOST_NAMED: usize = 4096;
-/// The certificates that a page may look at for each one that it may have, and beyond these.
+/// For each certificate that a page may have, the number of certificates that it may look at; and the number that it may look at in
+/// addition.
 const LOOKED_AT: (usize, usize) = (4, 512);
 
 impl EmbeddedStore {
@@ -128,8 +129,8 @@ impl EmbeddedStore {
         Ok(usize::try_from(ordinal % CHUNK).ok().and_then(|place| offsets.get(place).copied()))
     }
 
-    /// The keys of the certificates whose status the index names one by one, in order; `None` if it does not, or if
-    /// other conditions leave fewer.
+    /// The keys of the certificates that have the wanted status, if the index lists them one by one; in order. `None` if it does not, or
+    /// if other conditions leave fewer certificates.
     fn named_by_status(&self, query: &CertificateQuery) -> Result<Option<Vec<OrderKey>>> {
         let is_narrow = query.account.is_some() || query.key.is_some() || query.serial.is_some();
         if is_narrow || query.current {

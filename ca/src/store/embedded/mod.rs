@@ -58,7 +58,7 @@ use crate::store::rules::Prepared;
 pub struct EmbeddedOptions {
     /// Whether records are made durable. Without it a power cut loses acknowledged records: for measurements only.
     pub sync: bool,
-    /// The most requests that may wait for the writer thread. One more gets [`Error::Unavailable`].
+    /// The most requests that may wait for the writer thread. A further request gets [`Error::Unavailable`].
     pub queue: usize,
     /// The size of the index's cache in octets, as the embedded database counts them. It takes several times as much
     /// memory.
@@ -219,8 +219,7 @@ impl EmbeddedStore {
         }
     }
 
-    /// The sum over the index, and the sum over one that is built anew from the same entries. They are equal, or the
-    /// index is wrong.
+    /// The sum over the index, and the sum over an index that is built anew from the same entries. If they differ, the index is wrong.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the index changes meanwhile, and the errors of a replay.

@@ -14,8 +14,7 @@ use crate::journal::{
     sync_folder_of,
 };
 
-/// The most octets that a crash may leave behind the last whole record in the file of tree heads: one incomplete
-/// record. More is damage.
+/// The most octets that a crash may leave after the last whole record in the file of tree heads: one incomplete record. More is damage.
 const TORN_HEAD: u64 = 1024;
 
 /// The most octets at the end of an entry that may look like room.
@@ -101,7 +100,7 @@ fn trusted_heads(path: &Path) -> Result<Vec<Head>> {
     Ok(heads)
 }
 
-/// Opens the index. One that is damaged or of another version is deleted, and an empty one made.
+/// Opens the index. Deletes an index that is damaged or of another version, and makes an empty one in its place.
 fn open_index(data: &Path, cache: u64, journal: &JournalFile) -> Result<OpenedIndex> {
     let folder = index_folder(data);
     match Index::open(&folder, cache, journal.instance) {
@@ -121,7 +120,7 @@ fn open_index(data: &Path, cache: u64, journal: &JournalFile) -> Result<OpenedIn
     }
 }
 
-/// Refuses a journal with fewer entries than the index had seen (`applied`), or than the last tree head covers.
+/// Refuses a journal that has fewer entries than the index covers (`applied`), or than the last tree head covers.
 fn check_length(position: &Position, applied: u64, heads: &[Head]) -> Result<()> {
     let signed = heads.last().map_or(0, |head| head.size);
     let known = signed.max(applied);

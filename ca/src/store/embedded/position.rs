@@ -1,4 +1,4 @@
-//! A position in the journal, with what is needed to go on from there.
+//! A position in the journal, with what a replay or the writer needs to continue there.
 
 use crate::clock::Timestamp;
 use crate::journal::{FILE_HEADER, Frontier};
@@ -9,13 +9,13 @@ use crate::store::history::Mark;
 pub struct Position {
     /// The sequence number of the next entry.
     pub sequence: u64,
-    /// The offset of that entry's frame in the journal, in octets.
+    /// The offset of the next entry's frame in the journal, in octets.
     pub offset: u64,
-    /// When the entry before was recorded; the earliest possible time if there is none.
+    /// When the last entry before this position was recorded; the earliest possible time if there is none.
     pub last: Timestamp,
-    /// The right edge of the Merkle tree over the entries before.
+    /// The right edge of the Merkle tree over the entries before this position.
     pub frontier: Frontier,
-    /// The number of certificates issued before.
+    /// The number of certificates issued before this position.
     pub certificates: u64,
 }
 
@@ -31,12 +31,12 @@ impl Position {
         }
     }
 
-    /// The same position without what is needed to go on.
+    /// This position as a mark, which readers of the history use.
     pub const fn mark(&self) -> Mark {
         Mark { sequence: self.sequence, offset: self.offset }
     }
 
-    /// When the entry before was recorded; `None` if there is none.
+    /// When the last entry before this position was recorded; `None` if there is none.
     pub fn last_entry(&self) -> Option<Timestamp> {
         (self.sequence > 0).then_some(self.last)
     }

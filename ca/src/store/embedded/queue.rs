@@ -27,9 +27,9 @@ struct State<T> {
 /// The number of commands that must wait before the writer is woken.
 #[derive(Clone, Copy)]
 enum Wanted {
-    /// This many.
+    /// This many commands.
     Count(usize),
-    /// One from every announced caller; if none is announced, `otherwise`.
+    /// One command from every announced caller; if none is announced, `otherwise` commands.
     All { otherwise: usize },
 }
 
@@ -56,7 +56,7 @@ pub enum Refused {
 /// The outcome of a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Woken {
-    /// Commands wait.
+    /// There are commands.
     Some,
     /// No command came.
     Nothing,
@@ -88,8 +88,8 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Waits at most `idle` for a first command. Then waits for the others of its group: while commands are announced,
-    /// until each announced caller has added one; otherwise until enough wait. `patience` bounds both.
+    /// Waits at most `idle` for a first command. Then waits for further commands of the same group: while commands are announced, until
+    /// each announced caller has added one; otherwise until there are enough. `patience` bounds both.
     pub fn wait(&self, idle: Duration, patience: Patience) -> Woken {
         let state = self.wait_for(self.lock(), Wanted::Count(1), idle);
         if state.waiting.is_empty() {
@@ -158,8 +158,8 @@ impl<T> Queue<T> {
 }
 
 impl<T: Send + 'static> Queue<T> {
-    /// Announces a command: until the announcement is dropped, the writer thread delays the commands that wait a
-    /// moment, to take this one with them.
+    /// Announces a command. Until the announcement is dropped, the writer thread delays the present commands for a moment, so that it can
+    /// record this one together with them.
     pub fn announce(self: &Arc<Self>) -> Announced {
         let mut state = self.lock();
         state.announced = state.announced.saturating_add(1);

@@ -70,7 +70,7 @@ fn fill(index: Index, journal: &JournalFile, until: u64) -> Result<Index> {
 pub struct Replay<'a> {
     journal: &'a JournalFile,
     index: &'a Index,
-    /// The heads behind the position, which are still to be compared.
+    /// The tree heads of larger journals than that up to the position. The replay still compares them.
     heads: &'a [Head],
     position: Position,
     end: u64,
@@ -78,10 +78,10 @@ pub struct Replay<'a> {
     threads: usize,
 }
 
-/// An entry that was checked and decoded, with what was computed of it.
+/// An entry that was checked and decoded, with the values that were computed from it.
 struct Ready {
     offset: u64,
-    /// The offset behind its frame.
+    /// The offset after the entry's frame.
     end: u64,
     leaf: Hash,
     at: Timestamp,
@@ -92,7 +92,7 @@ struct Ready {
 /// The entries of a piece.
 struct Decoded {
     entries: Vec<Ready>,
-    /// Whether all of them could be decoded.
+    /// Whether all entries of the piece could be decoded.
     is_whole: bool,
 }
 
@@ -190,7 +190,7 @@ impl<'a> Replay<'a> {
         })
     }
 
-    /// Applies what no piece has, entry by entry. Returns the torn tail of the journal, if it has one.
+    /// Applies the entries that are in no piece, one by one. Returns the torn tail of the journal, if it has one.
     fn apply_rest(&mut self) -> Result<Option<Damage>> {
         let Position { offset, sequence, .. } = self.position;
         let scanner = Scanner::new(&self.journal.file, offset, sequence, self.end);
@@ -329,7 +329,7 @@ mod tests {
         Timestamp::from_millis(1_700_000_000_000 + millis)
     }
 
-    /// A journal with more certificates than a span has, and much else.
+    /// A journal with more certificates than a span has, and with other entries.
     fn journal(folder: &Path) -> JournalFile {
         let options = EmbeddedOptions { sync: false, ..EmbeddedOptions::default() };
         let store = EmbeddedStore::open(folder, options, &mut |_| {}).unwrap();

@@ -53,7 +53,7 @@ pub struct Restored {
 /// next.
 ///
 /// # Errors
-/// `Conflict` when the folder has a journal, [`Error::Malformed`] when the stream is no whole backup,
+/// `Conflict` when the folder has a journal, [`Error::Malformed`] when the stream is not a whole backup,
 /// [`Error::Internal`] when the journal in it is damaged, [`Error::Unavailable`] when the disk fails, the clock is not
 /// believed or another process has the store open.
 pub fn restore_journal(reader: &mut dyn Read, data: &Path, how: &Restore) -> Result<Restored> {

@@ -26,7 +26,7 @@ pub struct Shared {
 pub struct Counts {
     /// The number of groups. Each took one `fdatasync`, unless [`super::EmbeddedOptions::sync`] is off.
     pub groups: u64,
-    /// The number of entries in them.
+    /// The number of entries in these groups.
     pub entries: u64,
 }
 
@@ -64,8 +64,8 @@ impl Shared {
         counts.entries += entries;
     }
 
-    /// Waits at most `patience` for an entry behind the sequence number, or until `stop` is true and [`Self::wake`] was
-    /// called. Returns whether there is such an entry.
+    /// Waits at most `patience` for an entry after the sequence number, or until `stop` is true and [`Self::wake`] was called. Returns
+    /// whether there is such an entry.
     pub fn wait_beyond(&self, sequence: u64, patience: Duration, stop: &AtomicBool) -> bool {
         let recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
         let (recorded, _) = self

@@ -116,7 +116,7 @@ impl<V: View> Rules<'_, V> {
         }
     }
 
-    /// Refuses if the account's equipment is that of another account.
+    /// Refuses if the account's equipment belongs to another account.
     fn check_equipment(&self, account: &Account) -> Result<()> {
         let Some(equipment) = &account.equipment else { return Ok(()) };
         let name = self.view.value(&equipment_key(equipment))?;

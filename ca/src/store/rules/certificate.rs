@@ -171,8 +171,7 @@ impl<V: View> Rules<'_, V> {
         Ok(())
     }
 
-    /// Counts one unused serial less of those that the entry at `reserved` reserved. Their value goes with the last
-    /// one.
+    /// Counts one unused serial less of those that the entry at `reserved` reserved. The value is removed with the last of them.
     fn use_reserved(&mut self, reserved: u64) {
         let left = self.view.unused(reserved).saturating_sub(1);
         self.view.set_unused(reserved, left);

@@ -70,7 +70,7 @@ pub struct Subject {
 pub struct Rules<'a, V> {
     /// The index with the changes of the group.
     pub view: V,
-    /// What was computed of the entry beforehand.
+    /// The values that were computed from the entry beforehand.
     pub prepared: &'a Prepared,
 }
 

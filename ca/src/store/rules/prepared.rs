@@ -1,5 +1,5 @@
-//! What is computed of an entry before its turn comes: by the thread that asks for the record, and in a rebuild by one of
-//! many. The writer, which works alone, need not.
+//! Values that are computed from an entry before the writer records it. The thread that asks for the record computes them; in a rebuild,
+//! several threads do. The single writer thread is thus spared the work.
 
 use crate::journal::Entry;
 use crate::record::inventory::Facet;
@@ -7,7 +7,7 @@ use crate::record::search::SearchKey;
 use crate::store::numbers::search_number;
 use crate::store::values::{TransactionId, transaction_id};
 
-/// What was computed of an entry.
+/// The values that were computed from an entry beforehand.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Prepared {
     /// The numbers of the search keys and facets of the certificate that the entry issues.
@@ -17,7 +17,7 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Computes what can be computed of the entry alone.
+    /// Computes the values that depend on the entry alone.
     pub fn of(entry: &Entry) -> Self {
         let search = match entry {
             Entry::Issued(issued) => {

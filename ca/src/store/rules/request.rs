@@ -230,7 +230,7 @@ impl<V: View> Rules<'_, V> {
         Ok(())
     }
 
-    /// Forgets a request that is over.
+    /// Forgets a request that has ended.
     pub(super) fn forget_request(&mut self, request: &RequestId) {
         self.view.remove(keys::request(request));
         self.view.remove(keys::approvers(request));

@@ -54,7 +54,7 @@ impl<V: View> Rules<'_, V> {
         }
     }
 
-    /// Refuses to list a serial that is listed already, or whose certificate is known: that is revoked instead.
+    /// Refuses to list a serial number that is listed already, or whose certificate is known. Such a certificate is revoked instead.
     pub(super) fn check_listed(&self, ca: &Label, serial: &Serial) -> Result<()> {
         if let Some(SerialState::Issued(_)) = self.view.serial(serial_number(ca, serial)) {
             return Err(conflict(format!("certificate `{serial}` of `{ca}` is known: revoke it")));

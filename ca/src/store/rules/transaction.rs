@@ -78,8 +78,8 @@ impl<V: View> Rules<'_, V> {
         Ok(())
     }
 
-    /// Records that a transaction awaits no confirmation any more. If an offset is given, only a transaction in the
-    /// entry at that offset is meant: the identifier may have been forgotten and used again.
+    /// Records that a transaction awaits no confirmation any more. If `offset` is given, this concerns only a transaction in the entry at
+    /// that offset, because the identifier may have been forgotten and used again.
     pub(super) fn end_awaiting(&mut self, id: &TransactionId, offset: Option<u64>) -> Result<()> {
         let Some(state) = self.view.transaction(id) else { return Ok(()) };
         if !state.is_awaiting || offset.is_some_and(|offset| offset != state.offset) {
@@ -118,8 +118,7 @@ impl<V: View> Rules<'_, V> {
         Ok(())
     }
 
-    /// Forgets one block of transactions that have expired at `at`. Each entry forgets one, so that no entry has much
-    /// to do.
+    /// Forgets one block of transactions that have expired at `at`. Each entry forgets one block, so that no single entry takes long.
     pub(super) fn forget_block(&mut self, at: Timestamp) -> Result<()> {
         let now = bucket_of(at);
         let Some(bucket) = self.view.first_bucket().filter(|bucket| *bucket < now) else {
@@ -160,8 +159,8 @@ pub(super) fn check_lengths(transaction: &Transaction) -> Result<()> {
 /// The answer that the peer of a transaction got when the transaction was opened.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Opened {
-    /// The result of its request.
+    /// The result of the transaction's request.
     Answered,
-    /// The answer that its request waits for an administrator.
+    /// The answer that the transaction's request waits for an administrator.
     Request,
 }

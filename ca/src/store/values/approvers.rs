@@ -1,11 +1,11 @@
 //! The people who approved a request that more must approve: their names, with an octet 0 between two.
 
-/// The names in a value.
+/// The names of the accounts in a value.
 pub fn names(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|octet| *octet == 0).filter(|name| !name.is_empty())
 }
 
-/// The value with this name at the end. A name has no octet 0.
+/// The value with this name appended. A name has no octet 0.
 pub fn with(value: &[u8], name: &str) -> Vec<u8> {
     names(value).chain([name.as_bytes()]).collect::<Vec<_>>().join(&0)
 }

@@ -21,7 +21,7 @@ pub struct Unconfirmed {
     pub id: TransactionId,
     /// The moment until which the confirmation is awaited.
     pub until: Timestamp,
-    /// The secret of which the certificate used one use; `None` if it used none. The use comes back if the holder does
+    /// The secret of which the certificate consumed one use; `None` if it consumed none. The secret gets the use back if the holder does
     /// not accept the certificate.
     pub spent: Option<SecretId>,
 }

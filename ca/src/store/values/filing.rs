@@ -16,15 +16,15 @@ use crate::error::Result;
 /// A certificate, as the index files it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// The number of its serial.
+    /// The number of the certificate's serial.
     pub number: u64,
-    /// The journal offset of its entry.
+    /// The journal offset of the certificate's entry.
     pub offset: u64,
-    /// The number of its account.
+    /// The number of the certificate's account.
     pub account: u32,
-    /// When it ends.
+    /// The end of the certificate's validity.
     pub not_after: Timestamp,
-    /// The numbers of its search keys.
+    /// The numbers of the certificate's search keys.
     pub search: Box<[u32]>,
 }
 

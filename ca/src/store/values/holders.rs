@@ -2,7 +2,7 @@
 
 use crate::record::Label;
 
-/// The names in a value.
+/// The names of the accounts in a value.
 pub fn names(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|octet| *octet == 0).filter(|name| !name.is_empty())
 }
@@ -13,7 +13,7 @@ pub fn with(value: &[u8], account: &Label) -> Vec<u8> {
     others(value, name).chain([name]).collect::<Vec<_>>().join(&0)
 }
 
-/// The value without this account.
+/// The value with this account removed.
 pub fn without(value: &[u8], account: &Label) -> Vec<u8> {
     others(value, account.as_str().as_bytes()).collect::<Vec<_>>().join(&0)
 }

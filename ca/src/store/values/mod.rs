@@ -1,6 +1,6 @@
-//! The values of the index: how each kind lies in octets. `keys::Space` says which space has which.
+//! The values of the index, and the encoding of each kind. `keys::Space` says which space has which kind.
 //!
-//! CAs, CRLs, vendors and administrators lie in the index as in the bodies of their entries, and have no file here.
+//! CAs, CRLs, vendors and administrators are encoded in the index as in the bodies of their entries, and have no file here.
 
 pub mod account;
 pub mod approvers;

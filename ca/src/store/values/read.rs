@@ -6,7 +6,7 @@ use crate::record::Label;
 /// Reads a name.
 ///
 /// # Errors
-/// [`Error::Internal`] when the octets are no name.
+/// [`Error::Internal`] when the octets are not a name.
 pub fn label(octets: &[u8]) -> Result<Label> {
     std::str::from_utf8(octets).ok().and_then(|text| text.parse().ok()).ok_or_else(damaged)
 }

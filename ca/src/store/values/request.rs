@@ -68,25 +68,25 @@ impl RequestRow {
         })
     }
 
-    /// Whether the request counts as open: undecided or approved. One that was rejected does not: it is kept only until
-    /// its peer has been told.
+    /// Whether the request counts as open: undecided or approved. A rejected request does not count: it is kept only until its peer has
+    /// been told.
     pub const fn is_open(&self) -> bool {
         !matches!(self.decided, Some((_, Verdict::Rejected | Verdict::Withdrawn)))
     }
 }
 
-/// The number of moments in a value of counts that are later than `at`.
+/// The number of open requests in a value: of the recorded moments of expiry, those later than `at`.
 pub fn count(value: &[u8], at: Timestamp) -> usize {
     moments(value).filter(|expires| *expires > at).count()
 }
 
-/// The value of counts with one more moment, and without those that are over at `at`.
+/// The value with one more moment of expiry, and without those that are over at `at`.
 pub fn with_moment(value: &[u8], expires: Timestamp, at: Timestamp) -> Vec<u8> {
     let lasting = moments(value).filter(|moment| *moment > at);
     lasting.chain([expires]).flat_map(|moment| moment.millis().to_be_bytes()).collect()
 }
 
-/// The value of counts without one of its moments.
+/// The value without one of its moments of expiry.
 pub fn without_moment(value: &[u8], expires: Timestamp) -> Vec<u8> {
     let mut left: Vec<Timestamp> = moments(value).collect();
     if let Some(position) = left.iter().position(|moment| *moment == expires) {
@@ -95,7 +95,7 @@ pub fn without_moment(value: &[u8], expires: Timestamp) -> Vec<u8> {
     left.iter().flat_map(|moment| moment.millis().to_be_bytes()).collect()
 }
 
-/// The moments in a value of counts.
+/// The moments of expiry in a value, one for each open request.
 pub fn moments(value: &[u8]) -> impl Iterator<Item = Timestamp> {
     let moments = value.as_chunks::<8>().0.iter();
     moments.map(|millis| Timestamp::from_millis(i64::from_be_bytes(*millis)))

@@ -21,16 +21,16 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::numbers::{CHUNK, SEARCH_BITS, SPAN, SPAN_BITS};
 
-/// The number of rows.
+/// The number of rows in a span.
 const ROWS: usize = SPAN as usize;
-/// The number of chunks.
+/// The number of chunks in a span.
 const CHUNKS: usize = ROWS / CHUNK as usize;
 /// The bits of a search key's number that share an element with a place.
 const REST_BITS: u32 = 32 - SPAN_BITS;
 /// The number of buckets of search keys.
 const BUCKETS: usize = 1 << (SEARCH_BITS - REST_BITS);
 
-/// Octets of an element of the directory.
+/// The octets of an element of the directory, which says where each chunk of the span begins.
 const ENTRY: usize = 20;
 const NUMBERS: usize = CHUNKS * ENTRY;
 const ACCOUNTS: usize = NUMBERS + ROWS * 8;
@@ -39,13 +39,13 @@ const FOUND: usize = STARTS + (BUCKETS + 1) * 4;
 
 /// The octets of a span, wherever they are.
 pub trait Stored {
-    /// The octets at a place.
+    /// The `length` octets of the span from offset `from`.
     ///
     /// # Errors
     /// [`Error::Internal`] when they are not there; [`Error::Unavailable`] when they cannot be read.
     fn part(&self, from: usize, length: usize) -> Result<Vec<u8>>;
 
-    /// The number of octets.
+    /// The length of the span in octets.
     fn length(&self) -> usize;
 }
 
@@ -65,20 +65,20 @@ impl Stored for [u8] {
 pub struct Placed {
     /// The place in the span, from 0.
     pub which: u64,
-    /// The journal offset of its entry.
+    /// The journal offset of the certificate's entry.
     pub offset: u64,
-    /// When it ends.
+    /// The end of the certificate's validity.
     pub not_after: Timestamp,
 }
 
 /// A certificate with the number of its serial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Numbered {
-    /// The number.
+    /// The number of the certificate's serial.
     pub number: u64,
-    /// The journal offset of its entry.
+    /// The journal offset of the certificate's entry.
     pub offset: u64,
-    /// When it ends.
+    /// The end of the certificate's validity.
     pub not_after: Timestamp,
 }
 
@@ -169,7 +169,7 @@ pub fn place_of(span: &(impl Stored + ?Sized), offset: u64) -> Result<Option<u64
     Ok(found.map(|placed| placed.which))
 }
 
-/// Every certificate in order.
+/// Every certificate of the span, in order.
 pub fn all(span: &(impl Stored + ?Sized)) -> Result<Vec<Placed>> {
     let directory = span.part(0, NUMBERS)?;
     let from = rows_at(span)?;
@@ -185,7 +185,7 @@ pub fn all(span: &(impl Stored + ?Sized)) -> Result<Vec<Placed>> {
     Ok(all)
 }
 
-/// Every certificate with the number of its serial, in order.
+/// Every certificate of the span with the number of its serial, in order.
 pub fn numbered(span: &(impl Stored + ?Sized)) -> Result<impl Iterator<Item = Numbered>> {
     let numbers = span.part(NUMBERS, ROWS * 8)?;
     let placed = all(span)?;
@@ -221,14 +221,14 @@ pub fn with_search(span: &(impl Stored + ?Sized), number: u32) -> Result<Vec<u64
     Ok(own.map(|element| u64::from(element & ((1 << SPAN_BITS) - 1))).collect())
 }
 
-/// Where the rows begin.
+/// The offset in the span at which the rows begin.
 fn rows_at(span: &(impl Stored + ?Sized)) -> Result<usize> {
     let end = span.part(FOUND - 4, 4)?;
     let keys = end.first_chunk().map_or(0, |end| u32::from_le_bytes(*end) as usize);
     Ok(FOUND + keys * 4)
 }
 
-/// An element of the directory.
+/// An element of the directory: the place and the first values of one chunk.
 #[derive(Clone, Copy)]
 struct Entry {
     offset: u64,
@@ -251,7 +251,7 @@ impl Entry {
         rows.checked_add(place).ok_or_else(damaged)
     }
 
-    /// The rows of the chunk, the first of which is at the place `first` in the span.
+    /// The rows of the chunk. The first of them is at the place `first` in the span.
     fn rows(self, first: u64, packed: &[u8]) -> Result<Vec<Placed>> {
         let (mut rest, mut rows) = (packed, Vec::with_capacity(CHUNK as usize));
         let (mut offset, mut not_after) = (self.offset, self.not_after);

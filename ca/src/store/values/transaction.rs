@@ -10,7 +10,7 @@ use ring::digest;
 use super::super::numbers::Bucket;
 use crate::clock::Timestamp;
 
-/// Octets of a record.
+/// The octets of one transaction's record in a block.
 const TRANSACTION: usize = 33;
 const AWAITING: u8 = 1;
 const REQUEST: u8 = 2;
@@ -41,9 +41,9 @@ pub struct TransactionState {
     pub offset: u64,
     /// When the transaction expires. It is forgotten some time afterwards.
     pub expires: Timestamp,
-    /// Whether the certificate in that entry awaits its confirmation.
+    /// Whether the certificate in the transaction's entry awaits its confirmation.
     pub is_awaiting: bool,
-    /// Whether that entry is a request that an administrator must decide, or joins one.
+    /// Whether the transaction's entry is a request that an administrator must decide, or joins one.
     pub is_request: bool,
     /// The block that holds the record.
     pub block: TransactionBlock,

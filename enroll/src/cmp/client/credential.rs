@@ -34,9 +34,9 @@ pub enum Credential {
     Certificate {
         /// The certificate, DER.
         certificate: Vec<u8>,
-        /// The CA certificates above it, its issuer first, DER.
+        /// The CA certificates above the certificate, its issuer first, DER.
         chain: Vec<Vec<u8>>,
-        /// Its private key.
+        /// The private key of the certificate.
         key: Box<FileKey>,
     },
 }

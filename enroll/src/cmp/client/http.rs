@@ -14,7 +14,7 @@ const CMP: &str = "application/pkixcmp";
 /// The largest answer that is accepted, in octets. A certificate has about a kilobyte; a CRL has more.
 pub const MAX_ANSWER: u64 = 8 << 20;
 
-/// The longest answer that is not CMP and is shown in the error, in octets. Of a longer one nothing is shown.
+/// The longest answer that is not CMP and that an error shows, in octets. Of a longer answer, the error shows nothing.
 const MAX_TEXT: u64 = 4096;
 
 /// Carries a message to the server and its answer back.
@@ -46,7 +46,7 @@ impl Http {
     /// `timeout`.
     ///
     /// # Errors
-    /// [`ClientError::Input`] if it is no `http:` URL.
+    /// [`ClientError::Input`] if it is not an `http:` URL.
     pub fn new(server: &str, timeout: Duration) -> Result<Self, ClientError> {
         Ok(Self { agent: config(timeout).into(), url: url(server)? })
     }

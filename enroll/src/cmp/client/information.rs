@@ -1,4 +1,4 @@
-//! genm: information that a CA gives to its peers (RFC 9483 §4.3). Each message asks for one thing, as the lightweight profile has it.
+//! genm: information that a CA gives to its peers (RFC 9483 §4.3). Each message asks for one thing, as the lightweight profile demands.
 
 use countersign_ca::x509::Facts;
 use der::asn1::Any;
@@ -65,7 +65,7 @@ impl Information {
         (Self::CaProtEncCert, "caProtEncCert"),
     ];
 
-    /// Its name.
+    /// The name of this information in RFC 9810 §5.3.19.
     pub fn name(self) -> &'static str {
         Self::ALL.into_iter().find(|(known, _)| *known == self).map_or("", |(_, name)| name)
     }

@@ -16,7 +16,7 @@ use crate::cmp::wire::refusal::legible;
 /// The shortest pause between two polls.
 const SHORTEST: Duration = Duration::from_secs(1);
 
-/// The pause before a poll that follows no pollRep, which would name one. The first poll of a transaction has no pause.
+/// The pause before a poll if no pollRep has named one. The first poll of a transaction has no pause.
 const UNNAMED: Duration = Duration::from_secs(10);
 
 /// A transaction in which the CA has not decided. With it, the client can continue later, also after a restart.
@@ -47,7 +47,7 @@ impl Transaction<'_> {
         Ok(answer)
     }
 
-    /// Polls until the answer is no pollRep. Between two polls it waits as long as the CA asks, but not beyond [`super::Client::until`].
+    /// Polls until the answer is not a pollRep. Between two polls it waits as long as the CA asks, but not beyond [`super::Client::until`].
     /// `id` is the certReqId to poll for; `reason` is why the CA waits, for the log.
     ///
     /// Some servers answer a pollReq with "waiting" in a response or an error message, and not with a pollRep. The caller then calls this

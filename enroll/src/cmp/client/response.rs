@@ -16,9 +16,9 @@ const MAX_CERTIFICATES: usize = 16;
 /// The decision of a CA on a requested certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// It has not decided yet. The text is its reason; empty if it gives none.
+    /// The CA has not decided yet. The text is the CA's reason; empty if it gives none.
     Waiting(String),
-    /// It granted the certificate.
+    /// The CA granted the certificate.
     Granted(Box<Granted>),
 }
 

@@ -62,7 +62,7 @@ impl EnrolmentRequest<'_> {
         sequence(&message)
     }
 
-    /// The CertTemplate.
+    /// The CertTemplate of this request.
     fn template(&self) -> Result<CertTemplate, ClientError> {
         let key = SubjectPublicKeyInfoOwned::from_der(self.key.public().der());
         let mut extensions = Vec::new();

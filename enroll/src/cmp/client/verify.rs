@@ -1,4 +1,4 @@
-//! Verifies that an answer is one to the message that was sent, and that the CA sent it (RFC 9483 §3.5).
+//! Verifies that an answer belongs to the message that was sent, and that the CA sent it (RFC 9483 §3.5).
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ impl Transaction<'_> {
     /// Checks the answer to the message whose senderNonce is `nonce`.
     ///
     /// # Errors
-    /// [`ClientError::Untrusted`] if it is no answer to that message, or nothing proves that the CA sent it.
+    /// [`ClientError::Untrusted`] if it is not an answer to that message, or nothing proves that the CA sent it.
     pub fn verify(&mut self, answer: &Message, nonce: &[u8]) -> Verified {
         self.check_header(&answer.header, nonce)?;
         for certificate in &answer.extra_certs {

@@ -42,10 +42,10 @@ pub type Observer = Arc<dyn Fn(Outcome) + Send + Sync>;
 struct Received {
     route: Route,
     body: Body,
-    /// How many iterations its MAC asks for, of all blocks of the key together; `None` if its protectionAlg is no MAC, 0 if the parameters
-    /// of the MAC will be refused.
+    /// How many iterations the message's MAC asks for, of all blocks of the key together; `None` if its protectionAlg is not a MAC, 0 if the
+    /// parameters of the MAC will be refused.
     mac_iterations: Option<u64>,
-    /// The slot that it takes of its sender's share until it is answered.
+    /// The slot of the sender's share that the message takes until it is answered.
     _slot: Slot,
 }
 

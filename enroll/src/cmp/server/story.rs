@@ -28,9 +28,9 @@ const LOGGED: usize = 64;
 
 /// The answer to a CMP message: ready to send, or held back until its record in the journal is durable.
 pub enum Begun {
-    /// It may be sent.
+    /// The answer may be sent.
     Answered(Answered),
-    /// It may be sent when its record is durable.
+    /// The answer may be sent when its record is durable.
     Recording(Box<Unrecorded>),
 }
 
@@ -118,7 +118,7 @@ impl CmpService {
         begun
     }
 
-    /// The error message that answers octets which are no PKIMessage.
+    /// The error message that answers octets which are not a PKIMessage.
     fn unreadable(&self, route: &Route, refusal: &Refusal) -> Result<Answered, Error> {
         let client = route.client.map(display);
         tracing::info!(target: countersign_ca::REFUSED, client, failure = ?refusal.failure, "unreadable: {}", refusal.text);
@@ -211,7 +211,7 @@ impl CmpService {
         self.protect(request, &answer, &Reply::to_stranger(route), &self.nonce()?)
     }
 
-    /// Decides on the answer. The reply of `refusable` becomes one to the sender as soon as the sender is authenticated.
+    /// Decides on the answer. As soon as the sender is authenticated, the reply in `refusable` is addressed to the sender.
     fn decide(
         &self,
         route: &Route,

@@ -6,7 +6,7 @@ use countersign_ca::sets;
 use super::refusal::{Failure, Refusal};
 use crate::ber::Bounds;
 
-/// Checks the tags and lengths of a message: it must be one element, with nothing behind it.
+/// Checks the tags and lengths of a message: it must be one element, and nothing may follow it.
 ///
 /// # Errors
 /// `badDataFormat`, with the reason and where it was found.

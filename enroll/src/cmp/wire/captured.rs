@@ -180,7 +180,7 @@ fn mac_parameters_out_of_bounds_are_refused_before_any_work() {
         mac(&read(&bytes).unwrap()).unwrap_err()
     };
     for (bytes, from) in [(IR, [2, 2, 1, 0xf4]), (PBMAC1_SHA256, [2, 2, 8, 0])] {
-        // Negative counts first, and then elements that are no INTEGER.
+        // Negative counts first, and then elements that are not INTEGERs.
         for to in [[2, 2, 0x80, 0], [2, 2, 0xff, 0x7f]] {
             assert_eq!(replaced(bytes, from, to).failure, Failure::BadRequest, "{to:02x?}");
         }

@@ -53,7 +53,7 @@ struct SinglePubInfo {
 pub struct Controls {
     /// Whether the certificate shall be published in directories; `None` if the request has no pkiPublicationInfo.
     pub published: Option<bool>,
-    /// Texts for the answer: which controls were left out, or are obeyed in another way.
+    /// Texts for the answer that say which controls were left out, or were obeyed in another way.
     pub notices: Vec<String>,
 }
 

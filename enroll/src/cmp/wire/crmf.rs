@@ -42,7 +42,7 @@ pub struct CertRequest {
     pub controls: Option<Vec<AttributeTypeAndValue>>,
 }
 
-/// The fields that a certificate shall have, or by which an existing one is named (RFC 4211 §5).
+/// The fields that a certificate shall have, or that identify an existing certificate (RFC 4211 §5).
 ///
 /// ```text
 /// CertTemplate ::= SEQUENCE {
@@ -64,7 +64,7 @@ pub struct CertTemplate {
     /// The version of the certificate: 2, for v3, if it is present.
     #[asn1(context_specific = "0", tag_mode = "IMPLICIT", optional = "true")]
     pub version: Option<Int>,
-    /// Names an existing certificate, such as the one to revoke. Absent in a request for a new one.
+    /// The serial number of an existing certificate, such as the one to revoke. Absent in a request for a new one.
     #[asn1(context_specific = "1", tag_mode = "IMPLICIT", optional = "true")]
     pub serial_number: Option<SerialNumber>,
     /// Absent except in a ccr, which names the algorithm that the CA shall sign with (RFC 9810 Appendix D.6).

@@ -17,7 +17,7 @@ use super::crmf::CertTemplate;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct CrlStatus {
-    /// Names the CRL.
+    /// The name of the CRL.
     pub source: CrlSource,
     /// thisUpdate of the CRL that the peer has; `None` if it has none.
     pub this_update: Option<Time>,

@@ -58,8 +58,8 @@ pub(crate) const fn requests_certificate(kind: u8) -> bool {
     matches!(kind, IR | CR | P10CR | KUR)
 }
 
-/// Whether a server mostly computes to answer a body: a request for an end entity's certificate, and certConf. It records one entry, and
-/// need not wait for the disk before its answer is made.
+/// Whether the work on a body is mostly computing: a request for an end entity's certificate, and certConf. The server then records one
+/// entry, and need not wait for the disk before it makes the answer.
 pub(crate) const fn mostly_computes(kind: u8) -> bool {
     requests_certificate(kind) || kind == CERT_CONF
 }

@@ -106,7 +106,7 @@ pub struct MacKey {
 }
 
 impl MacParameters {
-    /// Reads the parameters of a protectionAlg within these bounds; `None` if it is no MAC.
+    /// Reads the parameters of a protectionAlg within these bounds; `None` if it is not a MAC.
     ///
     /// # Errors
     /// `badAlg` for unknown algorithms, for parameters that cannot be read or have a salt or key of a length that is not accepted, and for

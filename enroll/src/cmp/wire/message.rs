@@ -111,10 +111,10 @@ pub struct Message {
 }
 
 impl Message {
-    /// Decodes a message that [`super::bounds::check`] let pass.
+    /// Decodes a message that passed [`super::bounds::check`].
     ///
     /// # Errors
-    /// `badDataFormat` for anything that is no PKIMessage.
+    /// `badDataFormat` for anything that is not a PKIMessage.
     pub fn decode(bytes: &[u8]) -> Result<Self, Refusal> {
         let malformed = |e: der::Error| {
             Refusal::new(Failure::BadDataFormat, format!("expected a PKIMessage: {e}"))
@@ -154,7 +154,7 @@ impl Message {
         Ok(message)
     }
 
-    /// Reads an element behind the body: protection or extraCerts. Each may be present once, and protection comes first.
+    /// Reads an element after the body: protection or extraCerts. Each may be present once, and protection comes first.
     fn take_optional(&mut self, element: &[u8]) -> der::Result<()> {
         let tagged = AnyRef::from_der(element)?;
         match tagged.tag() {

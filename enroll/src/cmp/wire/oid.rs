@@ -12,7 +12,7 @@ pub const PASSWORD_BASED_MAC: ObjectIdentifier = oid("1.2.840.113533.7.66.13");
 pub const PBMAC1: ObjectIdentifier = oid("1.2.840.113549.1.5.14");
 /// id-PBKDF2, RFC 8018 §A.2.
 pub const PBKDF2: ObjectIdentifier = oid("1.2.840.113549.1.5.12");
-/// id-PBES2, RFC 8018 §A.4. In PBMAC1, Bouncy Castle names it where it means PBKDF2.
+/// id-PBES2, RFC 8018 §A.4. In PBMAC1, Bouncy Castle writes it in place of id-PBKDF2.
 pub const PBES2: ObjectIdentifier = oid("1.2.840.113549.1.5.13");
 /// id-sha1, RFC 3279 §2.1.
 pub const SHA1: ObjectIdentifier = oid("1.3.14.3.2.26");

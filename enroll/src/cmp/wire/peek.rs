@@ -27,7 +27,7 @@ pub fn mac_iterations(message: &[u8]) -> Option<u64> {
     Some(read.map_or(0, |parameters| parameters.iterations()))
 }
 
-/// protectionAlg: the fourth or fifth field of the header, behind pvno, sender, recipient and an optional messageTime.
+/// protectionAlg: the fourth or fifth field of the header, after pvno, sender, recipient and an optional messageTime.
 fn protection_alg(message: &[u8]) -> Option<AlgorithmIdentifierRef<'_>> {
     const EXPECTED: Tag = Tag::ContextSpecific { constructed: true, number: TagNumber::N1 };
     let message = AnyRef::from_der(message).ok()?;

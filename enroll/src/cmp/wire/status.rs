@@ -5,7 +5,7 @@ use der::asn1::BitString;
 
 use super::refusal::Refusal;
 
-/// accepted: the certificate is as it was asked for.
+/// accepted: the certificate is as requested.
 pub const ACCEPTED: u8 = 0;
 /// grantedWithMods: the CA changed something; the certificate and statusString show what.
 pub const GRANTED_WITH_MODS: u8 = 1;
@@ -35,7 +35,7 @@ pub struct PkiStatusInfo {
 }
 
 impl PkiStatusInfo {
-    /// Granted; with modifications if `changes` names some.
+    /// The status of a granted request; with modifications if `changes` names some.
     pub fn granted(changes: &[String]) -> Self {
         let status = if changes.is_empty() { ACCEPTED } else { GRANTED_WITH_MODS };
         Self {
@@ -45,17 +45,17 @@ impl PkiStatusInfo {
         }
     }
 
-    /// Granted as asked, with a text for people.
+    /// The status of a request that was granted as asked, with a text for people.
     pub fn accepted(text: String) -> Self {
         Self { status: ACCEPTED, status_string: Some(vec![text]), fail_info: None }
     }
 
-    /// Not decided yet; the text says why.
+    /// The status of a request that is not decided yet. `why` is the text for people.
     pub fn waiting(why: String) -> Self {
         Self { status: WAITING, status_string: Some(vec![why]), fail_info: None }
     }
 
-    /// Refused, with the refusal's text and failInfo bit.
+    /// The status of a refused request, with the refusal's text and failInfo bit.
     pub fn refused(refusal: &Refusal) -> der::Result<Self> {
         Ok(Self {
             status: REJECTION,

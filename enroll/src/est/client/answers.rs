@@ -16,7 +16,7 @@ const MAX_CERTIFICATES: usize = 64;
 /// The certificates in an answer. `what` is the name of the operation.
 ///
 /// # Errors
-/// [`ClientError::Untrusted`] if it is no certs-only message in base64, or has none or too many of them.
+/// [`ClientError::Untrusted`] if it is not a certs-only message in base64, or has none or too many of them.
 pub fn certificates(body: &[u8], what: &str) -> Result<Vec<Vec<u8>>, ClientError> {
     let read = base64::decode_answer(body).and_then(|octets| certificates_in(&octets, BOUNDS));
     let list = read.map_err(|e| {
@@ -32,8 +32,8 @@ pub fn certificates(body: &[u8], what: &str) -> Result<Vec<Vec<u8>>, ClientError
     }
 }
 
-/// The certificate for the requested key among these, and the others. Without one for that key it is the first, which is then
-/// found to be wrong.
+/// Finds the certificate for the requested key in `list`, and returns it and the others. If none is for that key, returns the first one,
+/// which the caller then finds to be wrong.
 pub fn own_and_others(
     mut list: Vec<Vec<u8>>,
     request: &EnrolmentRequest<'_>,

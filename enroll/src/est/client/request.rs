@@ -24,7 +24,7 @@ const PKCS10: &str = "application/pkcs10";
 const CSR_ATTRIBUTES: &str = "application/csrattrs";
 const PKCS7: &str = "application/pkcs7-mime";
 
-/// The pause before the same request is sent again, if a 202 names none.
+/// The pause before the same request is sent again, if a 202 names no pause.
 const UNNAMED: Duration = Duration::from_secs(10);
 /// The shortest pause before the same request is sent again.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -54,7 +54,7 @@ impl std::fmt::Debug for Client<'_> {
 }
 
 impl Client<'_> {
-    /// The PKCS #10 request for a certificate, DER. It is made once: a server knows a request that comes again by its octets.
+    /// The PKCS #10 request for a certificate, DER. It is made once, because a server recognizes a repeated request by its octets.
     ///
     /// # Errors
     /// [`ClientError::Internal`] if it cannot be encoded or signed; [`ClientError::Input`] for names that no certificate can have.

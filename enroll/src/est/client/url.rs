@@ -11,8 +11,8 @@ const WELL_KNOWN: &str = "/.well-known/est";
 pub struct EstUrl(String);
 
 impl EstUrl {
-    /// The server at an `https:` URL. If it has no path, that is `/.well-known/est`, with the label behind it. A URL with a path may
-    /// name a label itself.
+    /// The server at an `https:` URL. Without a path in the URL, the path is `/.well-known/est`, followed by the label. A URL with a path
+    /// may name a label itself.
     ///
     /// # Errors
     /// [`ClientError::Input`] if it is no such URL, or if both name a label.

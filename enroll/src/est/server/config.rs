@@ -1,11 +1,11 @@
-//! The configuration of the EST server. [`EstConfig::default`] is the one place of each default.
+//! The configuration of the EST server. [`EstConfig::default`] has all defaults.
 
 use std::time::Duration;
 
 /// When a request must be bound to its TLS connection (RFC 7030 §3.5), by `tls-exporter` (RFC 9266).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ChannelBinding {
-    /// A binding is checked where a request has one.
+    /// A binding is checked if the request has one.
     #[default]
     Optional,
     /// A request without a binding is refused.
@@ -15,7 +15,7 @@ pub enum ChannelBinding {
 /// The configuration of the EST server: what its operator decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EstConfig {
-    /// How long after its end a certificate of this authority may still be renewed with. Default: not at all.
+    /// How long after the end of its validity a certificate of this authority may still authenticate its renewal. Default: not at all.
     pub renew_expired: Duration,
     /// When a request must be bound to its TLS connection. Default: never.
     pub channel_binding: ChannelBinding,

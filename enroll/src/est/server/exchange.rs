@@ -40,13 +40,13 @@ pub struct Route {
 
 /// A request for a certificate that has arrived whole.
 pub struct Received {
-    /// Its path.
+    /// The path of the request.
     pub route: Route,
-    /// Its body.
+    /// The body of the request.
     pub body: Body,
-    /// The credentials in its header; `None` without any that can be read.
+    /// The credentials in the header of the request; `None` without any that can be read.
     pub credentials: Option<Credentials>,
-    /// The facts about its connection.
+    /// The facts about the connection of the request.
     pub connection: Connection,
 }
 
@@ -94,9 +94,9 @@ impl Reply {
 
 /// An answer: ready to send, or held back until its record in the journal is durable.
 pub enum Begun {
-    /// It may be sent.
+    /// The answer may be sent.
     Ready(Reply),
-    /// It may be sent when its record is durable.
+    /// The answer may be sent when its record is durable.
     Recording(Box<Unrecorded>),
 }
 
@@ -142,22 +142,23 @@ impl Begun {
     }
 }
 
-/// A request, with the transaction that it is.
+/// A request, with its sender and its transaction.
 pub struct Exchange<'a> {
     /// The server.
     pub service: &'a EstService,
     /// The request as it arrived.
     pub received: &'a Received,
-    /// Its sender.
+    /// The sender of the request.
     pub sender: Authenticated,
-    /// The identifier of its transaction.
+    /// The identifier of the request's transaction.
     pub transaction: Vec<u8>,
-    /// The kind of thread that works on it.
+    /// The kind of thread that works on the request.
     pub pool: Pool,
 }
 
 impl EstService {
-    /// Makes the answer to a request for a certificate on a thread of this kind. The caller waits for the disk, by [`Begun::settled`].
+    /// Makes the answer to a request for a certificate on a thread of the kind `pool`. The caller waits for the disk, by
+    /// [`Begun::settled`].
     ///
     /// If the request needs a blocking thread and `pool` is another, the result is [`NeedsBlockingThread`]. Nothing was recorded then, and
     /// the caller calls this once more on a blocking thread.
@@ -213,8 +214,8 @@ impl EstService {
         }
     }
 
-    /// The answer to a request that was granted before, within the time in which it is repeated; `None` if it was not. With `key`, the
-    /// request was for a generated key, which is kept nowhere: the answer cannot be repeated.
+    /// Repeats the answer to a request that was granted before; `None` if it was not, or the time for repetitions is over. With `key`,
+    /// the request was for a generated key, which is kept nowhere: the answer cannot be repeated.
     fn issued_before(
         &self,
         transaction: &[u8],
@@ -258,8 +259,8 @@ impl Exchange<'_> {
         &self.sender.requester
     }
 
-    /// Goes on with a request that came before: one that awaits or awaited approval, or one whose answer was lost. `None` if there is
-    /// none.
+    /// Continues a request that came before: one that awaits or awaited approval, or one whose answer was lost. `None` if there is no
+    /// such request.
     fn again(&self, content: &Content) -> Result<Option<Reply>, Stop> {
         let authority = self.service.authority();
         let known = authority.transaction(&self.transaction)?;
@@ -368,8 +369,8 @@ impl Exchange<'_> {
         Ok(Begun::Recording(Box::new(unrecorded)))
     }
 
-    /// Records a request that needs approval. A request for the same that waits already, perhaps made anew by a client that was restarted,
-    /// is joined; if that was approved meanwhile, its certificate is issued at once.
+    /// Records a request that needs approval. If a request for the same certificate waits already, as after a restart of the client, the
+    /// new request joins it. If that one was approved meanwhile, its certificate is issued at once.
     fn hold(&self, authorized: Authorized) -> Result<Reply, Stop> {
         let authority = self.service.authority();
         match authority.waiting_alike(&authorized, None)? {
@@ -387,7 +388,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// Joins a request for the same that waits already.
+    /// Joins the request `waiting`, which asks for the same certificate and waits for approval.
     pub fn join(&self, waiting: &WaitingRequest) -> Result<(), Error> {
         let expires = waiting.pending.transaction.expires;
         self.service.authority().join(waiting, TransactionDraft { expires, ..self.wait_draft() })

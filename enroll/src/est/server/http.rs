@@ -54,7 +54,8 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// An endpoint of this service, on which at most `max_concurrent` requests are worked on at once. `observer` learns what became of each.
+    /// An endpoint of this service, on which at most `max_concurrent` requests are worked on at once. `observer` is told the outcome of
+    /// each request.
     pub fn new(service: Arc<EstService>, max_concurrent: usize, observer: Observer) -> Self {
         let runner = Runner::new(Arc::clone(service.authority()), 1);
         let body_bounds = BodyBounds::new(service.config().max_bytes);
@@ -68,7 +69,7 @@ impl Endpoint {
         self
     }
 
-    /// Adds the paths to an application over TLS: with and without a label, and with the label in front, where strongSwan 5.9.8 has it.
+    /// Adds the paths to an application over TLS: with and without a label, and with the label in front, where strongSwan 5.9.8 puts it.
     pub fn configure(&self, config: &mut web::ServiceConfig) {
         let here = Self { runner: self.runner.for_event_loop(), ..self.clone() };
         for path in [
@@ -108,7 +109,7 @@ impl Endpoint {
         Ok(route)
     }
 
-    /// Tells the observer.
+    /// Tells the observer the outcome of a request.
     fn note(&self, operation: Operation, verdict: Verdict) {
         (self.observer)(Outcome { operation, verdict });
     }
@@ -351,7 +352,7 @@ fn credentials(request: &HttpRequest) -> Option<Credentials> {
     basic::credentials(value.to_str().ok()?)
 }
 
-/// The facts about a request's connection. Without TLS, there is nothing that proves anything.
+/// The facts about a request's connection. Without TLS, the connection proves nothing.
 fn connection(request: &HttpRequest) -> Connection {
     let known = request.conn_data::<Connection>().cloned();
     known.unwrap_or(Connection { certificate: None, bindings: Vec::new() })

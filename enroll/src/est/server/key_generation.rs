@@ -25,8 +25,8 @@ impl Exchange<'_> {
     /// Has a key generated and its certificate issued, or keeps the request for approval. No key is generated before the approval.
     ///
     /// # Errors
-    /// 403 without the permission, and for who has neither a secret nor a certificate of ours; 400 for a key that cannot be generated or
-    /// encrypted as asked; [`Stop::Busy`] if too many keys are generated at once; [`Stop::NeedsBlockingThread`].
+    /// 403 without the permission, and for a client that has neither a secret nor a certificate of this authority; 400 for a key that
+    /// cannot be generated or encrypted as asked; [`Stop::Busy`] if too many keys are generated at once; [`Stop::NeedsBlockingThread`].
     pub(super) fn ask_for_key(self, asked: KeyRequest, span: &Span) -> Result<Begun, Stop> {
         let authority = self.service.authority();
         let Order { request, key: order } = self.order(&asked)?;
@@ -100,7 +100,7 @@ impl Exchange<'_> {
     }
 }
 
-/// As over CMP, a key is generated for nobody who is known only by the certificate of a vendor.
+/// Refuses a requester who is known only by the certificate of a vendor. As over CMP, no key is generated for such a requester.
 fn check_credential(requester: &Requester) -> Result<(), Refusal> {
     match requester.credential() {
         Credential::Secret | Credential::Certificate(_) => Ok(()),
@@ -111,7 +111,8 @@ fn check_credential(requester: &Requester) -> Result<(), Refusal> {
     }
 }
 
-/// The key that a request means: one of the same kind as its own. An RSA key of a size that is not made stands for any size.
+/// The kind of key that a request asks for: that of its own key. If an RSA key has a size that the server does not make, any size is
+/// generated.
 const fn wanted(kind: KeyKind) -> WantedKey {
     match kind {
         KeyKind::Rsa(2048 | 3072 | 4096) => WantedKey::Kind(kind),

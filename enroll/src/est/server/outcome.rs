@@ -5,25 +5,25 @@ use crate::est::wire::operation::Operation;
 /// The result of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
-    /// What was asked for.
+    /// The operation that the client asked for.
     pub operation: Operation,
-    /// What became of it.
+    /// The outcome.
     pub verdict: Verdict,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It was answered as asked.
+    /// The request was answered as asked.
     Granted,
-    /// It waits for an administrator's approval.
+    /// The request waits for an administrator's approval.
     Waiting,
-    /// It was refused.
+    /// The request was refused.
     Refused,
 }
 
 impl Verdict {
-    /// Its name in metrics.
+    /// The name of the outcome in metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Granted => "granted",

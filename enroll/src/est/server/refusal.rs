@@ -80,11 +80,11 @@ const fn failure_of(kind: Denial) -> Failure {
 
 /// Why the work on a request ended without an answer as asked.
 pub enum Stop {
-    /// It is refused.
+    /// The request is refused.
     Refused(Refusal),
-    /// Too many requests are worked on; this says of what kind.
+    /// Too many requests are worked on. The text names their kind.
     Busy(&'static str),
-    /// It has to be begun anew on a blocking thread.
+    /// A blocking thread has to begin the request anew.
     NeedsBlockingThread,
 }
 

@@ -25,7 +25,7 @@ pub enum Content {
 }
 
 impl Content {
-    /// Its challengePassword; `None` without one.
+    /// The challengePassword of the request; `None` without one.
     pub fn challenge_password(&self) -> Option<&str> {
         let password = match self {
             Self::Certificate(request) => &request.challenge_password,

@@ -167,8 +167,8 @@ impl EstService {
         Ok(Some(ByCertificate { requester, slot: None }))
     }
 
-    /// Authenticates a device by the certificate of its vendor. The slot of its account is taken, and a certificate that is used up is
-    /// refused, before the vendor's CRLs are read. A device that lost the answer may ask again with the same request.
+    /// Authenticates a device by the certificate of its vendor. The function takes a slot of the account, and refuses a certificate that
+    /// is used up, before it reads the vendor's CRLs. A device that lost the answer may ask again with the same request.
     fn by_vendor(&self, certificates: &[Vec<u8>], request: &[u8]) -> Result<ByCertificate, Stop> {
         let authority = self.authority();
         let (mut slot, mut is_busy) = (None, false);
@@ -198,7 +198,7 @@ struct ByCertificate {
     slot: Option<AccountSlot>,
 }
 
-/// The refusal of a client's certificate that nothing was proven with.
+/// The refusal of a client's certificate by which TLS proved nothing, for the reason `why`.
 fn unusable(why: &str) -> Refusal {
     Refusal::new(Failure::Forbidden, format!("the client certificate cannot be used: {why}"))
 }

@@ -1,4 +1,5 @@
-//! The state of an EST server: its authority, its configuration and its limits. What it must remember between requests is in the journal.
+//! The state of an EST server: its authority, its configuration and its limits. The server keeps nothing else in memory between requests:
+//! it reads that from the journal.
 
 use std::sync::Arc;
 
@@ -40,7 +41,7 @@ impl EstService {
         &self.account_slots
     }
 
-    /// Permits to generate a key for a client.
+    /// The permits for generating keys for clients.
     pub(super) const fn key_permits(&self) -> &FairSemaphore {
         &self.key_permits
     }

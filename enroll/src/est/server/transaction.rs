@@ -8,24 +8,24 @@ use countersign_ca::record::Serial;
 use countersign_ca::{Credential, Requester, Timestamp};
 use ring::digest::{Context, SHA256};
 
-/// The first octets of the identifier of every EST transaction. The store files it beside the transactionIDs of CMP, which clients choose
-/// and most of which have 16 octets; this prefix makes it unlikely that two are equal.
+/// The prefix of the identifier of every EST transaction. The store files it beside the transactionIDs of CMP, which clients choose and
+/// most of which have 16 octets. The prefix makes it unlikely that two are equal.
 const PREFIX: &[u8] = b"est ";
 
-/// The same for requests for a generated key, so that none is mistaken for a request with a key of its own.
+/// The prefix for requests for a generated key, so that none is mistaken for a request with a key of its own.
 const KEY_PREFIX: &[u8] = b"estkey ";
 
-/// The context of every transaction: nothing but the protocol, as the next request says everything anew.
+/// The context of every transaction: the protocol alone, because the next request repeats everything else.
 const CONTEXT: &[u8] = b"EST";
 
 /// The identifier of the transaction of a request by this requester. A new secret, a renewed certificate and a later account of the same
-/// name begin another one. `renews` is the serial number of the certificate that is renewed.
+/// name begin another transaction. `renews` is the serial number of the certificate that is renewed.
 pub fn identifier(requester: &Requester, renews: Option<&Serial>, request: &[u8]) -> Vec<u8> {
     [PREFIX, &hash(requester, renews, request)].concat()
 }
 
-/// The identifier of the transaction of a request by this requester for a generated key. `digest` is that of the CertificationRequestInfo: a
-/// client that signs the same anew means the same request, as the signature counts for nothing.
+/// The identifier of the transaction of a request by this requester for a generated key. `digest` is that of the
+/// CertificationRequestInfo: a client that signs the same content anew means the same request, because the signature proves nothing here.
 pub fn key_identifier(requester: &Requester, digest: &[u8; 32]) -> Vec<u8> {
     [KEY_PREFIX, &hash(requester, None, digest)].concat()
 }

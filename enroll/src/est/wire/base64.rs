@@ -16,7 +16,7 @@ pub enum Lines {
 }
 
 impl Lines {
-    /// The form for a client that calls itself so.
+    /// The form for the client that this User-Agent names.
     pub fn for_client(user_agent: Option<&str>) -> Self {
         match user_agent.is_some_and(|agent| agent.starts_with("libest")) {
             true => Self::Many,
@@ -25,7 +25,7 @@ impl Lines {
     }
 }
 
-/// Decodes a body. White space is ignored, wherever it stands.
+/// Decodes a body. White space is ignored everywhere.
 ///
 /// # Errors
 /// [`Error::Malformed`] that says what was found in place of base64.

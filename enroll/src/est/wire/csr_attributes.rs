@@ -1,4 +1,4 @@
-//! CSR attributes: what a request shall contain (RFC 7030 §4.5.2, RFC 9908).
+//! CSR attributes: the fields that a server demands of a request (RFC 7030 §4.5.2, RFC 9908).
 
 use countersign_ca::Error;
 use der::Encode;
@@ -15,12 +15,12 @@ use crate::request::pkcs10::{CHALLENGE_PASSWORD, EXTENSION_REQUEST};
 /// id-aa-certificationRequestInfoTemplate, RFC 9908 §3.4.
 const TEMPLATE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.61");
 
-/// What a request shall contain.
+/// The fields that a request shall contain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CsrAttributes {
     /// The subject; `None` if the server chooses it.
     pub subject: Option<Name>,
-    /// The only kind of key that is accepted; `None` if there are several, or its size is free.
+    /// The only kind of key that is accepted; `None` if several kinds are, or any size of one kind.
     pub key: Option<AlgorithmIdentifierOwned>,
     /// The extensions.
     pub extensions: Vec<Extension>,
@@ -77,13 +77,13 @@ impl CsrAttributes {
     }
 }
 
-/// An attribute with one value, or with none if that is empty.
+/// An attribute with one value, or without a value if `value` is empty.
 fn attribute(kind: ObjectIdentifier, value: &[u8]) -> der::Result<Vec<u8>> {
     Ok(encode(SEQUENCE, &[&kind.to_der()?, &encode(SET, &[value])]))
 }
 
-/// Whether these CSR attributes demand a challengePassword, DER. In EST that is the channel binding (RFC 7030 §3.5 and §4.5.2). It may stand
-/// there by itself, as an attribute without value, or in the template of RFC 9908.
+/// Whether these CSR attributes demand a challengePassword, DER. In EST that is the channel binding (RFC 7030 §3.5 and §4.5.2). The
+/// demand may be an object identifier by itself, an attribute without a value, or an attribute in the template of RFC 9908.
 ///
 /// # Errors
 /// [`Error::Malformed`] if they cannot be read.
@@ -96,8 +96,8 @@ pub fn demand_binding(der: &[u8]) -> Result<bool, Error> {
     names_challenge(attributes, true)
 }
 
-/// Whether one of these is the object identifier of challengePassword, or an attribute of that type; if `with_template`, also one in the
-/// template.
+/// Whether one of these elements is the object identifier of challengePassword, or an attribute of that type; if `with_template`, also
+/// one in the template.
 fn names_challenge(mut attributes: Elements<'_>, with_template: bool) -> Result<bool, Error> {
     let is_challenge = |kind: Element<'_>| kind.content == CHALLENGE_PASSWORD.as_bytes();
     while !attributes.is_finished() {

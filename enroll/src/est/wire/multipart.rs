@@ -4,7 +4,7 @@
 use data_encoding::BASE64;
 use zeroize::Zeroizing;
 
-/// The media type of the answer. Its boundary is no line of base64.
+/// The media type of the answer. Its boundary is not a line of base64.
 pub const MEDIA_TYPE: &str = "multipart/mixed; boundary=countersign";
 
 /// The header fields of the parts, in the spelling that libest compares. There is nothing before the first boundary, because libest reads
@@ -16,7 +16,7 @@ const CERTIFICATE: &[u8] =
     Content-Transfer-Encoding: base64\r\n\r\n";
 const END: &[u8] = b"\r\n--countersign--\r\n";
 
-/// The octets of one line, and the characters that they become.
+/// The octets of one line before base64, and its characters afterwards ([`CHARACTERS`]).
 const OCTETS: usize = 48;
 const CHARACTERS: usize = 64;
 
@@ -35,7 +35,7 @@ pub fn key_and_certificate(key: &[u8], certificate: &[u8]) -> Zeroizing<Vec<u8>>
     body
 }
 
-/// Appends octets in base64, in lines; the end of the last line belongs to the boundary behind it.
+/// Appends octets in base64, in lines. The end of the last line belongs to the boundary that follows.
 fn append(body: &mut Vec<u8>, octets: &[u8]) {
     let mut line = Zeroizing::new([0; CHARACTERS]);
     for (number, part) in octets.chunks(OCTETS).enumerate() {

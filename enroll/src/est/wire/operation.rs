@@ -5,7 +5,7 @@
 pub enum Operation {
     /// `/cacerts`: the certificates of the CA (RFC 7030 §4.1).
     CaCerts,
-    /// `/csrattrs`: what a request shall contain (RFC 7030 §4.5, RFC 9908).
+    /// `/csrattrs`: the fields that a request shall contain (RFC 7030 §4.5, RFC 9908).
     CsrAttrs,
     /// `/simpleenroll`: a certificate (RFC 7030 §4.2.1).
     SimpleEnroll,
@@ -28,7 +28,7 @@ impl Operation {
         Self::FullCmc,
     ];
 
-    /// Its name: the last segment of its path.
+    /// The name of the operation: the last segment of its path.
     pub const fn name(self) -> &'static str {
         match self {
             Self::CaCerts => "cacerts",
@@ -45,7 +45,7 @@ impl Operation {
         Self::ALL.into_iter().find(|operation| operation.name() == name)
     }
 
-    /// Whether a client sends something, by POST; otherwise it fetches, by GET.
+    /// Whether a client sends a body to this operation, by POST; otherwise it fetches, by GET.
     pub const fn is_posted(self) -> bool {
         !matches!(self, Self::CaCerts | Self::CsrAttrs)
     }

@@ -41,7 +41,7 @@ pub struct Expected<'a> {
     pub signers: &'a [Vec<u8>],
 }
 
-/// What the CA says.
+/// The status that the CA's answer gives.
 #[derive(Debug)]
 pub enum Status {
     /// SUCCESS (0), with an EnvelopedData.
@@ -137,7 +137,7 @@ impl Expected<'_> {
         Ok(())
     }
 
-    /// The key of the certificate that signed the answer, which must be one of those that may.
+    /// The key of the certificate that signed the answer. The certificate must be one of those that may sign answers.
     fn signer(&self, parts: &Parts<'_>) -> Result<SubjectPublicKey, ClientError> {
         let sid = parts.info.sid;
         let name = IssuerAndSerial::read(sid.elements()).ok();
@@ -250,8 +250,8 @@ pub fn opened(
     certificates_in(&content, BOUNDS).map_err(|e| unreadable(&e.to_string()))
 }
 
-/// Why an answer is not opened that is encrypted with this algorithm. The secret is not in it, but whoever can break the cipher can put
-/// another answer in its place.
+/// The error for an answer that is encrypted with the algorithm `found`. The answer contains no secret, but somebody who can break the
+/// cipher could put another answer in its place.
 fn other_cipher(found: ObjectIdentifier) -> Refused {
     let name = match found {
         oid::DES_CBC => "single DES".to_owned(),

@@ -1,10 +1,10 @@
-//! What a server announces (GetCACaps, RFC 8894 §3.5.2), and what the client makes of it. The answer is not signed, so it never leads to
-//! anything weaker than AES and SHA-256.
+//! Reads the capabilities that a server announces (GetCACaps, RFC 8894 §3.5.2), and derives from them how the client talks to the server.
+//! The announcement is not signed, so it never leads to anything weaker than AES and SHA-256.
 
 use crate::client::ClientError;
 use crate::scep::signed::Digest;
 
-/// How to talk to a server.
+/// How the client talks to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
     /// The strongest digest that both sides have.

@@ -12,7 +12,7 @@ use crate::client::ClientError;
 pub struct Fingerprint(Vec<u8>);
 
 impl Fingerprint {
-    /// Whether it is that of this certificate, DER.
+    /// Whether the fingerprint is that of this certificate, DER.
     pub(super) fn is_of(&self, certificate: &[u8]) -> bool {
         let algorithm = match self.0.len() {
             32 => &digest::SHA256,

@@ -37,7 +37,7 @@ pub struct Trust<'c> {
     pub named: Option<&'c [u8]>,
     /// Finds certification paths.
     pub paths: &'c dyn Paths,
-    /// Now.
+    /// The present time.
     pub at: Timestamp,
 }
 
@@ -183,14 +183,14 @@ fn judge<'a>(
 }
 
 impl Usable<'_> {
-    /// Whether a request can be encrypted for it. Many CAs that decrypt by themselves have no keyEncipherment.
+    /// Whether a request can be encrypted for the certificate. Many CAs that decrypt by themselves have no keyEncipherment.
     fn decrypts(&self) -> bool {
         let permits =
             self.key_usage.is_none_or(|usage| usage.0.contains(KeyUsages::KeyEncipherment));
         matches!(self.facts.key.kind(), KeyKind::Rsa(_)) && (permits || self.facts.is_ca)
     }
 
-    /// Whether it may sign answers.
+    /// Whether the certificate may sign answers.
     fn signs(&self) -> bool {
         let permits = self.key_usage.is_none_or(|usage| {
             usage.0.contains(KeyUsages::DigitalSignature)

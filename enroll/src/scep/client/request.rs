@@ -37,10 +37,10 @@ const MESSAGE: &str = "application/x-pki-message";
 /// UTF8String.
 const UTF8_STRING: u8 = 0x0c;
 
-/// The pause before a poll. SCEP has no word for another one.
+/// The pause before a poll. SCEP has no field in which a server could ask for another pause.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// With what a transaction goes on.
+/// The step with which a transaction continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// The request is sent, perhaps again.
@@ -116,7 +116,7 @@ struct Session<'a> {
 
 impl Client<'_> {
     /// The certificate with which the messages of this transaction are signed, if the peer has to make it itself, DER; empty if it has
-    /// one. It is made once, because answers are encrypted for it, and servers know a transaction by it.
+    /// one. It is made once, because answers are encrypted for it, and servers recognize a transaction by it.
     ///
     /// # Errors
     /// [`ClientError::Input`] for a key that is not RSA; [`ClientError::Internal`] if it cannot be made.

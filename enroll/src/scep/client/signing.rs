@@ -28,16 +28,16 @@ const BACKDATED: Duration = Duration::from_secs(86_400);
 
 /// The signer of a peer's messages.
 pub struct Signing<'c> {
-    /// Its certificate, DER.
+    /// The certificate of the signer, DER.
     pub certificate: &'c [u8],
     /// Further certificates to send, DER.
     pub chain: &'c [Vec<u8>],
-    /// Its key, RSA.
+    /// The RSA key of the signer.
     pub key: &'c FileKey,
 }
 
 impl<'c> Signing<'c> {
-    /// The signer with this credential. `own` is the certificate that the peer made itself for the requested key.
+    /// The signer for this credential. `own` is the certificate that the peer made itself for the requested key.
     ///
     /// # Errors
     /// [`ClientError::Input`] if its key is not RSA, or not that of the certificate.

@@ -4,7 +4,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::client::ClientError;
 
-/// The path of a server whose URL has none.
+/// The path that is used if the server's URL has none.
 const DEFAULT_PATH: &str = "/scep";
 
 /// The URL of a SCEP server.

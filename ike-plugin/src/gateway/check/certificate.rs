@@ -61,8 +61,8 @@ impl Findings<'_> {
         }
     }
 
-    /// The peer's daemon must be able to verify signatures by the key. If it authenticates both ends in the same way, its own key must be
-    /// of the same kind.
+    /// The peer's daemon must be able to verify signatures by this gateway's key. If that daemon authenticates both ends in the same way,
+    /// the peer's own key must be of the same kind.
     pub(super) fn key_for(&mut self, own: &Gateway, facts: &Facts, own_key: KeyKind) {
         let is_rsa = |key| KeyFamily::of(key) == KeyFamily::Rsa;
         if own.daemon.abilities().one_key_family && is_rsa(own_key) != is_rsa(facts.key) {
@@ -191,7 +191,7 @@ impl Findings<'_> {
 struct CommonName {
     /// The common name.
     name: String,
-    /// The CA whose name constraints do not permit it.
+    /// The CA whose name constraints do not permit the certificate.
     ca: String,
 }
 

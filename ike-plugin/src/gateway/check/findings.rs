@@ -13,16 +13,16 @@ use crate::gateway::limits::{Limit, Part};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// The gateways connect, but perhaps not for ever, not in both directions, or not as the operator means it.
+    /// The gateways connect, but perhaps not for ever, not in both directions, or not as the operator intends.
     Warning,
-    /// The gateways do not connect, or a peer comes in that should not.
+    /// The gateways do not connect, or a peer that should be refused is let in.
     Error,
 }
 
 /// A reason why two gateways do not connect, or not as they should.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Obstacle {
-    /// How severe it is.
+    /// How severe the obstacle is.
     pub severity: Severity,
     /// A code for programs, such as `expired`.
     pub code: &'static str,

@@ -37,9 +37,9 @@ pub fn alone(
     Ok(findings.into_list())
 }
 
-/// The obstacles between two gateways: why the first does not connect to the second, or the second to the first, or not as they should. Those
-/// that [`alone`] finds are left out. `resolve` gives the addresses of a host by its name. They tell whether a CRL or an OCSP responder is in a
-/// network behind the tunnel.
+/// The obstacles between two gateways: the reasons why one does not connect to the other, or not as it should. Those that [`alone`] finds
+/// are left out. `resolve` gives the addresses of a host by its name. They tell whether a CRL or an OCSP responder is in a network behind
+/// the tunnel.
 ///
 /// # Errors
 /// A certificate of a gateway or of a CA cannot be read.

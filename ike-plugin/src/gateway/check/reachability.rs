@@ -9,7 +9,8 @@ use crate::gateway::description::Revocation;
 use crate::gateway::error::GatewayError;
 use crate::gateway::facts::Facts;
 
-/// Gives the addresses of a host by its name, and none for an unknown name. The caller hands it in, so that the rules do no I/O.
+/// Gives the addresses of a host by its name, and none for an unknown name. The caller passes this function in, so that the rules do no
+/// I/O.
 pub type Resolve<'r> = &'r dyn Fn(&str) -> Vec<IpAddr>;
 
 /// The addresses of a host by the system's resolver, as a [`Resolve`] for commands.

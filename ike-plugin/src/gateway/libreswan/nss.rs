@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::gateway::material::{IssuedCrl, Material};
 use countersign_ca::path::crl::Crl;
 
-/// The shell function that imports a CRL. NSS refuses one that is not newer than its own; that is no failure, because pluto may have fetched a
+/// The shell function that imports a CRL. NSS refuses one that is not newer than its own; that is not a failure, because pluto may have fetched a
 /// newer CRL since the export.
 const IMPORT_CRL: &str = "\
 missing=0

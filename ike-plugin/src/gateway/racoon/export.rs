@@ -241,7 +241,7 @@ fn policy(text: &mut String, Direction { word, from, to, source, target }: Direc
     );
 }
 
-/// Whose identity it is.
+/// The gateway to which an identity belongs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Whose {
     Own,

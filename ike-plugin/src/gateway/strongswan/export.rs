@@ -15,7 +15,7 @@ use crate::gateway::files::Files;
 use crate::gateway::network::Network;
 use crate::gateway::text::heading;
 
-/// The settings of charon's plugin: the file that comes with it.
+/// The settings of charon's plugin: a copy of the file that comes with the plugin.
 const PLUGIN: &str = include_str!("../../../charon/countersign.conf");
 
 /// The commands by which charon uses a new CRL. It prefers OCSP and caches an answer until its nextUpdate, so that the answers must be flushed,

@@ -1,4 +1,4 @@
-//! Hash tables by numbers that are spread evenly already, or of which nobody chooses many.
+//! Hash tables whose keys are numbers. The numbers are evenly spread already, or no attacker can choose many of them.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};

@@ -1,5 +1,5 @@
-//! Look-ups of certificates in the index: by place in the order of issue, account, search key and end of validity.
-//! Certificates in spans and behind them are found alike.
+//! Look-ups of certificates in the index: by place in the order of issue, account, search key and end of validity. Certificates in spans
+//! are found in the same way as the later ones, which are in no span yet.
 
 use std::collections::BinaryHeap;
 
@@ -13,12 +13,12 @@ use crate::store::values::ended;
 use crate::store::values::filing::Row;
 use crate::store::values::span::{self, Placed};
 
-/// A certificate that ends. The order is that of the ends, then that of issue.
+/// A certificate with the end of its validity. Values are ordered by the end, then by the order of issue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ending {
-    /// When it ends.
+    /// The end of the validity.
     pub at: Timestamp,
-    /// The journal offset of its entry.
+    /// The journal offset of the certificate's entry.
     pub offset: u64,
 }
 
@@ -80,7 +80,7 @@ impl Index {
         })
     }
 
-    /// The first `most` certificates behind `after` that need a renewal and end in `from..until`, soonest first.
+    /// The first `most` certificates after `after` that need a renewal and whose validity ends in `from..until`, soonest first.
     pub fn ending(
         &self,
         after: Option<Ending>,
@@ -160,7 +160,7 @@ fn ordinals(filed: &Filed, number: u64, wanted: impl Fn(&Row) -> bool) -> Vec<u6
     rows.filter(|(_, row)| wanted(row)).map(|(ordinal, _)| ordinal).collect()
 }
 
-/// The certificates that end soonest of those seen.
+/// Of the certificates seen so far, those whose validity ends soonest.
 struct Soonest {
     after: Option<Ending>,
     from: Timestamp,

@@ -19,7 +19,7 @@ pub type Values = BTreeMap<Key, Option<Vec<u8>>>;
 pub struct Changes {
     /// The changed keys of the database.
     pub values: Values,
-    /// What is appended to values that the index has in memory. Such a key is not in `values`.
+    /// The octets that are appended to values that the index has in memory. Such a key is not in `values`.
     pub appended: BTreeMap<Key, Vec<u8>>,
     /// The issued certificates, in the order of issue.
     pub rows: Vec<Row>,

@@ -1,4 +1,4 @@
-//! The certificates in the order of issue: sealed spans, and behind them the rows that are in no span yet.
+//! The certificates in the order of issue: sealed spans, followed by the rows that are in no span yet.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -22,7 +22,7 @@ pub struct Filed {
 }
 
 impl Filed {
-    /// These spans, and these rows behind them.
+    /// The certificates of these spans, followed by these rows.
     pub const fn new(spans: Vec<Span>, tail: Vec<Row>) -> Self {
         Self { spans, tail }
     }
@@ -47,7 +47,7 @@ impl Filed {
         usize::try_from(number).ok().and_then(|number| self.spans.get(number))
     }
 
-    /// The rows behind the spans.
+    /// The rows that are in no span yet.
     pub fn tail(&self) -> &[Row] {
         &self.tail
     }
@@ -71,18 +71,18 @@ impl Filed {
         self.tail.len() >= ROWS
     }
 
-    /// The next span, if there are enough rows. [`Self::push`] puts it in their place.
+    /// The next span, if there are enough rows. [`Self::push`] puts it in place of these rows.
     pub fn seal(&self) -> Option<Result<Span>> {
         self.tail.get(..ROWS).map(Span::seal)
     }
 
-    /// Puts a span in the place of the first rows that are in none.
+    /// Replaces the first rows that are in no span by a span.
     pub fn push(&mut self, span: Span) {
         self.spans.push(span);
         self.tail.drain(..ROWS.min(self.tail.len()));
     }
 
-    /// Replaces the first spans from `number` on by the same ones at other places.
+    /// Replaces the spans from `number` on by the same spans at other places in the file.
     pub fn replace(&mut self, number: usize, moved: Vec<Span>) {
         for (span, moved) in self.spans.iter_mut().skip(number).zip(moved) {
             *span = moved;
@@ -95,11 +95,11 @@ impl Filed {
 pub struct Span {
     place: Place,
     length: usize,
-    /// The offset of its first certificate's entry.
+    /// The offset of the entry of the span's first certificate.
     pub first: u64,
-    /// When the certificate ends that ends first.
+    /// The earliest end of validity of a certificate in the span.
     pub least: Timestamp,
-    /// When the certificate ends that ends last.
+    /// The latest end of validity of a certificate in the span.
     pub most: Timestamp,
 }
 
@@ -123,7 +123,7 @@ impl Span {
     /// certificate.
     ///
     /// # Errors
-    /// [`Error::Internal`] when the octets are no span.
+    /// [`Error::Internal`] when the octets are not a span.
     pub fn read(
         octets: &[u8],
         file: &Arc<File>,
@@ -147,12 +147,12 @@ impl Span {
         Ok(Self { least, most, ..self })
     }
 
-    /// The same span, which lies at `at` in a file now.
+    /// The same span, at the offset `at` of a file.
     pub fn moved(&self, file: &Arc<File>, at: u64) -> Self {
         Self { place: Place::File { file: Arc::clone(file), at }, ..self.clone() }
     }
 
-    /// All its octets.
+    /// All octets of the span.
     ///
     /// # Errors
     /// Those of [`Stored::part`].

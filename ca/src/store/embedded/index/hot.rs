@@ -1,5 +1,5 @@
-//! Values that were read from the database lately. A look-up in the database takes a microsecond, and ten if it has the
-//! page on disk only; every enrolment looks up the same account several times.
+//! Values that were read from the database recently. A look-up in the database takes a microsecond, or ten if the page is on disk only;
+//! every enrolment looks up the same account several times.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use crate::store::keys::Key;
 /// The most octets of keys and values.
 const MOST: usize = 2 << 20;
 
-/// A copy of a part of the database.
+/// A copy of the values of the database that were read recently.
 #[derive(Default)]
 pub struct Hot(Mutex<Copied>);
 
@@ -34,8 +34,8 @@ impl Hot {
         copied.values.get(key).cloned().ok_or(copied.generation)
     }
 
-    /// Keeps a value that was read from the database after [`Self::value`] returned this generation. If the database was
-    /// changed since, the value may be of before.
+    /// Keeps a value that was read from the database after [`Self::value`] returned this generation. If the database was changed since,
+    /// the value may be outdated.
     pub fn keep(&self, generation: Generation, key: &[u8], value: &[u8]) {
         let mut copied = self.lock();
         if copied.generation != generation {

@@ -63,9 +63,8 @@ type Rebuild = dyn Fn(u64) -> Result<Index> + Send + Sync;
 
 /// The number of changed keys that gather in memory before they go to the database.
 const GATHERED: usize = 16_384;
-/// The number of sealed spans that gather in memory before they are written. A transaction that ends meanwhile never
-/// reaches the database, which would write some times its octets. After a crash, the journal is replayed from before
-/// them.
+/// The number of sealed spans that gather in memory before they are written. A transaction that ends meanwhile never reaches the
+/// database, which would write several times its octets. After a crash, the journal is replayed from before these spans.
 const GATHERED_SPANS: u64 = 8;
 
 /// The open index.
@@ -76,7 +75,7 @@ pub struct Index {
     span_file: Option<Mutex<SpanFile>>,
     state: RwLock<State>,
     flushed: Mutex<Flushed>,
-    /// A copy of values of the database.
+    /// Copies of values of the database that were read recently.
     hot: Hot,
     rebuild: OnceLock<Box<Rebuild>>,
 }
@@ -488,8 +487,7 @@ impl Index {
         self.read_state(|state| read(&state.tables))
     }
 
-    /// Reads database and spans once: fills the tables, and compares the sum and the number of certificates with those
-    /// stored.
+    /// Reads the database and the spans once: fills the tables, and compares the sum and the number of certificates with the stored ones.
     fn load(&self, instance: [u8; 16]) -> Result<Option<Position>> {
         let (Some(database), Some(mut file)) = (&self.database, self.lock_spans()) else {
             return Ok(None);
@@ -563,7 +561,7 @@ impl Index {
         })
     }
 
-    /// What `read` returns for the changes in memory, and the database below them, if it is used.
+    /// The result of `read` for the changes in memory, and the database below them, if it is used.
     fn layers<T>(&self, read: impl FnOnce(&Values) -> T) -> (T, Option<&Database>) {
         self.read_state(|state| {
             let database = self.database.as_ref().filter(|_| !state.in_memory);

@@ -1,4 +1,4 @@
-//! The record in the database of how far in the journal it is, and of the sum over it.
+//! The record in the database that says how far in the journal the database is, and the sum over the database.
 
 use minicbor::{Decode, Encode};
 

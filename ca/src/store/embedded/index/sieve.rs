@@ -1,5 +1,5 @@
-//! Look-ups of certificates in the index by several conditions at once, in several orders. No entry of the journal is
-//! read: what is found may be more than what was asked for, as numbers are shared, but never less.
+//! Look-ups of certificates in the index by several conditions at once, in several orders. No entry of the journal is read: because
+//! certificates share numbers, the result may have more certificates than were asked for, but never fewer.
 
 use std::collections::{BinaryHeap, HashSet};
 use std::ops::Range;
@@ -14,18 +14,18 @@ use crate::store::numbers::{CHUNK, SPAN};
 use crate::store::values::ended;
 use crate::store::values::span::{self, Placed};
 
-/// Conditions on certificates that the index can tell.
+/// Conditions on certificates that the index can check.
 #[derive(Debug, Clone)]
 pub struct Sieve {
-    /// The numbers of search keys and facets that a certificate has, all of them.
+    /// The numbers of search keys and facets. A certificate passes only if it has all of them.
     pub searches: Vec<u32>,
-    /// The numbers of the accounts that it may be of; `None` for any.
+    /// The numbers of the accounts whose certificates pass; `None` for all accounts.
     pub accounts: Option<AccountNumbers>,
-    /// When its validity ends.
+    /// The times between which the certificate's validity must end.
     pub ends: Range<Timestamp>,
-    /// Where its entry is in the journal.
+    /// The journal offsets between which the certificate's entry must be.
     pub offsets: Range<u64>,
-    /// Whether it is left out if it is revoked for good or replaced.
+    /// Whether a certificate that is revoked for good or replaced is left out.
     pub current: bool,
 }
 
@@ -66,7 +66,7 @@ impl FromIterator<u32> for AccountNumbers {
     }
 }
 
-/// A place in an order: a smaller key comes first.
+/// A place in an order, as a key: the certificate with the smaller key comes first.
 pub type OrderKey = (i64, u64);
 
 /// The key of a place in an order.
@@ -80,7 +80,7 @@ pub const fn order_key(order: ListOrder, place: ListPlace) -> OrderKey {
     }
 }
 
-/// The place with a key of an order. In an order of issue, `not_after` is not known.
+/// The place with a key of an order. If the order is that of issue, `not_after` is not known.
 pub const fn place_of_key(order: ListOrder, key: OrderKey) -> ListPlace {
     let (ends, offset) = match order {
         ListOrder::Issued | ListOrder::Expires => key,
@@ -90,7 +90,7 @@ pub const fn place_of_key(order: ListOrder, key: OrderKey) -> ListPlace {
     ListPlace { not_after: Timestamp::from_millis(ends), offset }
 }
 
-/// What is known of a span without reading it, or of the rows behind the spans.
+/// The facts about a span, or about the rows that are in no span, that are known without reading it.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
     number: u64,
@@ -99,7 +99,7 @@ struct Bounds {
 }
 
 impl Bounds {
-    /// The keys between which those of its certificates are.
+    /// The lowest and the highest key, in an order, that a certificate of the span can have.
     fn keys(&self, order: ListOrder) -> (OrderKey, OrderKey) {
         let place = |not_after, offset| order_key(order, ListPlace { not_after, offset });
         let (a, b) = (place(self.ends.0, self.offsets.0), place(self.ends.1, self.offsets.1));
@@ -115,7 +115,7 @@ impl Bounds {
 }
 
 impl Index {
-    /// The first `most` certificates behind the key `after` in an order that pass a sieve, by their keys.
+    /// The first `most` certificates after the key `after` in an order that pass a sieve, by their keys.
     ///
     /// # Errors
     /// [`crate::Error::Internal`] when the index fails.
@@ -151,7 +151,7 @@ impl Index {
         Ok(first.into_sorted_vec())
     }
 
-    /// The spans, and the parts of the order of issue behind them.
+    /// The bounds of each span, and of each part of the order of issue that is in no span yet.
     fn bounds(&self) -> Vec<Bounds> {
         self.read_state(|state| {
             let (spans, tail) = (state.filed.spans(), state.filed.tail());

@@ -23,11 +23,11 @@ const MAX_SPAN: u32 = 1 << 28;
 /// The open file.
 pub struct SpanFile {
     file: Arc<File>,
-    /// The octets of the spans that count.
+    /// The length of the part of the file that counts: of the spans of which the database knows, in octets.
     length: u64,
 }
 
-/// Spans that were written, and do not count yet.
+/// Spans that were written to the file, and of which the database does not know yet.
 pub struct Appended {
     /// The spans, with their places in the file.
     pub spans: Vec<Span>,
@@ -49,7 +49,7 @@ impl SpanFile {
         Ok(Self { file: Arc::new(file), length: 0 })
     }
 
-    /// Calls `visit` with the octets of each of the first `count` spans, with the file, and with the place in it.
+    /// Calls `visit` with the octets of each of the first `count` spans, the file, and the offset in it.
     ///
     /// # Errors
     /// [`Error::Internal`] when the file has fewer spans; those of `visit`.
@@ -73,7 +73,7 @@ impl SpanFile {
         Ok(())
     }
 
-    /// Writes spans behind those that count, and makes them durable. They count once they are [kept](Self::keep).
+    /// Writes spans to the file after those that count, and makes them durable. They count once they are [kept](Self::keep).
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the disk fails.
@@ -102,7 +102,7 @@ impl SpanFile {
         self.length = appended.length;
     }
 
-    /// The octets of the spans that count.
+    /// The length of the part of the file that counts, in octets.
     pub const fn length(&self) -> u64 {
         self.length
     }

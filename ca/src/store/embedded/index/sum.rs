@@ -17,7 +17,7 @@ impl IndexSum {
         self.0 = self.0.wrapping_add(fingerprint(key, value));
     }
 
-    /// Takes a pair away that was added before.
+    /// Subtracts a pair that was added before.
     pub(super) fn subtract(&mut self, key: &[u8], value: &[u8]) {
         self.0 = self.0.wrapping_sub(fingerprint(key, value));
     }

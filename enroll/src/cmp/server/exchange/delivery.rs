@@ -20,9 +20,9 @@ pub enum Delivery {
 
 /// How a certificate is encrypted.
 pub enum Sealing {
-    /// As EnvelopedData, which pvno 3 has.
+    /// As EnvelopedData, for pvno 3.
     Envelope(Box<Envelope>),
-    /// As EncryptedValue, which pvno 2 has.
+    /// As EncryptedValue, for pvno 2.
     Legacy(Box<LegacyEnvelope>),
 }
 

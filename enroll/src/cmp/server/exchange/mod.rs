@@ -41,7 +41,7 @@ pub struct Exchange<'a> {
     pub route: &'a Route,
     /// The message.
     pub message: &'a Message,
-    /// Its sender.
+    /// The sender of the message.
     pub requester: &'a Requester,
     /// How the message is protected.
     pub protection: Protection,
@@ -53,7 +53,7 @@ pub struct Exchange<'a> {
     pub registrar: Option<&'a Registrar>,
     /// The registration authority that added its protection to the message.
     pub forwarder: Option<&'a Registrar>,
-    /// The end entity's message that a registration authority changed into this one, if it came with it.
+    /// The end entity's message that a registration authority changed into this one, if the registration authority sent it along.
     pub original: Option<Original>,
     /// The CA that answers; `None` means the default CA.
     pub ca: Option<Label>,
@@ -76,9 +76,9 @@ pub struct CrmfRequest {
 /// A certificate that this authority issued.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateId {
-    /// The CA that issued it.
+    /// The CA that issued the certificate.
     pub ca: Label,
-    /// Its serial number.
+    /// The serial number of the certificate.
     pub serial: Serial,
 }
 

@@ -27,7 +27,7 @@ pub struct Held {
     pub id: Int,
     /// How the certificate will be confirmed.
     pub confirmation: Confirmation,
-    /// The registration authority that asks for another account, or that added its protection; `None` if there is none.
+    /// The registration authority that asks for another account, or that added its protection to the request; `None` if there is none.
     pub registrar: Option<Label>,
     /// Texts for the answer about parts of the request that were left out or changed.
     pub notices: Vec<String>,
@@ -36,8 +36,8 @@ pub struct Held {
 impl Exchange<'_> {
     /// Records a request that needs approval, and answers with ip, cp or kup and the status "waiting".
     ///
-    /// A client that gave up polling, or was started anew, asks again in another transaction. That transaction joins the request that
-    /// waits already; if it was approved meanwhile, its certificate is issued at once.
+    /// A client that gave up polling, or was started anew, asks again in another transaction. Such a transaction joins the waiting
+    /// request. If that request was approved meanwhile, its certificate is issued at once.
     ///
     /// # Errors
     /// Refusals by the authority.
@@ -100,7 +100,7 @@ impl Exchange<'_> {
         };
         let answer = context.answer.ok_or_else(nothing)?;
         let waiting = authority.waiting(&transaction.id)?;
-        // 2. The poll is for the one request in it, and is no replay.
+        // 2. The poll is for the one request in it, and is not a replay.
         let polls: Vec<PollReq> =
             self.message.body.decode_as().map_err(malformed("a PollReqContent"))?;
         if !matches!(polls.as_slice(), [poll] if poll.cert_req_id == context.cert_req_id) {
@@ -138,7 +138,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// Withdraws the request that waits in a transaction, if there is one: its peer gave the transaction up.
+    /// Withdraws the request that waits in a transaction, if there is one, because its peer gave up the transaction.
     ///
     /// # Errors
     /// Refusals by the authority.
@@ -281,7 +281,7 @@ impl Exchange<'_> {
     }
 }
 
-/// ip, cp or kup that rejects the request. A fault of this server is no rejection, and stays a refusal of the poll: the peer may poll
+/// ip, cp or kup that rejects the request. A fault of this server is not a rejection, and stays a refusal of the poll: the peer may poll
 /// again.
 fn rejection(answer: u8, context: &Context, refusal: &Refusal) -> Result<Answer, Refusal> {
     if matches!(refusal.failure, Failure::SystemFailure | Failure::SystemUnavail) {

@@ -1,5 +1,5 @@
 //! Requests of a registration authority for other accounts. It replaces the end entity's protection with its own, and leaves the proof of
-//! possession as it is or puts raVerified in its place (RFC 9483 §5.2.3); or it acts by itself (§5.3).
+//! possession as it is or puts raVerified in its place (RFC 9483 §5.2.3); or it makes the request itself (§5.3).
 
 use countersign_ca::record::Label;
 use countersign_ca::{Credential, ProvenKey, Registrar, Requester, SubjectPublicKey};
@@ -14,9 +14,9 @@ use crate::request::template::RequestTemplate;
 /// The account for which a sender acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ActsFor {
-    /// Its own.
+    /// The sender's own account.
     OwnAccount,
-    /// One for which it may act as a registration authority.
+    /// Another account, for which the sender may act as a registration authority.
     AnotherAccount,
 }
 
@@ -95,7 +95,7 @@ impl Exchange<'_> {
 
 impl CertReqMsg {
     /// The template of a request that says raVerified: the registration authority that sent the message vouches for the key. In a message
-    /// that an end entity sent, be protection added to it or not, raVerified is worth nothing (RFC 9810 §5.2.8.4).
+    /// that an end entity sent, with or without added protection, raVerified is worth nothing (RFC 9810 §5.2.8.4).
     ///
     /// # Errors
     /// `badCertTemplate` without a key, and as [`Self::into_template`].

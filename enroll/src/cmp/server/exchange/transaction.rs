@@ -13,7 +13,7 @@ use crate::cmp::wire::refusal::{Failure, Refusal, encoding_failed};
 pub struct OpenTransaction {
     /// The record of the transaction.
     pub transaction: Transaction,
-    /// The context against which its messages are checked.
+    /// The context against which the messages of the transaction are checked.
     pub context: Context,
 }
 

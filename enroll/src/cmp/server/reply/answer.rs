@@ -67,7 +67,7 @@ impl Answer {
 pub enum Peer {
     /// The sender is authenticated, and the header of its message was accepted.
     Known,
-    /// Nothing is proven yet.
+    /// The sender has proven nothing yet.
     Stranger,
 }
 

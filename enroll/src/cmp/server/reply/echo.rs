@@ -13,8 +13,8 @@ const MAX_KID: usize = 128;
 /// The longest sender that an answer repeats as its recipient, in octets of DER.
 const MAX_NAME: usize = 4096;
 
-/// The fields that an answer repeats. Fields that are longer than any accepted one are left out, so that a stranger cannot have a long
-/// message sent back.
+/// The fields that an answer repeats from its request. Fields that are longer than any accepted one are left out, so that a stranger
+/// cannot have a long message sent back.
 #[derive(Debug, Clone)]
 pub struct Echo {
     /// pvno: 3 if the request has 3, else 2.

@@ -26,8 +26,8 @@ pub const fn may_sign(kind: u8) -> bool {
     matches!(kind, kind::IR | kind::P10CR) || kind::continues_transaction(kind)
 }
 
-/// Whether a device names the issuer of its vendor's certificate as the recipient. OpenSSL's client does so unless it is given a
-/// recipient. That the certificate is a trusted vendor's is checked later, together with the signature.
+/// Whether a device names the issuer of its vendor's certificate as the recipient. OpenSSL's client does so unless the operator gives a
+/// recipient. Whether that certificate is a trusted vendor's is checked later, together with the signature.
 pub fn is_vendor_named(message: &Message, recipient: &Name) -> bool {
     let signer = message.extra_certs.first().filter(|_| may_sign(message.kind));
     let signer = signer.and_then(|der| Facts::of(der).ok());

@@ -33,9 +33,9 @@ const BATCH_ITERATIONS: u64 = 4;
 
 /// A nested message whose sender is known.
 pub struct Opened {
-    /// The registration authority that sent it.
+    /// The registration authority that sent the nested message.
     pub registrar: Registrar,
-    /// The messages in it.
+    /// The messages in the nested message.
     pub inner: Inner,
 }
 

@@ -29,15 +29,15 @@ pub struct ChallengedRequest {
     pub challenge: Challenge,
     /// The request.
     pub request: CertReqMsg,
-    /// Its certReqId.
+    /// The certReqId of the request.
     pub id: Int,
     /// The kind of body with which the request is answered once the response was right: that of ip, cp or kup.
     pub answer: u8,
     /// For a kur: the serial number of the certificate that it updates. `None` for any other request.
     pub updates: Option<Serial>,
-    /// The profile that its path or its certProfile names.
+    /// The profile that the path or the certProfile of the request names.
     pub profile: Option<Label>,
-    /// Whether it asks for implicit confirmation.
+    /// Whether the request asks for implicit confirmation.
     pub implicit: bool,
     /// When the challenge expires. From then on a response is refused.
     pub expires: Timestamp,
@@ -83,8 +83,8 @@ impl Challenges {
         Ok(())
     }
 
-    /// Removes and returns the request of a transaction if `check` accepts it. A challenge may be answered only once, rightly or not; a
-    /// message that `check` refuses does not count as an answer, and leaves the request where it is.
+    /// Removes and returns the request of a transaction if `check` accepts it. A challenge may be answered only once, whether the answer
+    /// is right or wrong. A message that `check` refuses does not count as an answer, and the request stays.
     ///
     /// # Errors
     /// `badRequest` if no challenge of this transactionID awaits its response; the refusals of `check`.

@@ -1,5 +1,5 @@
-//! The configuration of the CMP server. [`CmpConfig::default`] is the one place of each default; the program's configuration file takes its
-//! own defaults from there.
+//! The configuration of the CMP server. [`CmpConfig::default`] has all defaults. The program's configuration file takes its own defaults
+//! from there.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -112,7 +112,7 @@ impl CmpConfig {
     }
 }
 
-/// Half of the processors, rounded up, so that the other half serves everything else.
+/// The default number of workers: half of the processors, rounded up, so that the other half serves everything else.
 pub fn default_workers() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2)
 }

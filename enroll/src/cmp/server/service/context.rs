@@ -71,7 +71,7 @@ pub struct Context {
     /// For a request that awaits or awaited approval: the kind of body that answers it.
     #[asn1(context_specific = "2", optional = "true")]
     pub answer: Option<u8>,
-    /// For such a request: whether implicit confirmation is granted.
+    /// For a request that awaits or awaited approval: whether implicit confirmation is granted.
     #[asn1(context_specific = "3", optional = "true")]
     pub implicit: Option<bool>,
 }

@@ -18,7 +18,7 @@ use challenges::Challenges;
 use config::CmpConfig;
 use poll_nonces::PollNonces;
 
-/// The CMP server of one authority. [`CmpService::answer`] is its entry.
+/// The CMP server of one authority. [`CmpService::answer`] answers a message.
 #[derive(Debug)]
 pub struct CmpService {
     authority: Arc<Authority>,
@@ -54,12 +54,12 @@ impl CmpService {
         &self.config
     }
 
-    /// Permits to derive a key from a secret.
+    /// The permits for deriving keys from secrets.
     pub(crate) const fn mac_permits(&self) -> &FairSemaphore {
         &self.mac_permits
     }
 
-    /// Permits to generate a key for a peer.
+    /// The permits for generating keys for peers.
     pub(crate) const fn key_permits(&self) -> &FairSemaphore {
         &self.key_permits
     }

@@ -25,7 +25,7 @@ const PROTECTION: [(&str, ObjectIdentifier); 10] = [
 pub struct Protections(Vec<ObjectIdentifier>);
 
 impl Default for Protections {
-    /// All that are known.
+    /// All known algorithms.
     fn default() -> Self {
         Self(PROTECTION.iter().map(|(_, id)| *id).collect())
     }

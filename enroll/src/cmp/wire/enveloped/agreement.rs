@@ -87,7 +87,7 @@ enum RecipientIdentifier {
 /// Wraps the content encryption key for the holder of an EC key.
 ///
 /// # Errors
-/// [`Error::Malformed`] if the key is no point on its curve, [`Error::Unavailable`] without randomness, [`Error::Internal`] if something
+/// [`Error::Malformed`] if the key is not a point on its curve, [`Error::Unavailable`] without randomness, [`Error::Internal`] if something
 /// cannot be encoded or wrapped.
 pub fn recipient(
     key: &SubjectPublicKey,

@@ -93,8 +93,8 @@ struct PwriKek {
 
 /// Encrypts the content encryption key with id-alg-PWRI-KEK, whose parameter is the cipher, AES-256-CBC with its IV (RFC 3211 §2.3.1).
 ///
-/// Before the key come its length and the complement of its first three octets, behind it random octets. The whole is encrypted twice; the
-/// second IV is the last block of the first ciphertext.
+/// The key is preceded by its length and the complement of its first three octets, and followed by random octets. The whole is encrypted
+/// twice; the second IV is the last block of the first ciphertext.
 fn pwri_kek(
     kek: &ContentKey,
     content_key: &ContentKey,

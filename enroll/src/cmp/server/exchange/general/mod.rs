@@ -179,7 +179,7 @@ fn is_without_value(kind: ObjectIdentifier) -> bool {
     .contains(&kind)
 }
 
-/// Checks that there are not too many elements, and no two of one type.
+/// Checks that there are not too many elements, and not two of the same type.
 fn check_elements(asked: &[InfoTypeAndValue]) -> Result<(), Refusal> {
     let bad = |why: String| Err(Refusal::new(Failure::BadRequest, why));
     if asked.len() > MAX_INFOS {

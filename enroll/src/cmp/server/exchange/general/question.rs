@@ -17,8 +17,8 @@ use crate::cmp::wire::refusal::{Failure, Refusal, encoding_failed};
 pub struct Question<'a> {
     /// The server.
     pub service: &'a CmpService,
-    /// The CA that the message is about: the one that the path names, that of the certificate which signs, or the one that issues to the
-    /// account; `None` means the default CA.
+    /// The CA that the message is about: the CA that the path names, the CA that issued the signing certificate, or the CA that issues to
+    /// the account. `None` means the default CA.
     pub ca: Option<Label>,
     /// The authenticated sender; `None` if the message is not protected.
     pub peer: Option<Peer<'a>>,

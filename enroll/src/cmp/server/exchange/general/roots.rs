@@ -1,5 +1,5 @@
-//! Certificates of CAs: caCerts (RFC 9810 §5.3.19.14, RFC 9483 §4.3.1), and rootCaCert, which is answered with rootCaKeyUpdate, by which a
-//! peer comes from a root's key to the next one (RFC 9810 §5.3.19.15, RFC 9483 §4.3.2).
+//! Certificates of CAs: caCerts (RFC 9810 §5.3.19.14, RFC 9483 §4.3.1), and rootCaCert, whose answer, rootCaKeyUpdate, leads a peer from
+//! a root's key to the next key (RFC 9810 §5.3.19.15, RFC 9483 §4.3.2).
 
 use der::Decode;
 use der::asn1::Any;

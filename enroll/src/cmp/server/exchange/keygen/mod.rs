@@ -1,4 +1,4 @@
-//! Central key generation (RFC 9483 §4.1.6), for a peer that has no good source of randomness. The private key is signed by the key
+//! Central key generation (RFC 9483 §4.1.6), for a peer without a good source of randomness. The private key is signed by the key
 //! generation authority, encrypted for the sender of the request, and kept nowhere.
 
 mod signed;

@@ -145,7 +145,7 @@ struct DigestAlgorithm {
 }
 
 impl DigestAlgorithm {
-    /// Its AlgorithmIdentifier, without parameters (RFC 5754 §2).
+    /// The AlgorithmIdentifier of the hash algorithm, without parameters (RFC 5754 §2).
     const fn identifier(&self) -> AlgorithmIdentifierOwned {
         AlgorithmIdentifierOwned { oid: self.oid, parameters: None }
     }
