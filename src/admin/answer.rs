@@ -26,6 +26,10 @@ pub struct AccountLine {
     /// Its name.
     #[schema(value_type = String)]
     pub name: Label,
+    /// The names that it had before, if it was renamed; not in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>, required = false)]
+    pub former_names: Vec<Label>,
     /// Its profile.
     #[schema(value_type = String)]
     pub profile: Label,
@@ -359,6 +363,14 @@ pub struct CertificateInFull {
     #[serde(flatten)]
     #[schema(value_type = PerhapsRevocation)]
     pub revocation: Option<RevocationFields>,
+    /// When it is to be revoked, as a renewal replaced it and its profile says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false)]
+    pub to_be_revoked: Option<String>,
+    /// The serial number of the certificate that replaced it, if it is to be revoked for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false)]
+    pub replaced_by: Option<String>,
     /// The certificate, PEM.
     pub pem: String,
 }

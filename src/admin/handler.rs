@@ -55,6 +55,9 @@ pub fn handle(
         Request::PeerDisable { name, disabled } => {
             to_value(accounts::set_disabled(instance, actor, &name, disabled)?)
         }
+        Request::PeerRename { name, to } => {
+            to_value(accounts::rename(instance, actor, &name, &to)?)
+        }
         Request::PeerShow { name } => to_value(accounts::show(instance, &name)?),
         Request::PeerRemove { name, revoke } => {
             to_value(accounts::remove_peer(instance, actor, &name, revoke)?)

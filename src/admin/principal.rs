@@ -397,6 +397,14 @@ fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure>
             }
             Ok(Target { reach: Reach::Accounts(affected), shared, besides, ..Target::default() })
         }
+        Request::PeerRename { name, to } => {
+            let account = instance.store.account(name)?.ok_or_else(|| no_account(name))?;
+            let profile = account.profile.clone();
+            let present = affected_by(instance, name.clone(), Some(account))?;
+            let standing = standing(instance, Some(&profile), to)?.max(present.standing);
+            let next = Affected { account: to.clone(), ca: present.ca.clone(), standing };
+            about(Reach::Accounts(vec![present, next]))
+        }
         Request::CertIssue { account: name, ca, .. } => {
             let account = instance.store.account(name)?.ok_or_else(|| no_account(name))?;
             let besides = needed_approval(instance, &account.profile);

@@ -41,6 +41,8 @@ pub enum Request {
     PeerEdit { name: Label, edit: Box<RequestedEdit> },
     /// Disables an account, or enables it.
     PeerDisable { name: Label, disabled: bool },
+    /// Gives an account another name. It stays the same account.
+    PeerRename { name: Label, to: Label },
     /// Removes an account. Its certificates stay valid unless `revoke` is set.
     PeerRemove {
         name: Label,
@@ -190,6 +192,7 @@ impl Request {
             Self::PeerImport { .. } => Verb::PeerImport,
             Self::PeerEdit { .. } => Verb::PeerEdit,
             Self::PeerDisable { .. } => Verb::PeerDisable,
+            Self::PeerRename { .. } => Verb::PeerRename,
             Self::PeerAddByCsr { .. } => Verb::PeerAddByCsr,
             Self::PeerList { .. } => Verb::PeerList,
             Self::PeerShow { .. } => Verb::PeerShow,

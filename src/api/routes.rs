@@ -10,7 +10,7 @@ use utoipa::openapi::{RefOr, Schema};
 use super::body::{
     AccountDevice, AccountQuery, CertificateQuery, Disabling, NewAccounts, NewAdministrator,
     NewCertificate, NewCrl, NewDecision, NewDuty, NewGrants, NewRevocation, NewToken, Permissions,
-    Reconciliation, RemovalQuery, RevocationOfAll, RevocationOfMany,
+    Reconciliation, RemovalQuery, Renaming, RevocationOfAll, RevocationOfMany,
 };
 use super::input::Input;
 use super::problem::Problem;
@@ -234,6 +234,17 @@ fn accounts() -> Vec<Route> {
             shape::<answer::AccountLine>,
         )
         .with(Method::PUT, shape::<Disabling>),
+        Route::get(
+            "/api/v1/accounts/{name}/rename",
+            "Gives an account another name; it stays the same account, with its certificates and its secret",
+            ask(Verb::PeerRename, |input| {
+                let Renaming { name } = input.json()?;
+                Ok(Request::PeerRename { name: input.label("name")?, to: name })
+            }),
+            shape::<answer::AccountLine>,
+        )
+        .with(Method::POST, shape::<Renaming>)
+        .conflicting(),
         Route::get(
             "/api/v1/accounts/{name}/certificates",
             "Has a certificate issued by a request of a device; what the profile changes is listed",

@@ -13,6 +13,7 @@ use super::report;
 use crate::admin::Request;
 use crate::admin::actor;
 use crate::admin::answer::StoreState;
+use crate::admin::recorded::record_own;
 use crate::exit::Failure;
 use crate::folder::Private;
 use crate::instance::audit_verifier;
@@ -226,6 +227,7 @@ impl StoreCommand {
                     &mut |progress: Progress| bar.show(progress.done, progress.total),
                 )?;
                 bar.done();
+                record_own(&store, "store rebuild", String::new())?;
                 drop(store);
                 context.show(Request::StoreStatus)
             }

@@ -18,6 +18,7 @@ use super::context::Context;
 use super::files::{read, write};
 use super::init::{Issuing, LONGEST, requested, tag};
 use crate::admin::Request;
+use crate::admin::recorded::record_own;
 use crate::config::{Config, duration};
 use crate::exit::Failure;
 use crate::folder::Private;
@@ -112,7 +113,9 @@ impl Ca {
                     name,
                     &tag(&foundation)?,
                 )?;
-                output::print(context.format, &issuing.make(&foundation, name, &options)?);
+                let answer = issuing.make(&foundation, name, &options)?;
+                record_own(foundation.store.as_ref(), "ca add", issuing.detail(name))?;
+                output::print(context.format, &answer);
                 Ok(())
             }
             Self::Roll {
@@ -160,6 +163,8 @@ impl Roll<'_> {
             let request =
                 foundation.roll_request(self.name, self.algorithm, self.subject.as_ref())?;
             write(file, &request)?;
+            let detail = format!("{}: a request for a root elsewhere", self.name);
+            record_own(foundation.store.as_ref(), "ca roll", detail)?;
             output::print(context.format, &requested(file));
             return Ok(());
         }
@@ -177,6 +182,11 @@ impl Roll<'_> {
             }
             None => foundation.roll(self.name, &options)?,
         };
+        record_own(
+            foundation.store.as_ref(),
+            "ca roll",
+            format!("{} to {}", self.name, record.name),
+        )?;
         let file = |of: String| foundation.keys.file(&of).display().to_string();
         let mut answer = json!({
             "ca": record.name,

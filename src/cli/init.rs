@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::files::{read, write};
+use crate::admin::recorded::record_own;
 use crate::config::{Config, TEMPLATE, duration};
 use crate::exit::Failure;
 use crate::folder::Private;
@@ -152,6 +153,7 @@ impl Init {
             foundation.create_root(&self.root_options(&tag)?, algorithm)?;
         }
         let mut answer = self.issuing.make(&foundation, &self.name, &options)?;
+        record_own(foundation.store.as_ref(), "init", self.issuing.detail(&self.name))?;
         if let Some(fields) = answer.as_object_mut() {
             fields.insert("data".into(), json!(location.folder.path().display().to_string()));
             fields.insert("config".into(), json!(config.display().to_string()));
@@ -237,6 +239,15 @@ impl Issuing {
             ocsp_urls: urls(&config.ca_urls.ocsp),
             ca_issuers_urls: urls(&config.ca_urls.ca_issuers),
         })
+    }
+
+    /// What the journal says of the command: the CA, and whether a root elsewhere signs it.
+    pub fn detail(&self, name: &Label) -> String {
+        match (&self.root_csr, &self.root_cert) {
+            (Some(_), _) => format!("{name}: a request for a root elsewhere"),
+            (None, Some(_)) => format!("{name}, by a root elsewhere"),
+            (None, None) => name.to_string(),
+        }
     }
 
     /// Makes the issuing CA below the root of this instance; or, with a root elsewhere, writes a request or installs its answer. Returns

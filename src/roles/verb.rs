@@ -45,6 +45,7 @@ verbs! {
     PeerAddByCsr "peer-add-by-csr" Changes,
     PeerEdit "peer-edit" Changes,
     PeerDisable "peer-disable" Changes,
+    PeerRename "peer-rename" Changes,
     PeerList "peer-list" Reads,
     PeerShow "peer-show" Reads,
     PeerRemove "peer-remove" Changes,

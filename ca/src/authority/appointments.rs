@@ -231,6 +231,7 @@ impl Ca {
                 partition: None,
                 withheld: false,
                 unpublished: false,
+                retires: None,
             },
         )?;
         tracing::info!(ca = %self.info().name, %serial, not_after = %entity.not_after, "issued the {} certificate", role.title);

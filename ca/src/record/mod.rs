@@ -29,7 +29,7 @@ pub use administrator::{
     ADMINISTRATOR_PROFILE, Administrator, Grant, Token, is_administrators_profile, no_administrator,
 };
 pub use ca::{CaRecord, Duty, Links, Succession};
-pub use certificate::{CertificateRecord, Issued};
+pub use certificate::{CertificateRecord, Issued, Retirement};
 pub use certificate_id::CertificateId;
 pub use crl::{CrlRecord, CrlScope};
 pub use equipment::{Device, DeviceDraft, Mapping, Vendor, no_vendor};

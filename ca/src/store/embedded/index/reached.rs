@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::journal::Frontier;
 
 /// The version of the form of keys and values. An index of another version is rebuilt.
-const FORMAT: u32 = 8;
+const FORMAT: u32 = 9;
 
 /// The state of the database under the index.
 #[derive(Clone, Copy)]
