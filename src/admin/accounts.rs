@@ -269,6 +269,7 @@ fn edit_of(draft: &AccountDraft, columns: &BTreeSet<String>, account: &Account) 
         profile: has("profile").then(|| draft.profile.clone()),
         ca: has("ca").then(|| draft.ca.clone()),
         permissions: has("allow").then(|| draft.permissions.clone()),
+        equipment: has("equipment").then(|| draft.equipment.clone()),
         remove_labels: if has("labels") { removed.collect() } else { Vec::new() },
         labels: if has("labels") { draft.remarks.labels.clone() } else { Default::default() },
         owner: has("owner").then(|| draft.remarks.owner.clone()),

@@ -261,6 +261,17 @@ pub struct Removed {
     pub removed: Label,
 }
 
+/// A certification practice statement.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct CpsAnswer {
+    /// The text, in Markdown. `[[operator: …]]` marks what the operator has to write.
+    pub markdown: String,
+    /// How many sections it has.
+    pub sections: usize,
+    /// In how many of them the operator has to write something.
+    pub left: usize,
+}
+
 /// The status of a certificate.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, utoipa::ToSchema,

@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::answer::to_value;
 use super::request::Request;
 use super::{
-    accounts, administrators, cas, certificates, crls, directories, issuing, recovery, requests,
-    revoking, status, store, vendors,
+    accounts, administrators, cas, certificates, cps, crls, directories, issuing, recovery,
+    requests, revoking, status, store, vendors,
 };
 use crate::bridge::Effect;
 use crate::exit::Failure;
@@ -125,6 +125,7 @@ pub fn handle(
             to_value(directories::reconcile(instance, actor, directory.as_deref(), effect)?)
         }
         Request::Status => to_value(status::look(instance)?),
+        Request::DocsCps => to_value(cps::statement(instance)?),
         Request::StoreStatus => to_value(store::status(instance)),
         Request::Backup { to } => to_value(store::backup(instance, actor, &to)?),
         Request::AdminAdd { name, grants, ids, secret } => {

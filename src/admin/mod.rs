@@ -10,6 +10,7 @@ pub mod administrators;
 pub mod answer;
 mod cas;
 mod certificates;
+mod cps;
 mod crls;
 mod directories;
 mod handler;

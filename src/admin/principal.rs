@@ -374,6 +374,9 @@ fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure>
             if columns.contains("allow") && !target.besides.contains(&Verb::PeerPermit) {
                 target.besides.push(Verb::PeerPermit);
             }
+            if columns.contains("equipment") && *existing == Existing::Update {
+                target.besides.push(Verb::PeerSetEquipment);
+            }
             Ok(target)
         }
         Request::PeerEdit { name, edit } => {
@@ -508,6 +511,7 @@ fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure>
         | Request::PublishRun { .. }
         | Request::Backup { .. }
         | Request::Status
+        | Request::DocsCps
         | Request::AdminAdd { .. } => about(Reach::Instance),
     }
 }

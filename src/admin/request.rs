@@ -141,6 +141,8 @@ pub enum Request {
     PublishRun { directory: Option<String>, dry_run: bool },
     /// Shows the state of the instance.
     Status,
+    /// Writes a certification practice statement from the configuration in force and the records.
+    DocsCps,
     /// Shows the state of the store.
     StoreStatus,
     /// Writes the journal's backup to a file on the server's machine.
@@ -222,6 +224,7 @@ impl Request {
             Self::PublishStatus => Verb::PublishStatus,
             Self::PublishRun { .. } => Verb::PublishRun,
             Self::Status => Verb::Status,
+            Self::DocsCps => Verb::DocsCps,
             Self::StoreStatus => Verb::StoreStatus,
             Self::Backup { .. } => Verb::Backup,
             Self::AdminAdd { .. } => Verb::AdminAdd,

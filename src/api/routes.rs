@@ -486,6 +486,12 @@ fn instance() -> Vec<Route> {
         .with(Method::POST, shape::<RevocationOfMany>)
         .conflicting(),
         Route::get(
+            "/api/v1/documents/cps",
+            "Writes a certification practice statement by RFC 3647, from the configuration and the records",
+            ask(Verb::DocsCps, |_| Ok(Request::DocsCps)),
+            shape::<answer::CpsAnswer>,
+        ),
+        Route::get(
             "/api/v1/status",
             "Shows the state of the instance, and what an administrator should look at",
             ask(Verb::Status, |_| Ok(Request::Status)),

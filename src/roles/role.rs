@@ -27,6 +27,7 @@ const STATE: &[Verb] = &[
     Verb::PublishStatus,
     Verb::Status,
     Verb::StoreStatus,
+    Verb::DocsCps,
     Verb::AdminRoles,
 ];
 

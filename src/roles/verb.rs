@@ -75,6 +75,7 @@ verbs! {
     PublishRun "publish-run" Changes,
     Status "status" Reads,
     StoreStatus "store-status" Reads,
+    DocsCps "docs-cps" Reads,
     Backup "backup" Changes,
     AdminRoles "admin-roles" Reads,
     AdminAdd "admin-add" Changes,

@@ -12,6 +12,7 @@ mod public;
 mod seal;
 
 pub use decryption::{DecryptionKey, KeyTransport, OaepHash};
+pub(crate) use folder::REVOKED;
 pub use folder::{KeyFolder, read_credential, read_private};
 pub(crate) use generated::RSA_SIZES;
 pub use generated::{GeneratedKey, KeyForm};

@@ -31,7 +31,7 @@ pub type Key = Vec<u8>;
 /// | `Holders` | `i` hash (16) | the accounts that hold the identity with this hash: `holders` |
 /// | `Labelled` | `L` key 0 value 0 account | nothing: the account has this label |
 /// | `Renamed` | `N` name | the accounts that had this name and have another: `renamed` |
-/// | `Former` | `o` name | the former names of the account that has this name now, as in `holders` |
+/// | `Former` | `o` name | the former names of the accounts that have or had this name, as in `holders` |
 /// | `Vendor` | `V` name | the vendor, as in its entry |
 /// | `Administrator` | `a` name | the administrator, as in the entry |
 /// | `Ca` | `C` name | the CA, as in its entry |
@@ -167,7 +167,7 @@ pub fn renamed(name: &Label) -> Key {
     Space::Renamed.key(name.as_str().as_bytes())
 }
 
-/// The key of the former names of an account.
+/// The key of the former names of the accounts that have or had a name.
 pub fn former(name: &Label) -> Key {
     Space::Former.key(name.as_str().as_bytes())
 }

@@ -11,8 +11,7 @@ use crate::store::answers::Page;
 use crate::store::keys;
 use crate::store::numbers::{CHUNK, SPAN, account_number, search_number};
 use crate::store::owner::{Owner, owner};
-use crate::store::values::{confirmation, revocation};
-use crate::store::verbs::Store;
+use crate::store::values::{confirmation, holders, label, revocation};
 
 /// The most certificates that one call returns.
 const MAX_PAGE: usize = 10_000;
@@ -41,10 +40,7 @@ impl EmbeddedStore {
         // too.
         let revocation = self.recorded_revocation(&issued.ca, &issued.serial)?;
         let Issued { ca, serial, account, profile, not_after, certificate, .. } = issued;
-        let (account, incarnation) = match self.owner(&account, offset)? {
-            Some(owner) => (owner.name, Some(owner.incarnation)),
-            None => (account, None),
-        };
+        let Owner { name: account, incarnation } = self.owner(&account, offset)?;
         let transaction = issued.transaction;
         let transaction = transaction.map(|of| self.with_present_names(of, offset)).transpose()?;
         Ok(CertificateRecord {
@@ -83,8 +79,8 @@ impl EmbeddedStore {
         Ok(Confirmation { is_confirmed: value.is_none(), is_awaited })
     }
 
-    /// The account that the entry at `offset` names, as it is now; `None` if it was removed.
-    pub(super) fn owner(&self, name: &Label, offset: u64) -> Result<Option<Owner>> {
+    /// The account that the entry at `offset` names, as it is now.
+    pub(super) fn owner(&self, name: &Label, offset: u64) -> Result<Owner> {
         owner(name, offset, |key| self.shared.index.value(key))
     }
 
@@ -94,12 +90,9 @@ impl EmbeddedStore {
         mut transaction: Transaction,
         offset: u64,
     ) -> Result<Transaction> {
-        for name in [Some(&mut transaction.account), transaction.registrar.as_mut()] {
-            if let Some(name) = name
-                && let Some(owner) = self.owner(name, offset)?
-            {
-                *name = owner.name;
-            }
+        transaction.account = self.owner(&transaction.account, offset)?.name;
+        if let Some(registrar) = &mut transaction.registrar {
+            *registrar = self.owner(registrar, offset)?.name;
         }
         Ok(transaction)
     }
@@ -166,8 +159,14 @@ impl EmbeddedStore {
 
     /// The numbers of the names that an account has and had, or that of the name if no account has it.
     pub(super) fn numbers_of(&self, account: &Label) -> Result<Vec<u32>> {
-        let former = self.former_names(account)?;
+        let former = self.names_before(account)?;
         Ok(former.iter().chain([account]).map(account_number).collect())
+    }
+
+    /// The former names of every account that has or had this name.
+    pub(super) fn names_before(&self, account: &Label) -> Result<Vec<Label>> {
+        let value = self.shared.index.value(&keys::former(account))?.unwrap_or_default();
+        holders::names(&value).map(label).collect()
     }
 
     /// The certificates with a search key that are `wanted`, newest first: see [`crate::Store::find`].

@@ -274,7 +274,7 @@ impl EmbeddedStore {
         for account in accounts {
             let number = account_number(&account.name);
             wanted.entry(number).or_default().push(all.len());
-            for former in self.former_names(&account.name)? {
+            for former in self.names_before(&account.name)? {
                 former_numbers.entry(account_number(&former)).or_default().push(number);
             }
             all.push(Wanted { account, enrolled: Enrolled::default(), left: MOST_OF_ACCOUNT });

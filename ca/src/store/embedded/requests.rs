@@ -65,7 +65,8 @@ impl EmbeddedStore {
     /// same name is another one.
     fn of_its_account(&self, row: RequestRow) -> Result<Option<RequestRow>> {
         let owner = self.owner(&row.account, row.offset)?;
-        Ok(owner.map(|owner| RequestRow { account: owner.name, ..row }))
+        let is_there = owner.incarnation.is_some();
+        Ok(is_there.then_some(RequestRow { account: owner.name, ..row }))
     }
 
     fn waiting_request(&self, id: RequestId, row: &RequestRow) -> Result<WaitingRequest> {

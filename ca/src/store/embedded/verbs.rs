@@ -314,8 +314,15 @@ impl Store for EmbeddedStore {
     }
 
     fn former_names(&self, account: &Label) -> Result<Vec<Label>> {
-        let value = self.shared.index.value(&keys::former(account))?.unwrap_or_default();
-        values::holders::names(&value).map(values::label).collect()
+        let mut names = Vec::new();
+        for name in self.names_before(account)? {
+            let value = self.shared.index.value(&keys::renamed(&name))?.unwrap_or_default();
+            let all = values::renamed::decode(&value)?;
+            if all.iter().any(|one| one.name == *account && !one.is_removed) {
+                names.push(name);
+            }
+        }
+        Ok(names)
     }
 
     fn account_by_reference(&self, reference: &str) -> Result<Option<Account>> {

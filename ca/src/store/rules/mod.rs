@@ -177,7 +177,7 @@ impl<V: View> Rules<'_, V> {
             Entry::AccountChanged(account) => self.apply_account_changed(account)?,
             Entry::AccountRemoved(name) => {
                 self.unfile_account(name)?;
-                self.forget_former_names(name)?;
+                self.end_former_names(name)?;
                 self.close_requests_of(name)?;
             }
             Entry::AccountRenamed { from, to } => self.apply_renamed(from, to, offset)?,
@@ -244,7 +244,7 @@ impl<V: View> Rules<'_, V> {
     fn certificate(&self, offset: u64) -> Result<Option<Subject>, Stop> {
         Ok(match self.view.entry(offset)?.ok_or(Stop::NotDurable)? {
             Entry::Issued(Issued { ca, serial, not_after, partition, account, .. }) => {
-                let account = self.present_name(&account, offset)?;
+                let account = self.owner(&account, offset)?.name;
                 Some(Subject { offset, ca, serial, not_after, partition, account })
             }
             _ => None,

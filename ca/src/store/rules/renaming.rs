@@ -42,13 +42,14 @@ impl<V: View> Rules<'_, V> {
         let names = former_names(&former)?;
         for name in &names {
             let mut all = self.renamed(name)?;
-            for one in all.iter_mut().filter(|one| one.name == *from) {
+            for one in all.iter_mut().filter(|one| one.name == *from && !one.is_removed) {
                 one.name = to.clone();
             }
             self.view.put(keys::renamed(name), renamed::encode(&all));
         }
         let mut all = self.renamed(from)?;
-        all.push(Renamed { from: before.named(), until: offset, name: to.clone() });
+        let (since, name) = (before.named(), to.clone());
+        all.push(Renamed { from: since, until: offset, name, is_removed: false });
         self.view.put(keys::renamed(from), renamed::encode(&all));
         self.view.remove(keys::former(from));
         self.view.put(keys::former(to), holders::with(&former, from));
@@ -61,26 +62,23 @@ impl<V: View> Rules<'_, V> {
         Ok(())
     }
 
-    /// Forgets the former names of an account that is removed.
-    pub(super) fn forget_former_names(&mut self, account: &Label) -> Result<()> {
+    /// Notes at the former names of an account that it is removed. Its certificates are found by its last name; a later
+    /// account of that name is another one.
+    pub(super) fn end_former_names(&mut self, account: &Label) -> Result<()> {
         let Some(former) = self.view.value(&keys::former(account))? else { return Ok(()) };
         for name in former_names(&former)? {
             let mut all = self.renamed(&name)?;
-            all.retain(|one| one.name != *account);
-            self.put_or_remove(keys::renamed(&name), renamed::encode(&all));
+            for one in all.iter_mut().filter(|one| one.name == *account) {
+                one.is_removed = true;
+            }
+            self.view.put(keys::renamed(&name), renamed::encode(&all));
         }
-        self.view.remove(keys::former(account));
         Ok(())
     }
 
-    /// The account that the entry at `offset` names, as it is now; `None` if it was removed.
-    pub(super) fn owner(&self, name: &Label, offset: u64) -> Result<Option<Owner>> {
+    /// The account that the entry at `offset` names, as it is now.
+    pub(super) fn owner(&self, name: &Label, offset: u64) -> Result<Owner> {
         owner(name, offset, |key| self.view.value(key))
-    }
-
-    /// The present name of the account that the entry at `offset` names; the same name if it was removed.
-    pub(super) fn present_name(&self, name: &Label, offset: u64) -> Result<Label> {
-        Ok(self.owner(name, offset)?.map_or_else(|| name.clone(), |owner| owner.name))
     }
 
     fn renamed(&self, name: &Label) -> Result<Vec<Renamed>> {

@@ -249,7 +249,8 @@ impl<V: View> Rules<'_, V> {
             return Ok(None);
         };
         let owner = self.owner(&row.account, row.offset)?;
-        Ok(owner.map(|owner| RequestRow { account: owner.name, ..row }))
+        let is_there = owner.incarnation.is_some();
+        Ok(is_there.then_some(RequestRow { account: owner.name, ..row }))
     }
 
     fn request(&self, id: &RequestId) -> Result<Option<RequestRow>> {
@@ -259,7 +260,7 @@ impl<V: View> Rules<'_, V> {
 
     /// Counts one open request less, of its account and of all accounts.
     fn count_closed(&mut self, row: &RequestRow) -> Result<()> {
-        let (account, expires) = (self.present_name(&row.account, row.offset)?, row.expires);
+        let (account, expires) = (self.owner(&row.account, row.offset)?.name, row.expires);
         for of in [Some(&account), None] {
             let key = keys::request_counts(of);
             let value = self.view.value(&key)?.unwrap_or_default();
