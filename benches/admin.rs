@@ -245,6 +245,7 @@ impl Site {
             partition: None,
             withheld: false,
             unpublished: false,
+            retires: None,
         }
     }
 

@@ -410,6 +410,7 @@ impl Bench {
             partition: None,
             withheld: false,
             unpublished: false,
+            retires: None,
         };
         self.store().record_issued(Timestamp::from_millis(now), &issued).unwrap();
     }

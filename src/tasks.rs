@@ -5,10 +5,10 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use countersign_ca::Authority;
-use countersign_ca::authority::UNCONFIRMED_AT_ONCE;
+use countersign_ca::authority::{Superseded, UNCONFIRMED_AT_ONCE};
 use countersign_ca::journal::{HeadSigner, Verification, verify};
 use countersign_ca::record::Label;
+use countersign_ca::{Authority, Timestamp};
 use countersign_ldap_bridge::ocsp::OcspService;
 use rcgen::SigningKey;
 
@@ -20,6 +20,9 @@ const DEBOUNCE: Duration = Duration::from_millis(100);
 
 /// The pause between two looks at the schedule of CRLs.
 const CRL_LOOK: Duration = Duration::from_secs(1);
+
+/// The pause between two looks for replaced certificates that are to be revoked.
+const SUPERSEDED_LOOK: Duration = Duration::from_secs(10);
 
 /// The pause before the CRL thread tries again to sign a CRL that could not be signed.
 const CRL_RETRY: Duration = Duration::from_secs(10);
@@ -110,18 +113,36 @@ fn revoke_unconfirmed(authority: &Authority) {
     {}
 }
 
+/// Revokes the certificates that a renewal replaced long enough ago, in batches.
+fn revoke_superseded(authority: &Authority) {
+    let mut after = None;
+    loop {
+        match authority.revoke_superseded(after.as_ref()) {
+            Ok(Superseded { next: Some(next), .. }) => after = Some(next),
+            Ok(Superseded { next: None, .. }) => return,
+            Err(e) => return tracing::error!("replaced certificates were not revoked: {e}"),
+        }
+    }
+}
+
 /// Signs CRLs: at the start if due, on schedule, and after each change. Before each look at the schedule, certificates
-/// whose confirmation is overdue are revoked, also those from before a restart, and opened secrets are wiped.
+/// whose confirmation is overdue are revoked, also those from before a restart, and those that a renewal replaced long enough ago; and
+/// opened secrets are wiped.
 fn crl_thread(threads: &Threads, authority: Arc<Authority>) -> std::io::Result<JoinHandle<()>> {
     threads.start("crl", move || {
         let cas = signing_cas(&authority);
         // After a panic, too: the changes that had been taken from the queue are on no CRL yet.
         cas.iter().for_each(|ca| sign_if_due(&authority, ca));
-        let mut wait = Duration::ZERO;
+        let (mut wait, mut looked) = (Duration::ZERO, None);
         loop {
             let Some(mut changed) = authority.changes().wait(wait) else { return };
             authority.forget_opened_secrets();
             revoke_unconfirmed(&authority);
+            let now = authority.now();
+            if looked.is_none_or(|at: Timestamp| now < at || at.plus(SUPERSEDED_LOOK) <= now) {
+                revoke_superseded(&authority);
+                looked = Some(now);
+            }
             if !changed.is_empty() {
                 std::thread::sleep(DEBOUNCE);
                 match authority.changes().wait(Duration::ZERO) {

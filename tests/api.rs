@@ -278,7 +278,11 @@ fn each_verb_is_allowed_to_its_roles_and_refused_to_others() {
             ("get", ["accounts" | "requests" | "cas" | "crls", ..]) => inventory,
             (
                 "get",
-                ["vendors" | "directories" | "receivers" | "store" | "status" | "roles", ..],
+                [
+                    "vendors" | "directories" | "receivers" | "store" | "status" | "roles"
+                    | "documents",
+                    ..,
+                ],
             ) => state,
             ("get", ["administrators", ..]) => vec!["auditor", "administrator"],
             (_, ["requests", _, "decision"]) => vec!["approver"],

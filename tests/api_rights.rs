@@ -304,6 +304,20 @@ fn requests_of_devices_and_changes_of_accounts_are_within_the_grants() {
     let off =
         site.send(olga, "PUT", "/api/v1/accounts/gw-berlin/disabled", &json!({"disabled": true}));
     assert_eq!(off.json(200)["disabled"], true);
+    // Both names must be the grant's, and those of administrators do not change.
+    let rename = "/api/v1/accounts/gw-berlin/rename";
+    site.send(olga, "POST", rename, &json!({"name": "gw-oslo"})).is_problem(403, &["gw-oslo"]);
+    site.send(olga, "POST", "/api/v1/accounts/gw-paris/rename", &json!({"name": "x-berlin"}))
+        .is_problem(403, &["gw-paris"]);
+    site.send(olga, "POST", rename, &json!({"name": "rita"})).is_problem(403, &["rita"]);
+    let renamed = site.send(olga, "POST", rename, &json!({"name": "tor-berlin"})).json(200);
+    assert_eq!(
+        (&renamed["name"], &renamed["former_names"]),
+        (&json!("tor-berlin"), &json!(["gw-berlin"]))
+    );
+    site.send(olga, "POST", rename, &json!({"name": "gw-berlin"})).is_problem(404, &["gw-berlin"]);
+    let back = "/api/v1/accounts/tor-berlin/rename";
+    assert_eq!(site.send(olga, "POST", back, &json!({"name": "gw-berlin"})).status, 200);
     let all = json!({"reason": "superseded", "dry_run": true});
     let would = site.send(olga, "POST", "/api/v1/accounts/gw-berlin/revocation", &all).json(200);
     assert_eq!(would["certificates"][0]["done"], "would be revoked");
@@ -408,3 +422,41 @@ fn roles_of_the_operator_are_verbs() {
     assert!(!checked.status.success());
     assert!(common::text(&checked).contains("admin.roles.helpdesk: expected a verb"));
 }
+
+/// What an administrator was refused is in the journal, but nobody fills the disk with it.
+#[test]
+fn refused_requests_are_in_the_journal_so_often_and_no_more() {
+    let site = Site::start();
+    let token = site.token_of("vera", &["--role", "viewer"]);
+    let bounded = site.token_of("otto", &["--role", "operator", "--account", "berlin-*"]);
+    let edit = json!({"note": "x"});
+    for _ in 0..12 {
+        site.send(By::Token(&token), "PATCH", "/api/v1/accounts/gw1", &edit)
+            .is_problem(403, &["peer-edit"]);
+    }
+    site.instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    site.send(By::Token(&bounded), "PATCH", "/api/v1/accounts/gw1", &edit)
+        .is_problem(403, &["gw1"]);
+    // Who proves nothing, and who asks for what there is not, leaves nothing.
+    site.send(By::Nothing, "PATCH", "/api/v1/accounts/gw1", &edit).is_problem(401, &[]);
+    site.send(By::Token(&bounded), "PATCH", "/api/v1/accounts/berlin-9", &edit)
+        .is_problem(404, &[]);
+    common::gateway::eventually("the refusals are recorded", || {
+        site.actors("request refused").len() >= 11
+    });
+    let actors = site.actors("request refused");
+    let of = |name: &str| actors.iter().filter(|actor| actor.starts_with(name)).count();
+    assert_eq!(
+        (of("vera (token test, from 127.0.0.1)"), of("otto (token"), actors.len()),
+        (10, 1, 11)
+    );
+    let report = site.instance.json(&["audit", "report", "--actor", "otto"]);
+    let line = &report
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|line| line["action"] == "request refused")
+        .unwrap();
+    assert!(line["detail"].as_str().unwrap().contains("`otto` may not `peer-edit`"), "{line}");
+}
+

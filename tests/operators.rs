@@ -13,7 +13,9 @@ mod common;
 use std::collections::BTreeSet;
 use std::fs;
 
+use common::gateway::eventually;
 use common::openssl::{enrol, key};
+use common::vendor::Pki;
 use common::{Instance, fails, text, tool, tool_ok};
 use serde_json::{Value, json};
 
@@ -546,6 +548,39 @@ fn an_import_changes_what_exists_or_passes_over_it() {
 }
 
 #[test]
+fn an_import_changes_the_equipment_of_accounts_that_exist() {
+    let instance = Instance::init(&[]);
+    let pki = Pki { instance: &instance };
+    pki.root("maker", "/O=Maker/CN=Maker Root");
+    instance.ok(&["trust", "add", &pki.path("maker.crt"), "--name", "maker", "--map", "serialNumber"]);
+    let file = instance.file("peers.csv");
+    let path = file.to_str().unwrap().to_owned();
+    let import = |rows: &str| {
+        fs::write(&file, format!("name,ids,equipment\n{rows}")).unwrap();
+        instance.run(&["peer", "import", &path, "--update"])
+    };
+    let device = |name: &str| instance.json(&["peer", "show", name])["equipment"].clone();
+    instance.ok(&["peer", "add", "gw1", "--id", "fqdn:gw1.example.net", "--no-secret"]);
+    let gw2 = ["peer", "add", "gw2", "--id", "fqdn:gw2.example.net", "--equipment", "maker:SN2", "--equipment-uses", "5"];
+    instance.ok(&gw2);
+    let both = "gw1,fqdn:gw1.example.net,maker:SN1\ngw2,fqdn:gw2.example.net,maker:SN2\n";
+    let output = import(both);
+    assert!(text(&output).contains("0 added, 1 changed, 1 left"), "{}", text(&output));
+    assert_eq!((device("gw1"), device("gw2")), (json!("maker:SN1"), json!("maker:SN2")));
+    // Its own device keeps its uses; another one, an unknown vendor's and none are told apart.
+    assert_eq!(instance.json(&["peer", "show", "gw2"])["equipment_uses_left"], 5);
+    fails(&import("gw1,fqdn:gw1.example.net,maker:SN2\n"), 2, &["`maker:SN2` is the equipment of the account `gw2`"]);
+    fails(&import("gw1,fqdn:gw1.example.net,other:SN2\n"), 2, &["line 2", "other"]);
+    assert!(import("gw1,fqdn:gw1.example.net,\ngw2,fqdn:gw2.example.net,maker:SN3\n").status.success());
+    assert_eq!((device("gw1"), device("gw2")), (Value::Null, json!("maker:SN3")));
+    assert_eq!(instance.json(&["peer", "show", "gw2"])["equipment_uses_left"], 1);
+    // A file without the column changes no device.
+    fs::write(&file, "name,ids\ngw2,fqdn:other.example.net\n").unwrap();
+    instance.ok(&["peer", "import", &path, "--update"]);
+    assert_eq!(device("gw2"), json!("maker:SN3"));
+}
+
+#[test]
 fn accounts_are_listed_by_what_is_known_of_their_certificates() {
     let instance = Instance::init(&[]);
     for name in ["a1", "a2", "b1"] {
@@ -647,11 +682,19 @@ fn keys_open_by_the_new_passphrase_and_no_more_by_the_old() {
         ["passphrase", "change", "--new-passphrase-file", new.to_str().unwrap()].map(str::to_owned);
     let change: Vec<&str> = change.iter().map(String::as_str).collect();
     fails(&instance.run(&change), 5, &["stop it"]);
+    // The key of a delegate whose certificate was revoked is kept, and is a key like any other.
+    instance.ok(&["cert", "revoke", &serials(&instance.json(&["cert", "list", "--account", "_ocsp"]))[0], "--reason", "keyCompromise"]);
+    instance.stop();
+    instance.serve();
+    let has_kept = || fs::read_dir(instance.data().join("keys")).unwrap().any(|entry| {
+        entry.unwrap().file_name().to_string_lossy().ends_with(".key.revoked")
+    });
+    eventually("the key is kept", has_kept);
     instance.stop();
     let keys = || -> Vec<String> {
         let all = fs::read_dir(instance.data().join("keys")).unwrap();
         let all = all.map(|entry| entry.unwrap().path().to_str().unwrap().to_owned());
-        all.filter(|path| path.ends_with(".key")).collect()
+        all.filter(|path| path.ends_with(".key") || path.ends_with(".key.revoked")).collect()
     };
     let opens = |key: &str, passphrase: &str| {
         let by = format!("pass:{}", passphrase.trim());
@@ -661,6 +704,7 @@ fn keys_open_by_the_new_passphrase_and_no_more_by_the_old() {
     // OpenSSL 3.0 does not read the Ed25519 key, which is PKCS#8 of version 2.
     let read: Vec<String> = keys().into_iter().filter(|key| opens(key, &before)).collect();
     assert!(read.len() >= 3, "{read:?}");
+    assert!(read.iter().any(|key| key.ends_with(".key.revoked")), "{read:?}");
     let files = || fs::read_dir(instance.data().join("keys")).unwrap().count();
     let (count, all) = (keys().len(), files());
     assert_eq!(instance.json(&change)["changed"], count);

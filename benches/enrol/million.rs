@@ -81,6 +81,7 @@ fn fill(data: &Path, count: u64) {
                             partition: None,
                             withheld: false,
                             unpublished: false,
+                            retires: None,
                         };
                         store.record_issued(now(), &issued).unwrap();
                     }

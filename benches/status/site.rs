@@ -266,6 +266,7 @@ fn fill(data: &Path) {
                         partition: None,
                         withheld: false,
                         unpublished: false,
+                        retires: None,
                     };
                     store.record_issued(now(), &issued).unwrap();
                     let revocation =

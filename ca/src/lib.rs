@@ -38,6 +38,7 @@ mod durable_file;
 pub mod entropy;
 mod error;
 pub mod founding;
+pub mod hash;
 pub mod journal;
 pub mod key;
 pub mod lint;

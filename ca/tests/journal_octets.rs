@@ -120,6 +120,7 @@ fn issued_and_confirmed(store: &dyn Store) {
             partition: (number % 4 == 0).then_some(number as u16),
             withheld: number == 10,
             unpublished: number == 11,
+            retires: None,
             ..issued(number, "gw1")
         };
         let record = Issued { transaction: opened, ..record };

@@ -213,6 +213,7 @@ impl Catalogue {
             _ if self.limit == 0 => Ok(false),
             // A renewed certificate stays valid until it expires or is revoked, so that both are published.
             Change::Issued(issued) => self.take_issued(*issued),
+            Change::Renamed { from } => self.take_renamed(&from),
             Change::Status { ca, serial } => self.look_again(&ca, &serial),
             // The certificate may have been withheld until it was confirmed.
             Change::Confirmed { transaction } => {
@@ -237,6 +238,20 @@ impl Catalogue {
         }
         let id = CertificateId { ca, serial };
         self.add(id, Owner { account, profile }, not_after, certificate)
+    }
+
+    /// Publishes the certificates of an account that had this name under its present one.
+    fn take_renamed(&mut self, from: &Label) -> Result<bool> {
+        let own = self.peers.iter().filter(|(owner, _)| owner.account == *from);
+        let own: Vec<CertificateId> =
+            own.flat_map(|(_, peer)| peer.certificates.keys().cloned()).collect();
+        for id in &own {
+            self.remove(id);
+        }
+        for id in &own {
+            self.look_again(&id.ca, &id.serial)?;
+        }
+        Ok(!own.is_empty())
     }
 
     fn look_again(&mut self, ca: &Label, serial: &Serial) -> Result<bool> {
@@ -273,7 +288,7 @@ impl Catalogue {
     /// certificate.
     fn is_anothers(&self, record: &CertificateRecord) -> Result<bool> {
         let now = self.authority.store().incarnation(&record.account)?;
-        Ok(now.is_some_and(|account| !account.precedes(record.offset)))
+        Ok(now.is_some() && now != record.incarnation)
     }
 
     fn is_published(&self, ca: &Label, account: &Label, not_after: Timestamp) -> bool {

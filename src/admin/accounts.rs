@@ -75,7 +75,11 @@ pub fn show(instance: &Instance, name: &Label) -> Result<AccountLine, Failure> {
 
 fn shown(instance: &Instance, account: &Account) -> Result<AccountLine, Failure> {
     let enrolled = instance.store.enrolled(std::slice::from_ref(account), instance.now())?;
-    Ok(line(account, &enrolled.into_iter().next().unwrap_or_default()))
+    let former_names = instance.store.former_names(&account.name)?;
+    Ok(AccountLine {
+        former_names,
+        ..line(account, &enrolled.into_iter().next().unwrap_or_default())
+    })
 }
 
 fn line(account: &Account, enrolled: &Enrolled) -> AccountLine {
@@ -84,6 +88,7 @@ fn line(account: &Account, enrolled: &Enrolled) -> AccountLine {
     let valid = enrolled.valid.as_ref();
     AccountLine {
         name: account.name.clone(),
+        former_names: Vec::new(),
         profile: account.profile.clone(),
         ca: account.ca.clone(),
         ids: account.identities.iter().map(ToString::to_string).collect(),
@@ -264,6 +269,7 @@ fn edit_of(draft: &AccountDraft, columns: &BTreeSet<String>, account: &Account) 
         profile: has("profile").then(|| draft.profile.clone()),
         ca: has("ca").then(|| draft.ca.clone()),
         permissions: has("allow").then(|| draft.permissions.clone()),
+        equipment: has("equipment").then(|| draft.equipment.clone()),
         remove_labels: if has("labels") { removed.collect() } else { Vec::new() },
         labels: if has("labels") { draft.remarks.labels.clone() } else { Default::default() },
         owner: has("owner").then(|| draft.remarks.owner.clone()),
@@ -327,6 +333,25 @@ pub fn set_disabled(
     let account = instance.accounts().set_disabled(name, is_disabled)?;
     let action = if is_disabled { "peer disable" } else { "peer enable" };
     record(instance, actor, action, name)?;
+    shown(instance, &account)
+}
+
+/// Gives an account another name. Those of administrators keep theirs: it is the administrator's, too.
+pub fn rename(
+    instance: &Instance,
+    actor: &str,
+    from: &Label,
+    to: &Label,
+) -> Result<AccountLine, Failure> {
+    for name in [from, to] {
+        if instance.store.administrator(name)?.is_some() {
+            return Err(Failure::missing(format!(
+                "`{name}` is the name of an administrator, which does not change; add another administrator"
+            )));
+        }
+    }
+    let account = instance.accounts().rename(from, to)?;
+    record(instance, actor, "peer rename", &format!("{from} to {to}"))?;
     shown(instance, &account)
 }
 

@@ -28,6 +28,10 @@ pub struct AccountLine {
     /// The name of the account.
     #[schema(value_type = String)]
     pub name: Label,
+    /// The names that it had before, if it was renamed; not in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>, required = false)]
+    pub former_names: Vec<Label>,
     /// The profile of the account.
     #[schema(value_type = String)]
     pub profile: Label,
@@ -259,6 +263,17 @@ pub struct Removed {
     pub removed: Label,
 }
 
+/// A certification practice statement.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct CpsAnswer {
+    /// The text, in Markdown. `[[operator: …]]` marks what the operator has to write.
+    pub markdown: String,
+    /// How many sections it has.
+    pub sections: usize,
+    /// In how many of them the operator has to write something.
+    pub left: usize,
+}
+
 /// The status of a certificate.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, utoipa::ToSchema,
@@ -361,6 +376,14 @@ pub struct CertificateInFull {
     #[serde(flatten)]
     #[schema(value_type = PerhapsRevocation)]
     pub revocation: Option<RevocationFields>,
+    /// When it is to be revoked, as a renewal replaced it and its profile says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false)]
+    pub to_be_revoked: Option<String>,
+    /// The serial number of the certificate that replaced it, if it is to be revoked for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false)]
+    pub replaced_by: Option<String>,
     /// The certificate, PEM.
     pub pem: String,
 }

@@ -125,6 +125,11 @@ pub fn show(
         (None, Some(_)) => "an account that had this name before",
         (None, None) => "an account that is gone",
     };
+    // As the profiles in force say: with `keep`, nothing is revoked.
+    let profiles = instance.profiles();
+    let is_retiring = profiles.named(&record.profile).is_some_and(|of| of.supersede().is_some());
+    let retirement = instance.store.retirement(&record.ca, &record.serial)?;
+    let retirement = retirement.filter(|_| is_retiring);
     Ok(CertificateInFull {
         line: line(&record, instance.now()),
         holder: holder.into(),
@@ -139,6 +144,11 @@ pub fn show(
             reason: revocation.reason.name().into(),
             invalidity: revocation.invalidity.map(|date| date.to_string()),
         }),
+        to_be_revoked: retirement.as_ref().map(|it| it.due.whole_seconds().to_string()),
+        replaced_by: retirement
+            .as_ref()
+            .and_then(|it| it.replaced_by.first())
+            .map(|(by, _)| by.serial.to_string()),
         pem: to_pem("CERTIFICATE", &record.certificate)?,
     })
 }

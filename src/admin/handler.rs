@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::answer::to_value;
 use super::request::Request;
 use super::{
-    accounts, administrators, cas, certificates, crls, directories, issuing, notifications,
+    accounts, administrators, cas, certificates, cps, crls, directories, issuing, notifications,
     plan, recovery, requests, revoking, status, store, vendors,
 };
 use crate::bridge::Effect;
@@ -54,6 +54,9 @@ pub fn handle(
         }
         Request::PeerDisable { name, disabled } => {
             to_value(accounts::set_disabled(instance, actor, &name, disabled)?)
+        }
+        Request::PeerRename { name, to } => {
+            to_value(accounts::rename(instance, actor, &name, &to)?)
         }
         Request::PeerShow { name } => to_value(accounts::show(instance, &name)?),
         Request::PeerRemove { name, revoke } => {
@@ -135,6 +138,7 @@ pub fn handle(
             to_value(notifications::test(instance, actor, &receiver)?)
         }
         Request::Status => to_value(status::look(instance)?),
+        Request::DocsCps => to_value(cps::statement(instance)?),
         Request::StoreStatus => to_value(store::status(instance)),
         Request::Backup { to } => to_value(store::backup(instance, actor, &to)?),
         Request::AdminAdd { name, grants, ids, secret, oidc } => {

@@ -412,6 +412,9 @@ fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure>
             if columns.contains("allow") && !target.besides.contains(&Verb::PeerPermit) {
                 target.besides.push(Verb::PeerPermit);
             }
+            if columns.contains("equipment") && *existing == Existing::Update {
+                target.besides.push(Verb::PeerSetEquipment);
+            }
             Ok(target)
         }
         Request::PeerEdit { name, edit } => {
@@ -434,6 +437,14 @@ fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure>
                 affected.extend(ca.map(|ca| Affected { account: name.clone(), ca, standing }));
             }
             Ok(Target { reach: Reach::Accounts(affected), shared, besides, ..Target::default() })
+        }
+        Request::PeerRename { name, to } => {
+            let account = instance.store.account(name)?.ok_or_else(|| no_account(name))?;
+            let profile = account.profile.clone();
+            let present = affected_by(instance, name.clone(), Some(account))?;
+            let standing = standing(instance, Some(&profile), to)?.max(present.standing);
+            let next = Affected { account: to.clone(), ca: present.ca.clone(), standing };
+            about(Reach::Accounts(vec![present, next]))
         }
         Request::CertIssue { account: name, ca, .. } => {
             let account = instance.store.account(name)?.ok_or_else(|| no_account(name))?;
@@ -554,6 +565,7 @@ fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure>
         | Request::NotifyTest { .. }
         | Request::Backup { .. }
         | Request::Status
+        | Request::DocsCps
         | Request::AdminAdd { .. } => about(Reach::Instance),
     }
 }

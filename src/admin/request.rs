@@ -41,6 +41,8 @@ pub enum Request {
     PeerEdit { name: Label, edit: Box<RequestedEdit> },
     /// Disables an account, or enables it.
     PeerDisable { name: Label, disabled: bool },
+    /// Gives an account another name. It stays the same account.
+    PeerRename { name: Label, to: Label },
     /// Removes an account. Its certificates stay valid unless `revoke` is set.
     PeerRemove {
         name: Label,
@@ -150,6 +152,8 @@ pub enum Request {
     NotifyTest { receiver: String },
     /// Shows the state of the instance.
     Status,
+    /// Writes a certification practice statement from the configuration in force and the records.
+    DocsCps,
     /// Shows the state of the store.
     StoreStatus,
     /// Writes the journal's backup to a file on the server's machine.
@@ -210,6 +214,7 @@ impl Request {
             Self::PeerImport { .. } => Verb::PeerImport,
             Self::PeerEdit { .. } => Verb::PeerEdit,
             Self::PeerDisable { .. } => Verb::PeerDisable,
+            Self::PeerRename { .. } => Verb::PeerRename,
             Self::PeerAddByCsr { .. } => Verb::PeerAddByCsr,
             Self::PeerList { .. } => Verb::PeerList,
             Self::PeerShow { .. } => Verb::PeerShow,
@@ -244,6 +249,7 @@ impl Request {
             Self::NotifyShow => Verb::NotifyShow,
             Self::NotifyTest { .. } => Verb::NotifyTest,
             Self::Status => Verb::Status,
+            Self::DocsCps => Verb::DocsCps,
             Self::StoreStatus => Verb::StoreStatus,
             Self::Backup { .. } => Verb::Backup,
             Self::AdminAdd { .. } => Verb::AdminAdd,

@@ -314,6 +314,15 @@ pub struct Disabling {
     pub disabled: bool,
 }
 
+/// Another name for an account.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Renaming {
+    /// The name.
+    #[schema(value_type = String)]
+    pub name: Label,
+}
+
 /// The revocation of all certificates of an account.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

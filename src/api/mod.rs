@@ -35,6 +35,7 @@ use routes::{Action, Caller, Route};
 use sender::Presented;
 
 use crate::admin::answer::to_value;
+use crate::admin::refusals::Refusals;
 use crate::admin::{Obstacle, Principal, Request, Unfulfilled, administrators};
 use crate::exit::Failure;
 use crate::instance::Instance;
@@ -75,6 +76,7 @@ pub struct Api {
     gate: Arc<Semaphore>,
     large: Arc<Semaphore>,
     repeats: Arc<Repeats>,
+    refusals: Arc<Refusals>,
     routes: Arc<BTreeMap<&'static str, Vec<Arc<Route>>>>,
     document: Arc<String>,
     login: Option<Arc<Login>>,
@@ -107,6 +109,7 @@ impl Api {
             gate: Arc::new(Semaphore::new(MAX_AT_GATE)),
             large: Arc::new(Semaphore::new(MAX_LARGE)),
             repeats: Arc::default(),
+            refusals: Arc::default(),
             routes: Arc::new(routes),
             document: Arc::new(document),
             login: login.map(Arc::new),
@@ -166,7 +169,10 @@ impl Api {
             Action::Command => input.json::<Request>()?,
         };
         let verb = request.verb();
-        let refused = |unfulfilled| refusal(unfulfilled, route);
+        let refused = |unfulfilled: Unfulfilled| {
+            self.refusals.note(&self.instance, &principal, &unfulfilled.failure);
+            refusal(unfulfilled, route)
+        };
         let key = input.key.as_deref().filter(|_| route.success == StatusCode::CREATED);
         let turn = match key {
             Some(key) => {
@@ -342,14 +348,23 @@ impl Api {
         let is_large = match route.action {
             Action::Caller => false,
             Action::Ask(verb, _) => {
-                principal
-                    .require(roles, verb)
-                    .map_err(|failure| Problem::of_failure(failure, route.conflict))?;
+                principal.require(roles, verb).map_err(|failure| {
+                    self.note_refusal(principal, &failure);
+                    Problem::of_failure(failure, route.conflict)
+                })?;
                 LARGE.contains(&verb)
             }
             Action::Command => LARGE.iter().any(|verb| principal.has(roles, *verb)),
         };
         Ok(if is_large { most } else { most.min(SMALL) })
+    }
+
+    /// Records a refusal on another thread, as that waits for the disk.
+    fn note_refusal(&self, principal: &Principal, failure: &Failure) {
+        let (refusals, instance) = (Arc::clone(&self.refusals), Arc::clone(&self.instance));
+        let (principal, failure) = (principal.clone(), failure.clone());
+        // What runs there goes on, though nobody waits for it.
+        drop(web::block(move || refusals.note(&instance, &principal, &failure)));
     }
 
     /// Reads a body of at most `most` octets. Few bodies beyond 64 KiB are read or worked on at once.

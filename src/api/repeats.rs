@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
-use ring::digest;
+use countersign_ca::hash::sha256;
 
 use super::problem::Problem;
 use crate::wiped::WipedOctets;
@@ -72,7 +72,7 @@ impl Repeats {
                 key.len()
             )));
         }
-        let request = hash(request);
+        let request = sha256(request);
         let key = (who.to_owned(), key.to_owned());
         self.forget_old();
         let mut known = self.known();
@@ -134,12 +134,6 @@ impl Drop for Turn {
             known.remove(&self.key);
         }
     }
-}
-
-fn hash(request: &[u8]) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest::digest(&digest::SHA256, request).as_ref());
-    hash
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use utoipa::openapi::{RefOr, Schema};
 use super::body::{
     AccountDevice, AccountQuery, BroughtCrl, CertificateQuery, Disabling, Mark, NewAccounts,
     NewAdministrator, NewBinding, NewCertificate, NewCrl, NewDecision, NewDuty, NewGrants, NewRevocation,
-    NewToken, Permissions, PlanQuery, Reconciliation, RemovalQuery, RevocationOfAll,
+    NewToken, Permissions, PlanQuery, Reconciliation, RemovalQuery, Renaming, RevocationOfAll,
     RevocationOfMany,
 };
 use super::input::Input;
@@ -240,6 +240,17 @@ fn accounts() -> Vec<Route> {
             shape::<answer::AccountLine>,
         )
         .with(Method::PUT, shape::<Disabling>),
+        Route::get(
+            "/api/v1/accounts/{name}/rename",
+            "Gives an account another name; it stays the same account, with its certificates and its secret",
+            ask(Verb::PeerRename, |input| {
+                let Renaming { name } = input.json()?;
+                Ok(Request::PeerRename { name: input.label("name")?, to: name })
+            }),
+            shape::<answer::AccountLine>,
+        )
+        .with(Method::POST, shape::<Renaming>)
+        .conflicting(),
         Route::get(
             "/api/v1/accounts/{name}/certificates",
             "Has a certificate issued by a request of a device; what the profile changes is listed",
@@ -528,6 +539,12 @@ fn instance() -> Vec<Route> {
             shape::<answer::DeliveredTest>,
         )
         .posting(),
+        Route::get(
+            "/api/v1/documents/cps",
+            "Writes a certification practice statement by RFC 3647, from the configuration and the records",
+            ask(Verb::DocsCps, |_| Ok(Request::DocsCps)),
+            shape::<answer::CpsAnswer>,
+        ),
         Route::get(
             "/api/v1/status",
             "Shows the state of the instance, and what an administrator should look at",

@@ -134,7 +134,7 @@ impl Ca {
                     &tag(&foundation)?,
                 )?;
                 let answer = issuing.make(&foundation, name, &options)?;
-                record_here(foundation.store.as_ref(), "ca add", name.as_str())?;
+                record_here(foundation.store.as_ref(), "ca add", &issuing.detail(name))?;
                 output::print(context.format, &answer);
                 Ok(())
             }

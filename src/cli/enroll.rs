@@ -80,7 +80,7 @@ pub struct Enroll {
     /// The protocol; the folder keeps it for renewals
     #[arg(long, value_name = "PROTOCOL", value_enum, default_value_t, help_heading = "Server")]
     protocol: Protocol,
-    /// The server: http://pki.example.net:8829/.well-known/cmp, https://pki.example.net:8443 for EST, http://pki.example.net:8829/scep for
+    /// The server: `http://pki.example.net:8829/.well-known/cmp`, `https://pki.example.net:8443` for EST, `http://pki.example.net:8829/scep` for
     /// SCEP. Messages of CMP and SCEP protect themselves, so that plain HTTP is enough
     #[arg(long, value_name = "URL", help_heading = "Server")]
     server: Option<String>,

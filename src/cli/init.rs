@@ -145,7 +145,7 @@ impl Init {
             true => root_answer(&foundation)?,
             false => self.issuing.make(&foundation, &self.name, &options)?,
         };
-        record_here(foundation.store.as_ref(), "init", self.name.as_str())?;
+        record_here(foundation.store.as_ref(), "init", &self.issuing.detail(&self.name))?;
         if let Some(fields) = answer.as_object_mut() {
             fields.extend(places);
         }
@@ -223,6 +223,15 @@ impl Issuing {
             ocsp_urls: urls(&config.ca_urls.ocsp),
             ca_issuers_urls: urls(&config.ca_urls.ca_issuers),
         })
+    }
+
+    /// What the journal says of the command: the CA, and whether a root elsewhere signs it.
+    pub fn detail(&self, name: &Label) -> String {
+        match (&self.root_csr, &self.root_cert) {
+            (Some(_), _) => format!("{name}: a request for a root elsewhere"),
+            (None, Some(_)) => format!("{name}, by a root elsewhere"),
+            (None, None) => name.to_string(),
+        }
     }
 
     /// Makes the issuing CA below the root of this instance; or, with a root elsewhere, writes a request or installs its answer. Returns

@@ -10,6 +10,7 @@ mod cert;
 mod context;
 mod decision;
 mod demo;
+mod docs;
 mod enroll;
 mod export;
 mod files;
@@ -148,6 +149,8 @@ enum Command {
     Demo(demo::Demo),
     /// Show the state of the instance on one screen, with what needs an administrator
     Status(status::Status),
+    /// Documents that are drawn from the configuration and the records
+    Docs(Reachable<docs::Docs>),
     /// Prove that the journal is whole
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -229,6 +232,7 @@ pub fn run() -> Result<(), Failure> {
         Command::Enroll(enroll) => enroll.run(&context),
         Command::Demo(demo) => demo.run(),
         Command::Status(status) => status.run(context),
+        Command::Docs(docs) => docs.command.run(&context.at(&docs.server)?),
         Command::Audit(audit) => audit.run(&context),
         Command::Store(store) => store.command.run(&context.at(&store.server)?),
         Command::Backup(backup) => backup.run(&context),

@@ -69,6 +69,14 @@ Examples:
         /// The name of the account
         name: Label,
     },
+    /// Give an account another name: it keeps its certificates, its secret and its requests, and the old name is free
+    #[command(after_help = "Example:\n  countersign peer rename gw7 berlin-gw7")]
+    Rename {
+        /// Its name
+        name: Label,
+        /// The name that it gets
+        new: Label,
+    },
     /// Show one account
     Show {
         /// The name of the account
@@ -472,6 +480,9 @@ impl Peer {
             }
             Self::Enable { name } => {
                 context.show(Request::PeerDisable { name: name.clone(), disabled: false })
+            }
+            Self::Rename { name, new } => {
+                context.show(Request::PeerRename { name: name.clone(), to: new.clone() })
             }
             Self::Show { name } => context.show(Request::PeerShow { name: name.clone() }),
             Self::SetEquipment { name, equipment, uses, none: _ } => {

@@ -1,6 +1,7 @@
 //! `countersign audit report`: the journal as people read it, one line for each thing that somebody did.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use clap::Args;
 use countersign_ca::Timestamp;
@@ -112,6 +113,29 @@ impl Line {
     }
 }
 
+/// The names that an account had, each with the numbers of the entries in which it is the account's.
+struct Names(Vec<(Label, Range<u64>)>);
+
+impl Names {
+    /// The names of the account that is called `name` now, or was at last. `renamed` are the numbers, old and new names of all renames.
+    fn of(name: &Label, renamed: &[(u64, Label, Label)]) -> Self {
+        let (mut names, mut until, mut present) = (Vec::new(), u64::MAX, name);
+        for (at, from, to) in renamed.iter().rev() {
+            if to == present {
+                names.push((present.clone(), *at..until));
+                (present, until) = (from, at.saturating_add(1));
+            }
+        }
+        names.push((present.clone(), 0..until));
+        Self(names)
+    }
+
+    fn are_of(&self, line: &Line, sequence: u64) -> bool {
+        let mut own = self.0.iter().filter(|(_, entries)| entries.contains(&sequence));
+        own.any(|(name, _)| line.is_about(name))
+    }
+}
+
 /// The accounts of the certificates and transactions that later entries name without their account.
 #[derive(Default)]
 struct Owners {
@@ -137,6 +161,14 @@ impl Owners {
 
     /// Learns the owners that the report needs.
     fn learn(&mut self, entry: &Entry) {
+        if let Entry::AccountRenamed { from, to } = entry {
+            let accounts = self.transactions.values_mut().map(|of| &mut of.account);
+            for name in self.certificates.values_mut().chain(accounts) {
+                if name == from {
+                    *name = to.clone();
+                }
+            }
+        }
         let Entry::Issued(Issued { ca, serial, account, transaction, .. }) = entry else { return };
         let id = CertificateId::new(ca.clone(), *serial);
         if self.wanted.contains(&id) {
@@ -155,19 +187,23 @@ impl Report {
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let data = context.location.folder.path();
         let since = self.since.map_or(Timestamp::from_millis(i64::MIN), Timestamp::from_seconds);
-        let mut owners = Owners::default();
+        let (mut owners, mut renamed) = (Owners::default(), Vec::new());
         journal::read(data, 0, &mut |recorded| {
+            if let Entry::AccountRenamed { from, to } = &recorded.entry {
+                renamed.push((recorded.sequence, from.clone(), to.clone()));
+            }
             if recorded.at >= since {
                 owners.want(&recorded.entry);
             }
             Ok(true)
         })?;
+        let names = self.account.as_ref().map(|name| Names::of(name, &renamed));
         let mut rows = Vec::new();
         journal::read(data, 0, &mut |recorded| {
             owners.learn(&recorded.entry);
             if recorded.at >= since
                 && let Some(line) = line_of(&recorded.entry, &owners)
-                && self.account.as_ref().is_none_or(|name| line.is_about(name))
+                && names.as_ref().is_none_or(|names| names.are_of(&line, recorded.sequence))
                 && self.actor.as_ref().is_none_or(|actor| line.is_by(actor))
             {
                 rows.push(line.shown(recorded));
@@ -239,6 +275,9 @@ fn line_of(entry: &Entry, owners: &Owners) -> Option<Line> {
             own("account changed", String::new()).about([account.name.clone()])
         }
         Entry::AccountRemoved(name) => own("account removed", String::new()).about([name.clone()]),
+        Entry::AccountRenamed { from, to } => {
+            own("account renamed", format!("{from} to {to}")).about([from.clone(), to.clone()])
+        }
         Entry::AdminAction(done) => {
             Line { actor: done.actor.clone(), ..own(&done.action, done.detail.clone()) }
         }

@@ -28,6 +28,7 @@ const STATE: &[Verb] = &[
     Verb::NotifyShow,
     Verb::Status,
     Verb::StoreStatus,
+    Verb::DocsCps,
     Verb::AdminRoles,
     Verb::CaPlan,
 ];
@@ -38,6 +39,7 @@ const KEEPING: &[Verb] = &[
     Verb::PeerImport,
     Verb::PeerEdit,
     Verb::PeerDisable,
+    Verb::PeerRename,
     Verb::PeerRemove,
     Verb::PeerResetSecret,
     Verb::PeerSetEquipment,
@@ -188,6 +190,7 @@ mod tests {
                 "peer-import",
                 "peer-edit",
                 "peer-disable",
+                "peer-rename",
                 "peer-remove",
                 "peer-reset-secret",
                 "peer-set-equipment",

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use data_encoding::BASE32_NOPAD;
-use ring::digest;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::error::{Denial, Error, Result};
+use crate::hash::sha256;
 use crate::record::{
     Administrator, Grant, Label, OidcUser, Token, is_account_pattern, no_administrator,
 };
@@ -204,7 +204,7 @@ impl Administrators {
         secret.make_ascii_lowercase();
         let token = Token {
             name: name.clone(),
-            hash: hash(&secret),
+            hash: sha256(secret.as_bytes()),
             roles,
             created: now,
             expires: now.plus(life),
@@ -247,7 +247,7 @@ impl Administrators {
         let (Ok(of), Ok(name)) = (of.parse::<Label>(), name.parse::<Label>()) else {
             return Ok(None);
         };
-        let presented = hash(secret);
+        let presented = sha256(secret.as_bytes());
         let Some(administrator) = self.store.administrator(&of)? else { return Ok(None) };
         let now = self.clock.now();
         let found = administrator.tokens.iter().find(|token| {
@@ -332,10 +332,4 @@ fn require_free(known: &[Administrator], name: &Label, oidc: Option<&OidcUser>) 
 fn may_change_administrators(administrator: &Administrator) -> bool {
     let mut grants = administrator.grants.iter();
     grants.any(|grant| grant.role.as_str() == ADMINISTRATOR_ROLE && grant.is_unbounded())
-}
-
-fn hash(secret: &str) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest::digest(&digest::SHA256, secret.as_bytes()).as_ref());
-    hash
 }

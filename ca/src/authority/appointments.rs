@@ -12,7 +12,7 @@ use super::state::Authority;
 use crate::clock::{BACKDATING, Timestamp};
 use crate::error::{Error, Result};
 use crate::founding::Foundation;
-use crate::key::{FileKey, KeyAlgorithm, KeyKind};
+use crate::key::{FileKey, KeyAlgorithm, KeyKind, REVOKED};
 use crate::lint::Purpose;
 use crate::name::sibling;
 use crate::record::{Issued, Label, Serial};
@@ -95,7 +95,7 @@ impl Ca {
     ) -> Result<()> {
         let name = format!("{}.{}", self.info().name, role.suffix);
         let path = foundation.keys.path(&name);
-        let kept = foundation.keys.file(&format!("{name}.{revoked}.key.revoked"));
+        let kept = foundation.keys.file(&format!("{name}.{revoked}{REVOKED}"));
         fs::rename(&path, kept).map_err(|e| Error::io(format!("`{}`", path.display()), &e))
     }
 
@@ -231,6 +231,7 @@ impl Ca {
                 partition: None,
                 withheld: false,
                 unpublished: false,
+                retires: None,
             },
         )?;
         tracing::info!(ca = %self.info().name, %serial, not_after = %entity.not_after, "issued the {} certificate", role.title);

@@ -55,6 +55,7 @@ impl Authority {
             consumes_equipment: false,
             replaces: None,
             unpublished: request.published == Some(false),
+            retires: None,
             changes,
             to_approve: None,
             serial: None,

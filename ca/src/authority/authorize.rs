@@ -1,6 +1,7 @@
 //! Decides whether a requester may have what it asks for. The decision is a value: [`Authorized`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use der::Decode;
 use x509_cert::ext::Extension;
@@ -20,11 +21,11 @@ use crate::record::{Account, Label, Serial};
 use crate::x509::Facts;
 
 /// How far a requested notBefore may lie in the past and still be issued unchanged.
-const NOW_ENOUGH: std::time::Duration = std::time::Duration::from_secs(300);
+const NOW_ENOUGH: Duration = Duration::from_secs(300);
 
 /// The shortest validity, counted from now or from a later notBefore. A request for less is refused, and so is every request to a CA that
 /// ends sooner.
-const SHORTEST: std::time::Duration = std::time::Duration::from_secs(300);
+const SHORTEST: Duration = Duration::from_secs(300);
 
 /// A certificate that may be signed, decided in every detail. Only [`Authority::authorize`] makes such a value, and
 /// [`Authority::issue`] accepts nothing else.
@@ -42,6 +43,8 @@ pub struct Authorized {
     pub(super) consumes_equipment: bool,
     pub(super) replaces: Option<Serial>,
     pub(super) unpublished: bool,
+    /// How long after the certificate is good the one that it replaces is revoked; `None` if it is not.
+    pub(super) retires: Option<Duration>,
     pub(super) changes: Vec<String>,
     /// The request itself, if an administrator must approve it before it is issued.
     pub(super) to_approve: Option<Box<CertificateRequest>>,
@@ -119,6 +122,10 @@ impl Authority {
             (None, Credential::Certificate(old)) => request.updates.is_some() && old.unpublished,
             (None, _) => false,
         };
+        let retires = match (&request.updates, requester.credential()) {
+            (Some(_), Credential::Certificate(old)) => self.retires(old, &profile, ca),
+            _ => None,
+        };
         let to_approve = profile.needs_approval().then(|| Box::new(request.clone()));
         Ok(Authorized {
             account: account.clone(),
@@ -133,6 +140,7 @@ impl Authority {
             consumes_equipment: matches!(requester.credential(), Credential::Vendor(_)),
             replaces: request.updates,
             unpublished,
+            retires,
             changes,
             to_approve,
             serial: None,

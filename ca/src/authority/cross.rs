@@ -196,6 +196,7 @@ impl Authority {
             partition: None,
             withheld: false,
             unpublished: authorized.unpublished,
+            retires: None,
         };
         self.store().record_issued(self.now(), &issued)?;
         tracing::warn!(account = %issued.account, ca = %issued.ca, %serial, subject = ?authorized.subject.to_string(), "another CA was certified");
@@ -217,7 +218,7 @@ impl Authority {
             let Page { records: page, next } =
                 self.store().certificates(Some(&account.name), from, PAGE)?;
             // Certificates of an earlier account with the same name do not matter.
-            let own = page.iter().filter(|record| account.incarnation.precedes(record.offset));
+            let own = page.iter().filter(|record| record.incarnation == Some(account.incarnation));
             for record in own.filter(|record| record.issued <= signer.issued) {
                 // The key of a CA's certificate signs no requests.
                 match &record.registrar {

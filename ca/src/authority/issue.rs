@@ -180,6 +180,7 @@ impl Authority {
             partition,
             withheld,
             unpublished: authorized.unpublished,
+            retires: authorized.retires,
         };
         let result = IssuedCertificate {
             ca: issued.ca.clone(),

@@ -7,8 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ring::digest::{SHA256, digest};
-
+use crate::hash::sha256;
 use crate::record::CertificateRecord;
 use crate::x509::Facts;
 
@@ -38,7 +37,7 @@ struct State {
 impl Signers {
     /// The remembered fields and record of a certificate (DER); `None` if it is not remembered.
     pub(super) fn find(&self, certificate: &[u8]) -> Option<Arc<Signer>> {
-        let found = self.lock().known.get(&hash(certificate)).map(Arc::clone);
+        let found = self.lock().known.get(&sha256(certificate)).map(Arc::clone);
         found.filter(|signer| signer.record.certificate == certificate)
     }
 
@@ -47,7 +46,7 @@ impl Signers {
         if !record.confirmed || record.withheld || record.revocation.is_some() {
             return;
         }
-        let hash = hash(&record.certificate);
+        let hash = sha256(&record.certificate);
         let signer = Signer { facts: Arc::new(facts.clone()), record: record.clone() };
         let mut state = self.lock();
         if state.known.insert(hash, Arc::new(signer)).is_some() {
@@ -65,10 +64,4 @@ impl Signers {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn hash(certificate: &[u8]) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest(&SHA256, certificate).as_ref());
-    hash
 }

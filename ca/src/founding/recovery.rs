@@ -141,6 +141,7 @@ impl Recovery<'_> {
             replaces: None,
             withheld: false,
             unpublished: false,
+            retires: None,
         };
         match self.store.reserve_serials(self.clock.now(), &ca.name, &[serial]) {
             Ok(()) | Err(Error::Denied { kind: Denial::Conflict, .. }) => {}

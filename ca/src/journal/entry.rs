@@ -63,6 +63,13 @@ pub enum Entry {
     AccountChanged(Account),
     /// An account was removed.
     AccountRemoved(Label),
+    /// An account got another name. What names the account by the old one, before this entry, is its own all the same.
+    AccountRenamed {
+        /// The name that it had.
+        from: Label,
+        /// The name that it has from now on.
+        to: Label,
+    },
     /// Too many wrong secrets were tried, so the reference of an account's secret was locked. Only old journals have
     /// such entries: locks are kept in memory now.
     Locked {
@@ -146,6 +153,7 @@ impl Entry {
             Self::Accounts(_) => Kind::Accounts,
             Self::AccountChanged(_) => Kind::AccountChanged,
             Self::AccountRemoved(_) => Kind::AccountRemoved,
+            Self::AccountRenamed { .. } => Kind::AccountRenamed,
             Self::Locked { .. } => Kind::Locked,
             Self::AdminAction(_) => Kind::AdminAction,
             Self::Requested(_) => Kind::Requested,

@@ -94,6 +94,7 @@ fn fields(entry: &Entry) -> Value {
         }),
         Entry::AccountChanged(changed) => json!({ "account": account(changed) }),
         Entry::AccountRemoved(name) => json!({ "account": name }),
+        Entry::AccountRenamed { from, to } => json!({ "account": from, "name": to }),
         Entry::Locked { reference, until } => {
             json!({ "reference": reference, "until": time(*until) })
         }
@@ -173,6 +174,7 @@ fn issued(issued: &Issued) -> Value {
         "transaction": issued.transaction.as_ref().map(transaction),
         "replaces": issued.replaces.map(|serial| serial.to_string()),
         "published": !issued.unpublished,
+        "retires_after_seconds": issued.retires.map(|after| after.as_secs()),
     })
 }
 

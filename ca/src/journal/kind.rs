@@ -5,7 +5,7 @@
 /// The kind of an entry. Its discriminant is the number in the payload.
 ///
 /// INVARIANT: a number, once in a released program, belongs to its kind for ever, because journals are never rewritten.
-/// New numbers go by subject: certificates, CRLs, accounts and administrators' actions have 1 to 12, requests begin at 20, vendors at 30,
+/// New numbers go by subject: certificates, CRLs, accounts and administrators' actions have 1 to 13, requests begin at 20, vendors at 30,
 /// restores and the clock at 40, the duties of CAs at 50, administrators at
 /// 60.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,6 +35,8 @@ pub enum Kind {
     Locked = 11,
     /// An administrator's action that changes no other record.
     AdminAction = 12,
+    /// Another name for an account.
+    AccountRenamed = 13,
     /// A request that an administrator must decide.
     Requested = 20,
     /// The decision about a request.
@@ -78,6 +80,7 @@ impl Kind {
         (Self::AccountRemoved, "account-removed"),
         (Self::Locked, "locked"),
         (Self::AdminAction, "deed"),
+        (Self::AccountRenamed, "account-renamed"),
         (Self::Requested, "requested"),
         (Self::Decided, "request-decided"),
         (Self::Joined, "request-joined"),

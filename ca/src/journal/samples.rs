@@ -126,6 +126,7 @@ pub fn samples() -> Vec<Entry> {
             partition: Some(5),
             withheld: true,
             unpublished: true,
+            retires: Some(std::time::Duration::from_secs(60)),
         }),
         Entry::Issued(Issued {
             ca: label("issuing"),
@@ -142,6 +143,7 @@ pub fn samples() -> Vec<Entry> {
             partition: None,
             withheld: false,
             unpublished: false,
+            retires: None,
         }),
         Entry::Confirmed { transaction: vec![9; 16] },
         Entry::Revoked {
@@ -193,6 +195,7 @@ pub fn samples() -> Vec<Entry> {
             ..account("gw1")
         }),
         Entry::AccountRemoved(label("gw1")),
+        Entry::AccountRenamed { from: label("gw1"), to: label("gw2") },
         Entry::Locked { reference: "ref-gw1".into(), until: Timestamp::from_millis(1) },
         Entry::AdminAction(AdminAction {
             actor: "root".into(),

@@ -17,6 +17,8 @@ use crate::error::{Error, Result};
 
 /// The largest key file that is read, in bytes. An encrypted RSA-4096 key takes 3.4 KiB.
 const MAX_KEY_FILE: u64 = 16 * 1024;
+/// The end of the name of a file with the key of a revoked delegate, which is kept for an investigation.
+pub const REVOKED: &str = ".key.revoked";
 
 /// The folder `keys/` of an instance.
 #[derive(Debug, Clone)]
@@ -87,27 +89,14 @@ impl KeyFolder {
     /// # Errors
     /// As [`Self::load`], without [`Error::Malformed`].
     pub fn load_pkcs8(&self, name: &str, passphrase: &Passphrase) -> Result<SecretDocument> {
-        let path = self.path(name);
-        let pem = read_private(&path, MAX_KEY_FILE)?;
-        let (label, document) = SecretDocument::from_pem(&pem).map_err(|e| {
-            Error::unavailable(format!("`{}` is not a PEM file: {e}", path.display()))
-        })?;
-        if label != "ENCRYPTED PRIVATE KEY" {
-            return Err(Error::unavailable(format!(
-                "expected an `ENCRYPTED PRIVATE KEY` in `{}`, found a `{label}`; encrypt it with \
-                 `openssl pkcs8 -topk8 -scrypt`",
-                path.display()
-            )));
-        }
-        let encrypted = EncryptedPrivateKeyInfo::try_from(document.as_bytes())
-            .map_err(|e| Error::unavailable(format!("`{}` is damaged: {e}", path.display())))?;
-        passphrase.decrypt(&encrypted).ok_or_else(|| {
-            Error::unauthenticated(format!("the passphrase does not open `{}`", path.display()))
-        })
+        open_file(&self.path(name), passphrase)
     }
 
     /// Makes a copy of the folder in which every private key is encrypted under another passphrase. Everything in the copy is durable.
     /// Returns the number of private keys.
+    ///
+    /// Keys of revoked delegates, which are kept as `NAME.key.revoked`, are among them, unless the passphrase does not open them: versions
+    /// of this program before left them under the passphrase of their time. Such a file is copied as it is, and not counted.
     ///
     /// # Errors
     /// Those of [`Self::load`] and [`Self::save`], for any of the keys; [`Error::Unavailable`] if the copy exists or a file cannot be
@@ -127,10 +116,21 @@ impl KeyFolder {
         for entry in fs::read_dir(&self.0).map_err(|e| failed(&self.0, &e))? {
             let path = entry.map_err(|e| failed(&self.0, &e))?.path();
             let Some(file) = path.file_name().filter(|_| path.is_file()) else { continue };
-            let name = file.to_str().and_then(|file| file.strip_suffix(".key"));
-            if let Some(name) = name {
-                let key = self.load_pkcs8(name, old)?;
+            let text = file.to_str().unwrap_or_default();
+            let kept = text.strip_suffix(REVOKED);
+            let key = match text.strip_suffix(".key").or(kept) {
+                Some(name) => match open_file(&path, old) {
+                    Err(Error::Unauthenticated(_)) if kept.is_some() => None,
+                    opened => Some((name, opened?)),
+                },
+                None => None,
+            };
+            if let Some((name, key)) = key {
                 copy.save_pkcs8(name, key.as_bytes(), new, entropy)?;
+                if kept.is_some() {
+                    let to = copy.0.join(file);
+                    fs::rename(copy.path(name), &to).map_err(|e| failed(&to, &e))?;
+                }
                 keys = keys.saturating_add(1);
             } else {
                 let to = copy.0.join(file);
@@ -159,6 +159,25 @@ impl KeyFolder {
         // Without this, a power cut could lose the name of the file.
         File::open(&self.0).and_then(|folder| folder.sync_all()).map_err(|e| failed(&e))
     }
+}
+
+/// Decrypts a key file.
+fn open_file(path: &Path, passphrase: &Passphrase) -> Result<SecretDocument> {
+    let pem = read_private(path, MAX_KEY_FILE)?;
+    let (label, document) = SecretDocument::from_pem(&pem)
+        .map_err(|e| Error::unavailable(format!("`{}` is not a PEM file: {e}", path.display())))?;
+    if label != "ENCRYPTED PRIVATE KEY" {
+        return Err(Error::unavailable(format!(
+            "expected an `ENCRYPTED PRIVATE KEY` in `{}`, found a `{label}`; encrypt it with \
+                 `openssl pkcs8 -topk8 -scrypt`",
+            path.display()
+        )));
+    }
+    let encrypted = EncryptedPrivateKeyInfo::try_from(document.as_bytes())
+        .map_err(|e| Error::unavailable(format!("`{}` is damaged: {e}", path.display())))?;
+    passphrase.decrypt(&encrypted).ok_or_else(|| {
+        Error::unauthenticated(format!("the passphrase does not open `{}`", path.display()))
+    })
 }
 
 /// Reads a secret text file of at most `limit` bytes. It refuses a file that others can read.

@@ -13,6 +13,7 @@ mod public;
 mod seal;
 
 pub use decryption::{DecryptionKey, KeyTransport, OaepHash};
+pub(crate) use folder::REVOKED;
 pub use folder::{KeyFolder, read_credential, read_private, read_private_octets};
 pub use foreign::{Bundle, is_encrypted, read_bundle, read_key};
 pub(crate) use generated::RSA_SIZES;

@@ -32,6 +32,7 @@ pub struct Profile {
     pub(super) policies: Vec<Policy>,
     pub(super) approval: bool,
     pub(super) approvals: u8,
+    pub(super) supersede: Option<Duration>,
     pub(super) key_form: KeyForm,
 }
 
@@ -181,6 +182,11 @@ impl Profile {
     /// How many people must approve a request, if it needs approval.
     pub const fn approvals(&self) -> u8 {
         self.approvals
+    }
+
+    /// How long after a renewal is confirmed the certificate that it replaced is revoked; `None` if it is not.
+    pub const fn supersede(&self) -> Option<Duration> {
+        self.supersede
     }
 
     /// Whether an administrator must approve each request.

@@ -50,6 +50,9 @@ pub struct ProfileConfig {
     pub approval: Option<bool>,
     /// How many people must approve a request, from 1 to 5; 1 if absent.
     pub approvals: Option<u8>,
+    /// What becomes of a certificate that a renewal replaced: `keep`, or `revoke-after 7d`, that long after the new one is
+    /// confirmed; from 1 minute to 20 years. `keep` if absent.
+    pub supersede: Option<String>,
     /// The form in which private keys that the authority generates are handed over: `rfc5958` (RFC 9483 §4.1.6) or
     /// `openssl`, for OpenSSL's client; `rfc5958` if absent.
     pub envelope: Option<String>,
@@ -94,6 +97,7 @@ pub fn built_in(name: &str) -> Option<ProfileConfig> {
         replace_in_subject: strings(&["O", "OU", "C", "L", "ST"]),
         alt_names: strings(&["fqdn", "ip"]),
         approval: Some(false),
+        supersede: Some("keep".into()),
         envelope: Some("rfc5958".into()),
         ..ProfileConfig::default()
     };

@@ -146,6 +146,7 @@ impl Profile {
                 .collect::<Result<_>>()?,
             approvals: approvals(config.approvals.or(base.approvals), is_approved)?,
             approval: is_approved,
+            supersede: supersede(config.supersede.as_ref().or(base.supersede.as_ref()))?,
             key_form: match config.envelope.as_ref().or(base.envelope.as_ref()) {
                 Some(name) => lookup("envelope", &KEY_FORMS, name)?,
                 None => KeyForm::default(),
@@ -255,6 +256,24 @@ fn extended_key_usage(names: &[String], variant: &str) -> Result<Vec<ObjectIdent
     Ok(usages)
 }
 
+/// Reads `keep`, or `revoke-after` and a time from 1 minute to [`MAX_VALIDITY`]; `keep` if `text` is `None`.
+fn supersede(text: Option<&String>) -> Result<Option<Duration>> {
+    let Some(text) = text.map(String::as_str).filter(|text| *text != "keep") else {
+        return Ok(None);
+    };
+    let after = text
+        .strip_prefix("revoke-after ")
+        .and_then(|rest| humantime::parse_duration(rest.trim()).ok());
+    match after.filter(|after| (Duration::from_secs(60)..=MAX_VALIDITY).contains(after)) {
+        Some(after) => Ok(Some(after)),
+        None => Err(Error::malformed(format!(
+            "expected `supersede` to be `keep`, or `revoke-after` with a time from 1 minute to 20 years, such as `revoke-after 7d`, \
+             found `{}`",
+            text.escape_debug()
+        ))),
+    }
+}
+
 /// Reads a validity such as `90d`, from 5 minutes to [`MAX_VALIDITY`]; 90 days if `text` is `None`.
 fn parse_validity(text: Option<&String>) -> Result<Duration> {
     let text = text.map_or("90d", String::as_str);
@@ -324,6 +343,17 @@ fn not_one_of<'a>(what: &str, known: impl Iterator<Item = &'a str>, found: &str)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn supersede_is_keep_or_a_time() {
+        let read = |text: &str| supersede(Some(&text.to_owned()));
+        assert_eq!((supersede(None), read("keep")), (Ok(None), Ok(None)));
+        assert_eq!(read("revoke-after 7d"), Ok(Some(Duration::from_secs(7 * 86_400))));
+        for wrong in ["", "revoke", "revoke-after", "revoke-after 5", "revoke-after 59s", "7d"] {
+            assert!(read(wrong).unwrap_err().to_string().contains("revoke-after 7d"), "{wrong}");
+        }
+        assert!(read("revoke-after 21y").is_err());
+    }
     use crate::error::Denial;
     use crate::key::KeyKind;
 

@@ -14,29 +14,42 @@ use crate::error::{Denial, Error, Result};
 use crate::name::{Identity, Name};
 
 /// One of the accounts that had the same name in succession, from its creation to its removal. It is identified by the
-/// journal offset, in octets, of the entry that created the account. A later account with the same name is another
-/// incarnation.
+/// journal offset, in octets, of the entry that created the account; and, while it has a name, by that of the entry that
+/// gave it this name. A later account with the same name is another incarnation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Incarnation(u64);
+pub struct Incarnation {
+    created: u64,
+    named: u64,
+}
 
 impl Incarnation {
     /// The incarnation of an account that is not recorded yet. It precedes every entry.
-    pub const NONE: Self = Self(0);
+    pub const NONE: Self = Self::new(0);
 
     /// The incarnation that was created by the entry at this journal offset.
     pub const fn new(offset: u64) -> Self {
-        Self(offset)
+        Self { created: offset, named: offset }
+    }
+
+    /// The same incarnation, which got its present name by the entry at this journal offset.
+    pub const fn named_at(self, offset: u64) -> Self {
+        Self { named: offset, ..self }
     }
 
     /// The journal offset of the entry that created the account.
     pub const fn offset(self) -> u64 {
-        self.0
+        self.created
     }
 
-    /// Whether the entry at this offset was written after the account was created. An entry that names the account and
-    /// precedes it belongs to an earlier account of that name.
+    /// The journal offset of the entry that gave the account its present name: that of the creation, or of a rename.
+    pub const fn named(self) -> u64 {
+        self.named
+    }
+
+    /// Whether the entry at this offset was written after the account got its present name. An entry that has this name
+    /// and precedes it belongs to an earlier account of that name.
     pub const fn precedes(self, offset: u64) -> bool {
-        self.0 < offset
+        self.named < offset
     }
 }
 

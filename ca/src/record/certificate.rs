@@ -1,8 +1,10 @@
 //! The records of certificates.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::account::Incarnation;
+use super::certificate_id::CertificateId;
 use super::label::Label;
 use super::revocation::Revocation;
 use super::serial::Serial;
@@ -43,6 +45,9 @@ pub struct Issued {
     pub withheld: bool,
     /// Whether the peer wants the certificate in no directory (dontPublish, RFC 4211 §6.3).
     pub unpublished: bool,
+    /// How long after this certificate is good the replaced one is to be revoked: from its confirmation, or if none is
+    /// awaited from its issue. `None` if the replaced one stays as it is.
+    pub retires: Option<Duration>,
 }
 
 /// The store's record of a certificate, with its state.
@@ -52,9 +57,11 @@ pub struct CertificateRecord {
     pub ca: Label,
     /// The certificate's serial number.
     pub serial: Serial,
-    /// The name of the account to which the certificate was issued. That account may be removed, and another account
-    /// may have its name: [`crate::Store::holder`] tells them apart.
+    /// The present name of the account to which the certificate was issued. If that account was removed, its last name,
+    /// which another account may have: [`crate::Store::holder`] tells them apart.
     pub account: Label,
+    /// The incarnation of that account; `None` if it was removed.
+    pub incarnation: Option<Incarnation>,
     /// The journal offset, in octets, of the certificate's entry.
     pub offset: u64,
     /// The profile under which the certificate was issued.
@@ -89,4 +96,16 @@ impl CertificateRecord {
     pub const fn is_public(&self) -> bool {
         !self.withheld && !self.unpublished
     }
+}
+
+/// A certificate that a renewal replaced and that is to be revoked, as the replacing certificate said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retirement {
+    /// The certificate that was replaced.
+    pub certificate: CertificateId,
+    /// When it is to be revoked.
+    pub due: Timestamp,
+    /// The certificates that replaced it and are confirmed, each with the moment from which on it has this one revoked: one
+    /// certificate, unless this one was renewed several times.
+    pub replaced_by: Vec<(CertificateId, Timestamp)>,
 }

@@ -32,7 +32,7 @@ pub use administrator::{
 };
 pub use anchor::{AnchorEvidence, AnchorShown, KnownAnchor};
 pub use ca::{CaRecord, Duty, Links, Succession};
-pub use certificate::{CertificateRecord, Issued};
+pub use certificate::{CertificateRecord, Issued, Retirement};
 pub use certificate_id::CertificateId;
 pub use crl::{CrlRecord, CrlScope, MAX_BROUGHT_CRL};
 pub use equipment::{Device, DeviceDraft, Mapping, Vendor, no_vendor};

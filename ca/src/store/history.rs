@@ -54,6 +54,11 @@ pub enum Change {
         /// The certificates that the CRL covers.
         scope: CrlScope,
     },
+    /// An account has another name.
+    Renamed {
+        /// The name that it had.
+        from: Label,
+    },
     /// A CA was made, has another certificate, or has another duty.
     Ca(Label),
 }

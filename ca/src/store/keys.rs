@@ -30,6 +30,8 @@ pub type Key = Vec<u8>;
 /// | `Equipment` | `E` vendor value | the name of the account that is for this equipment |
 /// | `Holders` | `i` hash (16) | the accounts that hold the identity with this hash: `holders` |
 /// | `Labelled` | `L` key 0 value 0 account | nothing: the account has this label |
+/// | `Renamed` | `N` name | the accounts that had this name and have another: `renamed` |
+/// | `Former` | `o` name | the former names of the accounts that have or had this name, as in `holders` |
 /// | `Vendor` | `V` name | the vendor, as in its entry |
 /// | `Administrator` | `a` name | the administrator, as in the entry |
 /// | `Shown` | `T` account | the next keys of CAs whose certificates the account has shown to have: `shown` |
@@ -47,6 +49,9 @@ pub type Key = Vec<u8>;
 /// | `Change` | `c` CA offset | the serial whose revocation, hold or release the entry there recorded |
 /// | `Unconfirmed` | `u` CA serial | the certificate is not confirmed: `confirmation` |
 /// | `Awaited` | `w` until CA serial | nothing: the confirmation of the certificate is awaited until then |
+/// | `Retires` | `s` due CA serial | nothing: the replaced certificate is to be revoked then |
+/// | `Retiring` | `g` CA serial | what replaced the certificate that is to be revoked: `retiring` |
+/// | `Replacement` | `x` CA serial | the certificate that this one replaces: `retiring` |
 /// | `Request` | `q` request (16) | a request that an administrator must decide: `request` |
 /// | `Joined` | `j` transaction (16) | the request (16) that the transaction joined |
 /// | `Approvers` | `k` request (16) | the people who approved the request, if more must: `approvers` |
@@ -63,6 +68,8 @@ pub enum Space {
     Equipment = b'E',
     Holders = b'i',
     Labelled = b'L',
+    Renamed = b'N',
+    Former = b'o',
     Vendor = b'V',
     Administrator = b'a',
     Shown = b'T',
@@ -80,6 +87,9 @@ pub enum Space {
     Change = b'c',
     Unconfirmed = b'u',
     Awaited = b'w',
+    Retires = b's',
+    Retiring = b'g',
+    Replacement = b'x',
     Request = b'q',
     Joined = b'j',
     Approvers = b'k',
@@ -154,6 +164,16 @@ pub fn labels(label: &AccountLabel) -> Key {
 /// The key that says that an account has a label. Neither part of a label contains an octet 0.
 pub fn labelled(label: &AccountLabel, account: &Label) -> Key {
     [&labels(label), account.as_str().as_bytes()].concat()
+}
+
+/// The key of the accounts that had a name and have another one now.
+pub fn renamed(name: &Label) -> Key {
+    Space::Renamed.key(name.as_str().as_bytes())
+}
+
+/// The key of the former names of the accounts that have or had a name.
+pub fn former(name: &Label) -> Key {
+    Space::Former.key(name.as_str().as_bytes())
 }
 
 /// The key of a vendor.
@@ -296,6 +316,29 @@ pub fn read_awaited(key: &[u8]) -> Option<(Timestamp, CertificateId)> {
     Some((from_ordered(*until), certificate_id(rest)?))
 }
 
+/// The key of a certificate that is to be revoked at a moment, as it was replaced. A later moment has a larger key.
+pub fn retires(due: Timestamp, ca: &Label, serial: &Serial) -> Key {
+    let parts: [&[u8]; 5] =
+        [&Space::Retires.prefix(), &ordered(due), ca.as_str().as_bytes(), &[0], serial.octets()];
+    parts.concat()
+}
+
+/// The moment and the certificate in a key of [`retires`].
+pub fn read_retires(key: &[u8]) -> Option<(Timestamp, CertificateId)> {
+    let (due, rest) = Space::Retires.rest(key)?.split_first_chunk()?;
+    Some((from_ordered(*due), certificate_id(rest)?))
+}
+
+/// The key of what replaced a certificate that is to be revoked.
+pub fn retiring(ca: &Label, serial: &Serial) -> Key {
+    Space::Retiring.named(ca, serial.octets())
+}
+
+/// The key of the certificate that this one replaces.
+pub fn replacement(ca: &Label, serial: &Serial) -> Key {
+    Space::Replacement.named(ca, serial.octets())
+}
+
 /// The key of a request that an administrator must decide.
 pub fn request(id: &RequestId) -> Key {
     Space::Request.key(id.octets())
@@ -375,6 +418,9 @@ mod tests {
         let long = CertificateId { serial: Serial::from_octets(&[1; 20]).unwrap(), ..id.clone() };
         assert_eq!(read_revoked(&revoked(&ca, &long.serial)), Some(long));
         assert_eq!(read_awaited(&awaited(until, &ca, &serial)), Some((until, id)));
+        let due = Timestamp::from_millis(8);
+        let id = CertificateId { ca: ca.clone(), serial };
+        assert_eq!(read_retires(&retires(due, &ca, &serial)), Some((due, id)));
         let request_id = RequestId::of(b"x");
         assert_eq!(read_request(&request(&request_id)), Some(request_id));
         assert_eq!(read_revoked(&released(&ca, &serial)), None, "it is of another space");

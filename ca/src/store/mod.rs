@@ -2,7 +2,7 @@
 //! `embedded/` implements it with files of this machine.
 //!
 //! From the lowest layer up: `numbers` and `values` say how small things are numbered and lie in an index, `keys` under
-//! which keys. `view` is the part of an index that the rules read and change. `rules` has the conditions under which an
+//! which keys. `owner` finds the account that an entry names. `view` is the part of an index that the rules read and change. `rules` has the conditions under which an
 //! entry may be recorded, and its changes of the index. `verbs` has the trait itself. None of these uses a file or a
 //! database, so that another log can stand beside `embedded/`.
 
@@ -12,6 +12,7 @@ mod embedded;
 mod history;
 mod keys;
 mod numbers;
+mod owner;
 mod rules;
 mod values;
 mod verbs;

@@ -32,8 +32,8 @@ use crate::record::revoked::RevokedSet;
 use crate::record::search::SearchKey;
 use crate::record::{
     Account, AdminAction, Administrator, AnchorShown, CaRecord, CertificateId, CertificateRecord,
-    CrlRecord, CrlScope, Duty, Incarnation, Issued, KnownAnchor, Label, Revocation, RevokedEntry,
-    Serial, Transaction,
+    CrlRecord, CrlScope, Duty, Incarnation, Issued, KnownAnchor, Label, Retirement, Revocation,
+    RevokedEntry, Serial, Transaction,
 };
 
 /// A store of the authority's records. Every verb is atomic and may be called from any thread.
@@ -189,6 +189,14 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// `Conflict` if there is no account of this name.
     fn record_account_removed(&self, at: Timestamp, name: &Label) -> Result<()>;
+
+    /// Gives an account another name. It stays the same account: everything that names it by the old name is its own, and
+    /// the old name is free.
+    ///
+    /// # Errors
+    /// `Conflict` if there is no account of the name `from`, or there is one of the name `to`, or the account was renamed too
+    /// often.
+    fn record_account_renamed(&self, at: Timestamp, from: &Label, to: &Label) -> Result<()>;
 
     /// Records a vendor whose certificates may sign first enrolments.
     ///
@@ -359,8 +367,11 @@ pub trait Store: Send + Sync {
     /// another one, and is not returned.
     fn holder(&self, record: &CertificateRecord) -> Result<Option<Account>> {
         let account = self.account(&record.account)?;
-        Ok(account.filter(|account| account.incarnation.precedes(record.offset)))
+        Ok(account.filter(|account| Some(account.incarnation) == record.incarnation))
     }
+
+    /// The former names of an account.
+    fn former_names(&self, account: &Label) -> Result<Vec<Label>>;
 
     /// The request of a transaction, its own or the one that it joined, if it has not expired at `at`: approved,
     /// rejected or undecided.
@@ -401,6 +412,18 @@ pub trait Store: Send + Sync {
     /// The certificates that were to be confirmed by `at` and are neither confirmed nor revoked, longest overdue first,
     /// at most `limit`.
     fn unconfirmed(&self, at: Timestamp, limit: usize) -> Result<Vec<CertificateId>>;
+
+    /// The certificates that a renewal replaced and that are to be revoked by `at`, longest due first, at most `limit`, behind
+    /// the one `after`, or from the first for `None`.
+    fn retiring(
+        &self,
+        at: Timestamp,
+        after: Option<&Retirement>,
+        limit: usize,
+    ) -> Result<Vec<Retirement>>;
+
+    /// When a certificate that a renewal replaced is to be revoked; `None` if it is not to be.
+    fn retirement(&self, ca: &Label, serial: &Serial) -> Result<Option<Retirement>>;
 
     /// Records that an administrator says that the clock is right. `at` may be before the last entry, or long after it:
     /// it is not refused.

@@ -87,6 +87,7 @@ pub fn issued(number: u128, account: &str) -> Issued {
         partition: None,
         withheld: false,
         unpublished: false,
+        retires: None,
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::draft::{AccountDraft, check};
+use super::draft::{AccountDraft, check, equipment_of};
 use super::manager::Accounts;
 use crate::error::{Denial, Error, Result};
 use crate::name::Identity;
 use crate::profile::Profiles;
-use crate::record::{Account, Label, Permission, no_account};
+use crate::record::{Account, Device, DeviceDraft, Label, Permission, no_account};
 
 /// A change of an account. Fields that are `None` or empty change nothing.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +24,9 @@ pub struct AccountEdit {
     pub ca: Option<Option<Label>>,
     /// All permissions, instead of those that the account has.
     pub permissions: Option<BTreeSet<Permission>>,
+    /// The device that may enrol by its vendor's certificate; `Some(None)` for none. The account's own device keeps the uses that it has
+    /// left; another one gets those of the draft.
+    pub equipment: Option<Option<DeviceDraft>>,
     /// Labels that are set.
     pub labels: BTreeMap<String, String>,
     /// The keys of labels that are removed. The account must have each.
@@ -97,7 +100,12 @@ impl Accounts {
     pub fn edited(&self, profiles: &Profiles, name: &Label, edit: &AccountEdit) -> Result<Account> {
         let store = self.store();
         let account = store.account(name)?.ok_or_else(|| no_account(name))?;
-        let changed = edit.applied(&account)?;
+        let mut changed = edit.applied(&account)?;
+        match &edit.equipment {
+            None => {}
+            Some(None) => changed.equipment = None,
+            Some(Some(draft)) => changed.equipment = Some(self.device_of(&account, draft)?),
+        }
         let cas: BTreeSet<Label> =
             store.cas()?.into_iter().filter(|ca| !ca.is_root).map(|ca| ca.name).collect();
         let problems = check(&AccountDraft::from(&changed), profiles, &cas, &[]);
@@ -107,6 +115,22 @@ impl Accounts {
                 let texts = problems.into_iter().map(|(_, why)| format!("account `{name}`: {why}"));
                 Err(Error::malformed(texts.collect::<Vec<_>>().join("\n")))
             }
+        }
+    }
+
+    /// The device of a draft for an account: its own with the uses that it has left, or another one.
+    fn device_of(&self, account: &Account, draft: &DeviceDraft) -> Result<Device> {
+        let device = equipment_of(&self.store().vendors()?, draft, self.now())?;
+        let is_own = |own: &&Device| (&own.vendor, &own.value) == (&device.vendor, &device.value);
+        if let Some(own) = account.equipment.as_ref().filter(is_own) {
+            return Ok(own.clone());
+        }
+        match self.store().account_by_equipment(&device.vendor, &device.value)? {
+            Some(other) => Err(Error::denied(
+                Denial::Conflict,
+                format!("`{device}` is the equipment of the account `{}`", other.name),
+            )),
+            None => Ok(device),
         }
     }
 

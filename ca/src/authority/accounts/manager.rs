@@ -333,6 +333,18 @@ impl Accounts {
         Ok(account)
     }
 
+    /// Gives an account another name. It stays the same account, with its certificates, its secret and what it asked for; the old name is
+    /// free. Returns the account.
+    ///
+    /// # Errors
+    /// `Denied` with [`Denial::Conflict`] if there is no such account, the new name is taken or the instance's own, or the account was
+    /// renamed too often.
+    pub fn rename(&self, from: &Label, to: &Label) -> Result<Account> {
+        self.store.account(from)?.ok_or_else(|| no_account(from))?;
+        self.store.record_account_renamed(self.clock.now(), from, to)?;
+        self.store.account(to)?.ok_or_else(|| no_account(to))
+    }
+
     /// Removes an account. Its certificates stay valid until they expire or are revoked.
     ///
     /// # Errors

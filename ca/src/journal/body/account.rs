@@ -269,6 +269,24 @@ pub struct AccountRemovedBody<'a> {
     pub name: &'a str,
 }
 
+/// Another name for an account.
+#[derive(Encode, Decode)]
+pub struct AccountRenamedBody<'a> {
+    /// The name that it had.
+    #[b(0)]
+    pub from: &'a str,
+    /// The name that it has from now on.
+    #[b(1)]
+    pub to: &'a str,
+}
+
+impl AccountRenamedBody<'_> {
+    /// The entry in the body.
+    pub fn entry(self) -> Result<Entry> {
+        Ok(Entry::AccountRenamed { from: self.from.parse()?, to: self.to.parse()? })
+    }
+}
+
 /// A locked reference, in old journals only.
 #[derive(Encode, Decode)]
 pub struct LockedBody<'a> {

@@ -1,6 +1,7 @@
 //! Bodies about certificates: reserved serials, issued certificates, their confirmation.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use minicbor::{Decode, Encode};
 
@@ -87,6 +88,9 @@ pub struct IssuedBody<'a> {
     /// Present and true if no directory may show the certificate.
     #[n(12)]
     unpublished: Option<bool>,
+    /// How long after the certificate is good the replaced one is to be revoked, in milliseconds; absent if it stays.
+    #[n(13)]
+    retires: Option<u64>,
 }
 
 impl<'a> IssuedBody<'a> {
@@ -109,6 +113,9 @@ impl<'a> IssuedBody<'a> {
             withheld: issued.withheld.then_some(true),
             consumes_equipment: issued.consumes_equipment.then_some(true),
             unpublished: issued.unpublished.then_some(true),
+            retires: issued
+                .retires
+                .map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
         })
     }
 
@@ -129,6 +136,7 @@ impl<'a> IssuedBody<'a> {
             partition: self.partition,
             withheld: self.withheld.unwrap_or(false),
             unpublished: self.unpublished.unwrap_or(false),
+            retires: self.retires.map(Duration::from_millis),
         };
         issued.transaction =
             self.transaction.map(|transaction| transaction.record_of(&issued)).transpose()?;

@@ -23,7 +23,7 @@ pub use ca::{decode_ca, encode_ca};
 pub use crl::{decode_crl, encode_crl};
 pub use vendor::{decode_vendor, encode_vendor};
 
-use account::{AccountBody, AccountRemovedBody, AccountsBody, LockedBody};
+use account::{AccountBody, AccountRemovedBody, AccountRenamedBody, AccountsBody, LockedBody};
 use admin::{AdminActionBody, ClockAcceptedBody, RestoredBody};
 use administrator::{AdministratorBody, AdministratorRemovedBody};
 use anchor::AnchorShownBody;
@@ -59,6 +59,9 @@ impl Entry {
             Self::Accounts(accounts) => to_vec(&AccountsBody::new(accounts)?),
             Self::AccountChanged(account) => to_vec(&AccountBody::new(account)?),
             Self::AccountRemoved(name) => to_vec(&AccountRemovedBody { name: name.as_str() }),
+            Self::AccountRenamed { from, to } => {
+                to_vec(&AccountRenamedBody { from: from.as_str(), to: to.as_str() })
+            }
             Self::Locked { reference, until } => to_vec(&LockedBody::new(reference, *until)),
             Self::AdminAction(done) => to_vec(&AdminActionBody::new(done)),
             Self::Assigned { ca, duty } => to_vec(&AssignedBody::new(ca, *duty)),
@@ -112,6 +115,7 @@ pub fn decode(kind: u8, body: &[u8]) -> Result<Entry> {
             let name = from_slice::<AccountRemovedBody<'_>>(body)?.name.parse()?;
             Ok(Entry::AccountRemoved(name))
         }
+        Kind::AccountRenamed => from_slice::<AccountRenamedBody<'_>>(body)?.entry(),
         Kind::Locked => from_slice::<LockedBody<'_>>(body).map(LockedBody::entry),
         Kind::AdminAction => from_slice::<AdminActionBody<'_>>(body).map(AdminActionBody::entry),
         Kind::Requested => {

@@ -10,7 +10,8 @@ use crate::record::{CertificateRecord, Issued, Label, Revocation, Serial, Transa
 use crate::store::answers::Page;
 use crate::store::keys;
 use crate::store::numbers::{CHUNK, SPAN, account_number, search_number};
-use crate::store::values::{confirmation, revocation};
+use crate::store::owner::{Owner, owner};
+use crate::store::values::{confirmation, holders, label, revocation};
 
 /// The most certificates that one call returns.
 const MAX_PAGE: usize = 10_000;
@@ -39,10 +40,14 @@ impl EmbeddedStore {
         // too.
         let revocation = self.recorded_revocation(&issued.ca, &issued.serial)?;
         let Issued { ca, serial, account, profile, not_after, certificate, .. } = issued;
+        let Owner { name: account, incarnation } = self.owner(&account, offset)?;
+        let transaction = issued.transaction;
+        let transaction = transaction.map(|of| self.with_present_names(of, offset)).transpose()?;
         Ok(CertificateRecord {
             ca,
             serial,
             account,
+            incarnation,
             offset,
             profile,
             issued: at,
@@ -52,8 +57,8 @@ impl EmbeddedStore {
             awaits_confirmation: confirmation.is_awaited,
             withheld: issued.withheld && !confirmation.is_confirmed,
             unpublished: issued.unpublished,
-            client: issued.transaction.as_ref().and_then(|transaction| transaction.client),
-            registrar: issued.transaction.and_then(|transaction| transaction.registrar),
+            client: transaction.as_ref().and_then(|transaction| transaction.client),
+            registrar: transaction.and_then(|transaction| transaction.registrar),
             revocation,
         })
     }
@@ -72,6 +77,24 @@ impl EmbeddedStore {
             None => false,
         };
         Ok(Confirmation { is_confirmed: value.is_none(), is_awaited })
+    }
+
+    /// The account that the entry at `offset` names, as it is now.
+    pub(super) fn owner(&self, name: &Label, offset: u64) -> Result<Owner> {
+        owner(name, offset, |key| self.shared.index.value(key))
+    }
+
+    /// The transaction in the entry at `offset`, with the present names of its accounts.
+    pub(super) fn with_present_names(
+        &self,
+        mut transaction: Transaction,
+        offset: u64,
+    ) -> Result<Transaction> {
+        transaction.account = self.owner(&transaction.account, offset)?.name;
+        if let Some(registrar) = &mut transaction.registrar {
+            *registrar = self.owner(registrar, offset)?.name;
+        }
+        Ok(transaction)
     }
 
     /// The revocation of a certificate as it was recorded, with milliseconds. Most certificates are not revoked, which
@@ -122,16 +145,28 @@ impl EmbeddedStore {
             let rest = (until < end).then_some(until);
             return Ok(Candidates { ordinals: (cursor..until).collect(), rest });
         };
-        let account = account_number(name);
+        let numbers = self.numbers_of(name)?;
         let mut ordinals = Vec::new();
         for span in cursor / SPAN..end.div_ceil(SPAN) {
-            let own = self.shared.index.of_account(span, account)?;
+            let own = self.shared.index.of_accounts(span, &|number| numbers.contains(&number))?;
             ordinals.extend(own.into_iter().filter(|ordinal| *ordinal >= cursor));
             if ordinals.len() > enough {
                 return Ok(Candidates { ordinals, rest: Some((span + 1) * SPAN) });
             }
         }
         Ok(Candidates { ordinals, rest: None })
+    }
+
+    /// The numbers of the names that an account has and had, or that of the name if no account has it.
+    pub(super) fn numbers_of(&self, account: &Label) -> Result<Vec<u32>> {
+        let former = self.names_before(account)?;
+        Ok(former.iter().chain([account]).map(account_number).collect())
+    }
+
+    /// The former names of every account that has or had this name.
+    pub(super) fn names_before(&self, account: &Label) -> Result<Vec<Label>> {
+        let value = self.shared.index.value(&keys::former(account))?.unwrap_or_default();
+        holders::names(&value).map(label).collect()
     }
 
     /// The certificates with a search key that are `wanted`, newest first: see [`crate::Store::find`].

@@ -36,6 +36,7 @@ fn change(entry: Entry) -> Option<Change> {
         }
         Entry::Listed { ca, entry } => Some(Change::Status { ca, serial: entry.serial }),
         Entry::Crl(crl) => Some(Change::Crl { ca: crl.ca, scope: crl.scope }),
+        Entry::AccountRenamed { from, .. } => Some(Change::Renamed { from }),
         Entry::Ca(ca) => Some(Change::Ca(ca.name)),
         Entry::Assigned { ca, .. } => Some(Change::Ca(ca)),
         _ => None,

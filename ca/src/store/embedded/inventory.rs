@@ -87,10 +87,10 @@ impl EmbeddedStore {
     /// The numbers of the accounts whose certificates are asked for; `None` for all, or if these are too many to name.
     fn account_numbers(&self, query: &CertificateQuery) -> Result<Option<AccountNumbers>> {
         if let Some(name) = &query.account {
-            return Ok(Some([account_number(name)].into_iter().collect()));
+            return Ok(Some(self.numbers_of(name)?.into_iter().collect()));
         }
         let Some(label) = &query.label else { return Ok(None) };
-        let (prefix, mut numbers) = (keys::labels(label), Vec::new());
+        let (prefix, mut names) = (keys::labels(label), Vec::new());
         let mut found = 0_usize;
         self.shared.index.scan(&prefix, &prefix, |key, _| {
             found += 1;
@@ -98,10 +98,15 @@ impl EmbeddedStore {
                 return Ok(Scan::Stop);
             }
             let name = key.strip_prefix(prefix.as_slice()).unwrap_or_default();
-            numbers.push(account_number(&values::label(name)?));
+            names.push(values::label(name)?);
             Ok(Scan::Continue)
         })?;
-        Ok((found <= MOST_NAMED).then(|| numbers.into_iter().collect()))
+        if found > MOST_NAMED {
+            return Ok(None);
+        }
+        let numbers = names.iter().map(|name| self.numbers_of(name));
+        let numbers: Vec<Vec<u32>> = numbers.collect::<Result<_>>()?;
+        Ok(Some(numbers.into_iter().flatten().collect()))
     }
 
     /// Whether the certificate's account has the label that is asked for.
@@ -264,19 +269,28 @@ impl EmbeddedStore {
             left: usize,
         }
         let mut wanted: HashMap<u32, Vec<usize>> = HashMap::new();
+        // The numbers of former names, with those of the present ones.
+        let mut former_numbers: HashMap<u32, Vec<u32>> = HashMap::new();
         let mut all: Vec<Wanted<'_>> = Vec::with_capacity(accounts.len());
         for account in accounts {
-            wanted.entry(account_number(&account.name)).or_default().push(all.len());
+            let number = account_number(&account.name);
+            wanted.entry(number).or_default().push(all.len());
+            for former in self.names_before(&account.name)? {
+                former_numbers.entry(account_number(&former)).or_default().push(number);
+            }
             all.push(Wanted { account, enrolled: Enrolled::default(), left: MOST_OF_ACCOUNT });
         }
-        let numbers: AccountNumbers = wanted.keys().copied().collect();
+        let numbers: AccountNumbers = wanted.keys().chain(former_numbers.keys()).copied().collect();
         let spans = self.shared.position().certificates.div_ceil(SPAN);
         for span in (0..spans).rev() {
             if wanted.is_empty() {
                 break;
             }
             let found = self.shared.index.of_accounts(span, &|number| {
-                numbers.contains(number) && wanted.contains_key(&number)
+                let of_former = || former_numbers.get(&number).into_iter().flatten();
+                numbers.contains(number)
+                    && (wanted.contains_key(&number)
+                        || of_former().any(|present| wanted.contains_key(present)))
             })?;
             for ordinal in found.into_iter().rev() {
                 let Some(offset) = self.offset_of(ordinal)? else { continue };
@@ -287,9 +301,13 @@ impl EmbeddedStore {
                     let Some(Wanted { account, enrolled, left }) = all.get_mut(*place) else {
                         return false;
                     };
-                    if account.name != record.account || !account.incarnation.precedes(offset) {
-                        // Of another account with this number, or of an earlier one with this name.
-                        return account.name != record.account;
+                    if record.account != account.name {
+                        // Of another account with this number.
+                        return true;
+                    }
+                    if record.incarnation != Some(account.incarnation) {
+                        // Of an earlier account with this name. Older ones are the account's own only if it had another name.
+                        return account.incarnation.named() != account.incarnation.offset();
                     }
                     *left = left.saturating_sub(1);
                     if enrolled.newest.is_none() {

@@ -382,6 +382,7 @@ mod tests {
                     partition: None,
                     withheld: false,
                     unpublished: false,
+                    retires: None,
                 };
                 store.record_issued(now, &issued).unwrap();
                 if number % 300 == 0 {

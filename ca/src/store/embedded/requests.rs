@@ -8,7 +8,6 @@ use crate::journal::{Entry, Recorded};
 use crate::record::approval::{RequestId, WaitingRequest};
 use crate::store::keys::{self, Space};
 use crate::store::values::{RequestRow, damaged, transaction_id};
-use crate::store::verbs::Store;
 
 impl EmbeddedStore {
     /// The request of a transaction, its own or the one that it joined, if it has not expired at `at` and its account
@@ -23,10 +22,11 @@ impl EmbeddedStore {
         let id = joined.unwrap_or_else(|| RequestId::of(transaction));
         let row = self.shared.index.value(&keys::request(&id))?;
         let row = row.map(|value| RequestRow::decode(&value)).transpose()?;
-        match row.filter(|row| row.expires > at) {
-            Some(row) if self.is_of_its_account(&row)? => self.waiting_request(id, &row).map(Some),
-            _ => Ok(None),
-        }
+        let row = match row.filter(|row| row.expires > at) {
+            Some(row) => self.of_its_account(row)?,
+            None => None,
+        };
+        row.map(|row| self.waiting_request(id, &row)).transpose()
     }
 
     /// The requests that have not expired at `at`, whose account still exists and that are `wanted`, oldest first.
@@ -45,7 +45,7 @@ impl EmbeddedStore {
         Ok(all)
     }
 
-    /// The rows of the requests that have not expired at `at` and whose account still exists.
+    /// The rows of the requests that have not expired at `at` and whose account still exists, by its present name.
     pub(super) fn request_rows(&self, at: Timestamp) -> Result<Vec<(RequestId, RequestRow)>> {
         let mut rows = Vec::new();
         let prefix = Space::Request.prefix();
@@ -56,21 +56,23 @@ impl EmbeddedStore {
         })?;
         let mut lasting = Vec::with_capacity(rows.len());
         for (id, row) in rows {
-            if self.is_of_its_account(&row)? {
-                lasting.push((id, row));
-            }
+            lasting.extend(self.of_its_account(row)?.map(|row| (id, row)));
         }
         Ok(lasting)
     }
 
-    /// Whether the account that asked still exists. A later account of the same name is another one.
-    fn is_of_its_account(&self, row: &RequestRow) -> Result<bool> {
-        Ok(self.incarnation(&row.account)?.is_some_and(|own| own.precedes(row.offset)))
+    /// The row with the present name of the account that asked; `None` if the account was removed. A later account of the
+    /// same name is another one.
+    fn of_its_account(&self, row: RequestRow) -> Result<Option<RequestRow>> {
+        let owner = self.owner(&row.account, row.offset)?;
+        let is_there = owner.incarnation.is_some();
+        Ok(is_there.then_some(RequestRow { account: owner.name, ..row }))
     }
 
     fn waiting_request(&self, id: RequestId, row: &RequestRow) -> Result<WaitingRequest> {
         let Recorded { at: received, entry, .. } = self.entry_at(row.offset)?;
-        let Entry::Requested(pending) = entry else { return Err(damaged()) };
+        let Entry::Requested(mut pending) = entry else { return Err(damaged()) };
+        pending.transaction = self.with_present_names(pending.transaction, row.offset)?;
         let decision = match row.decided {
             None => None,
             Some((offset, _)) => match self.entry_at(offset)? {

@@ -20,8 +20,8 @@ use crate::record::revoked::RevokedSet;
 use crate::record::search::SearchKey;
 use crate::record::{
     Account, AdminAction, Administrator, AnchorShown, CaRecord, CertificateId, CertificateRecord,
-    CrlRecord, CrlScope, Duty, Incarnation, Issued, KnownAnchor, Label, Revocation, RevokedEntry,
-    Serial, Transaction,
+    CrlRecord, CrlScope, Duty, Incarnation, Issued, KnownAnchor, Label, Retirement, Revocation,
+    RevokedEntry, Serial, Transaction,
 };
 use crate::store::announced::Announced;
 use crate::store::answers::{
@@ -145,6 +145,10 @@ impl Store for EmbeddedStore {
 
     fn record_account_removed(&self, at: Timestamp, name: &Label) -> Result<()> {
         self.record(at, Entry::AccountRemoved(name.clone()))
+    }
+
+    fn record_account_renamed(&self, at: Timestamp, from: &Label, to: &Label) -> Result<()> {
+        self.record(at, Entry::AccountRenamed { from: from.clone(), to: to.clone() })
     }
 
     fn record_vendor(&self, at: Timestamp, vendor: &Vendor) -> Result<()> {
@@ -326,6 +330,18 @@ impl Store for EmbeddedStore {
         value.map(|octets| values::account::incarnation(&octets)).transpose()
     }
 
+    fn former_names(&self, account: &Label) -> Result<Vec<Label>> {
+        let mut names = Vec::new();
+        for name in self.names_before(account)? {
+            let value = self.shared.index.value(&keys::renamed(&name))?.unwrap_or_default();
+            let all = values::renamed::decode(&value)?;
+            if all.iter().any(|one| one.name == *account && !one.is_removed) {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
     fn account_by_reference(&self, reference: &str) -> Result<Option<Account>> {
         self.account_named_in(&keys::reference(reference))
     }
@@ -420,6 +436,8 @@ impl Store for EmbeddedStore {
             Entry::Joined { transaction, .. } => Some(transaction),
             _ => None,
         };
+        let transaction =
+            transaction.map(|of| self.with_present_names(of, state.offset)).transpose()?;
         Ok(transaction.map(|transaction| {
             let awaits = transaction.awaits.filter(|_| state.is_awaiting);
             Transaction { awaits, ..transaction }
@@ -445,6 +463,41 @@ impl Store for EmbeddedStore {
             Ok(Scan::Continue)
         })?;
         Ok(found)
+    }
+
+    fn retiring(
+        &self,
+        at: Timestamp,
+        after: Option<&Retirement>,
+        limit: usize,
+    ) -> Result<Vec<Retirement>> {
+        let mut due = Vec::new();
+        let prefix = Space::Retires.prefix();
+        let after =
+            after.map(|it| keys::retires(it.due, &it.certificate.ca, &it.certificate.serial));
+        let from = after.as_deref().unwrap_or(&prefix);
+        self.shared.index.scan(&prefix, from, |key, _| {
+            if after.as_deref() == Some(key) {
+                return Ok(Scan::Continue);
+            }
+            let found = keys::read_retires(key).filter(|(moment, _)| *moment <= at);
+            let Some((_, id)) = found.filter(|_| due.len() < limit) else { return Ok(Scan::Stop) };
+            due.push(id);
+            Ok(Scan::Continue)
+        })?;
+        let found = due.iter().map(|id| self.retirement(&id.ca, &id.serial));
+        Ok(found.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+
+    fn retirement(&self, ca: &Label, serial: &Serial) -> Result<Option<Retirement>> {
+        let value = self.shared.index.value(&keys::retiring(ca, serial))?.unwrap_or_default();
+        let all = values::retiring::decode(&value)?;
+        let due = all.iter().filter_map(|one| one.due).min();
+        Ok(due.map(|due| Retirement {
+            certificate: CertificateId::new(ca.clone(), *serial),
+            due,
+            replaced_by: all.into_iter().filter_map(|one| Some((one.id, one.due?))).collect(),
+        }))
     }
 
     fn record_clock_accepted(&self, at: Timestamp, actor: &str) -> Result<()> {

@@ -135,20 +135,22 @@ impl<V: View> Rules<'_, V> {
     pub(super) fn apply_accounts(&mut self, accounts: &[Account], offset: u64) -> Result<()> {
         for account in accounts {
             let incarnation = Incarnation::new(offset);
-            self.put_account(&Account { incarnation, ..account.clone() })?;
-            self.add_to_holders(account)?;
-            self.add_labels(account);
+            self.file_account(&Account { incarnation, ..account.clone() })?;
         }
         Ok(())
     }
 
     pub(super) fn apply_account_changed(&mut self, account: &Account) -> Result<()> {
         let before = self.account(&account.name)?;
-        self.remove_account(&account.name)?;
-        let account = with_uses_of(account, before);
-        self.put_account(&account)?;
-        self.add_labels(&account);
-        self.add_to_holders(&account)
+        self.unfile_account(&account.name)?;
+        self.file_account(&with_uses_of(account, before))
+    }
+
+    /// Records an account, and everything by which it is found.
+    pub(super) fn file_account(&mut self, account: &Account) -> Result<()> {
+        self.put_account(account)?;
+        self.add_labels(account);
+        self.add_to_holders(account)
     }
 
     /// Takes one use from the account's secret, from its equipment, or from both, as the certificate says.
@@ -205,7 +207,8 @@ impl<V: View> Rules<'_, V> {
         Ok(())
     }
 
-    pub(super) fn remove_account(&mut self, name: &Label) -> Result<()> {
+    /// Removes an account, and everything by which it is found, but not its former names.
+    pub(super) fn unfile_account(&mut self, name: &Label) -> Result<()> {
         if let Some(account) = self.account(name)? {
             if let Some(secret) = &account.secret {
                 self.view.remove(keys::reference(&secret.reference));

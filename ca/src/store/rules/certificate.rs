@@ -115,6 +115,7 @@ impl<V: View> Rules<'_, V> {
 
     pub(super) fn apply_issued(
         &mut self,
+        at: Timestamp,
         issued: &Issued,
         replaced: Option<&Subject>,
         offset: u64,
@@ -132,6 +133,7 @@ impl<V: View> Rules<'_, V> {
         self.consume(issued)?;
         if let Some(replaced) = replaced {
             self.end_certificate(replaced)?;
+            self.begin_retirement(at, issued, replaced)?;
         }
         // 4. The request is answered, and the transaction goes on with the certificate.
         if let Some(transaction) = &issued.transaction {
@@ -141,7 +143,12 @@ impl<V: View> Rules<'_, V> {
         self.open_transaction(issued.transaction.as_ref(), offset)
     }
 
-    pub(super) fn apply_confirmed(&mut self, id: &[u8], subject: Option<&Subject>) -> Result<()> {
+    pub(super) fn apply_confirmed(
+        &mut self,
+        at: Timestamp,
+        id: &[u8],
+        subject: Option<&Subject>,
+    ) -> Result<()> {
         self.end_awaiting(&self.transaction_id(id), None)?;
         let Some(Subject { ca, serial, .. }) = subject else { return Ok(()) };
         let key = keys::unconfirmed(ca, serial);
@@ -150,7 +157,7 @@ impl<V: View> Rules<'_, V> {
             self.view.remove(keys::awaited(unconfirmed.until, ca, serial));
         }
         self.view.remove(key);
-        Ok(())
+        self.schedule_retirement(at, ca, serial)
     }
 
     fn await_confirmation(

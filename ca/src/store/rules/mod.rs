@@ -16,8 +16,10 @@ mod crl;
 mod filing;
 mod prepared;
 mod refusal;
+mod renaming;
 mod request;
 mod restored;
+mod retiring;
 mod revocation;
 mod transaction;
 mod vendor;
@@ -29,7 +31,7 @@ use super::view::{SerialState, View};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::journal::Entry;
-use crate::record::{Issued, Label, Serial};
+use crate::record::{Issued, Label, Reason, Serial};
 
 pub use prepared::Prepared;
 
@@ -116,6 +118,7 @@ impl<V: View> Rules<'_, V> {
             Entry::Accounts(accounts) => self.check_accounts(accounts),
             Entry::AccountChanged(account) => self.check_account_changed(account),
             Entry::AccountRemoved(name) => self.known_account(name).map(|_| ()),
+            Entry::AccountRenamed { from, to } => self.check_renamed(from, to),
             Entry::AdministratorRemoved(name) => self.check_administrator_removed(name),
             Entry::VendorTrusted(vendor) => self.check_vendor(vendor),
             Entry::VendorRemoved(name) => self.check_vendor_removed(name),
@@ -154,12 +157,15 @@ impl<V: View> Rules<'_, V> {
             Entry::Ca(ca) => self.apply_ca(ca)?,
             Entry::Assigned { ca, duty } => self.apply_assigned(ca, *duty)?,
             Entry::Reserved { ca, serials } => self.apply_reserved(ca, serials, offset),
-            Entry::Issued(issued) => self.apply_issued(issued, subject, offset)?,
-            Entry::Confirmed { transaction } => self.apply_confirmed(transaction, subject)?,
+            Entry::Issued(issued) => self.apply_issued(at, issued, subject, offset)?,
+            Entry::Confirmed { transaction } => self.apply_confirmed(at, transaction, subject)?,
             Entry::Revoked { ca, serial, revocation, transaction, untaken } => {
                 let awaited = self.apply_revoked(ca, serial, revocation, subject)?;
                 if let (true, Some(subject), Some(awaited)) = (*untaken, subject, awaited) {
                     self.give_back(&subject.account, awaited.spent)?;
+                }
+                if revocation.reason != Reason::CertificateHold {
+                    self.end_retirements(ca, serial, revocation.reason)?;
                 }
                 self.note_change(ca, serial, offset);
                 self.open_transaction(transaction.as_ref(), offset)?;
@@ -172,10 +178,12 @@ impl<V: View> Rules<'_, V> {
             Entry::Accounts(accounts) => self.apply_accounts(accounts, offset)?,
             Entry::AccountChanged(account) => self.apply_account_changed(account)?,
             Entry::AccountRemoved(name) => {
-                self.remove_account(name)?;
+                self.unfile_account(name)?;
+                self.end_former_names(name)?;
                 self.view.remove(keys::shown(name));
                 self.close_requests_of(name)?;
             }
+            Entry::AccountRenamed { from, to } => self.apply_renamed(from, to, offset)?,
             Entry::AnchorShown(anchor) => self.apply_anchor_shown(at, anchor)?,
             Entry::AdministratorChanged(administrator) => {
                 self.apply_administrator(administrator)?
@@ -240,6 +248,7 @@ impl<V: View> Rules<'_, V> {
     fn certificate(&self, offset: u64) -> Result<Option<Subject>, Stop> {
         Ok(match self.view.entry(offset)?.ok_or(Stop::NotDurable)? {
             Entry::Issued(Issued { ca, serial, not_after, partition, account, .. }) => {
+                let account = self.owner(&account, offset)?.name;
                 Some(Subject { offset, ca, serial, not_after, partition, account })
             }
             _ => None,

@@ -203,7 +203,7 @@ impl<V: View> Rules<'_, V> {
         let was_open = row.is_open();
         let decided = RequestRow { decided: Some((offset, verdict)), ..row };
         if was_open && !decided.is_open() {
-            self.count_closed(&decided.account, decided.expires)?;
+            self.count_closed(&decided)?;
         }
         match verdict {
             Verdict::Withdrawn => self.forget_request(request),
@@ -224,7 +224,7 @@ impl<V: View> Rules<'_, V> {
         self.view.remove(keys::joined(&id));
         let Some(row) = self.request(&request)? else { return Ok(()) };
         if row.is_open() {
-            self.count_closed(&row.account, row.expires)?;
+            self.count_closed(&row)?;
         }
         self.forget_request(&request);
         Ok(())
@@ -243,13 +243,14 @@ impl<V: View> Rules<'_, V> {
         Ok(joined.unwrap_or_else(|| RequestId::of(transaction)))
     }
 
-    /// The request of this name if it has not expired at `at` and the account that made it still exists.
+    /// The request of this name if it has not expired at `at` and the account that made it still exists, by the account's present name.
     fn unexpired_request(&self, at: Timestamp, id: &RequestId) -> Result<Option<RequestRow>> {
         let Some(row) = self.request(id)?.filter(|row| row.expires > at) else {
             return Ok(None);
         };
-        let incarnation = self.incarnation(&row.account)?;
-        Ok(Some(row).filter(|row| incarnation.is_some_and(|own| own.precedes(row.offset))))
+        let owner = self.owner(&row.account, row.offset)?;
+        let is_there = owner.incarnation.is_some();
+        Ok(is_there.then_some(RequestRow { account: owner.name, ..row }))
     }
 
     fn request(&self, id: &RequestId) -> Result<Option<RequestRow>> {
@@ -257,9 +258,10 @@ impl<V: View> Rules<'_, V> {
         value.map(|octets| RequestRow::decode(&octets)).transpose()
     }
 
-    /// Counts one open request less, of its account and of all accounts. `expires` is when it would have expired.
-    fn count_closed(&mut self, account: &Label, expires: Timestamp) -> Result<()> {
-        for of in [Some(account), None] {
+    /// Counts one open request less, of its account and of all accounts.
+    fn count_closed(&mut self, row: &RequestRow) -> Result<()> {
+        let (account, expires) = (self.owner(&row.account, row.offset)?.name, row.expires);
+        for of in [Some(&account), None] {
             let key = keys::request_counts(of);
             let value = self.view.value(&key)?.unwrap_or_default();
             self.put_or_remove(key, without_moment(&value, expires));

@@ -1,4 +1,4 @@
-//! Accounts: the incarnation (8 octets), then the account as in the body of its entry.
+//! Accounts: the incarnation (8 octets for the creation, 8 for the present name), then the account as in the body of its entry.
 
 use crate::error::{Error, Result};
 use crate::journal;
@@ -10,7 +10,9 @@ use crate::record::{Account, Incarnation};
 /// [`Error::Internal`] when the account cannot be encoded.
 pub fn encode(account: &Account) -> Result<Vec<u8>> {
     let body = journal::encode_account(account)?;
-    Ok([&account.incarnation.offset().to_be_bytes()[..], &body].concat())
+    let incarnation = account.incarnation;
+    let (created, named) = (incarnation.offset().to_be_bytes(), incarnation.named().to_be_bytes());
+    Ok([&created[..], &named, &body].concat())
 }
 
 /// Reads an account with its incarnation.
@@ -31,7 +33,9 @@ pub fn incarnation(octets: &[u8]) -> Result<Incarnation> {
 }
 
 fn parts(octets: &[u8]) -> Result<(Incarnation, &[u8])> {
-    let parts = octets.split_first_chunk();
-    let (offset, body) = parts.ok_or_else(|| Error::internal("an account is cut short"))?;
-    Ok((Incarnation::new(u64::from_be_bytes(*offset)), body))
+    let short = || Error::internal("an account is cut short");
+    let (created, rest) = octets.split_first_chunk().ok_or_else(short)?;
+    let (named, body) = rest.split_first_chunk().ok_or_else(short)?;
+    let created = Incarnation::new(u64::from_be_bytes(*created));
+    Ok((created.named_at(u64::from_be_bytes(*named)), body))
 }

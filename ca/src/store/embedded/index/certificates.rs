@@ -36,11 +36,6 @@ impl Index {
         })
     }
 
-    /// The places in the order of issue of the certificates in a span whose account has this number, in order.
-    pub fn of_account(&self, number: u64, account: u32) -> Result<Vec<u64>> {
-        self.of_accounts(number, &|found| found == account)
-    }
-
     /// The places in the order of issue of the certificates in a span whose account has a number that is `wanted`, in
     /// order.
     pub fn of_accounts(&self, number: u64, wanted: &dyn Fn(u32) -> bool) -> Result<Vec<u64>> {

@@ -1,0 +1,76 @@
+//! Refused requests of administrators in the journal: at most so many of each administrator in an hour, as somebody may ask without end.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use countersign_ca::Timestamp;
+use countersign_ca::record::Label;
+
+use super::principal::Principal;
+use super::recorded::record;
+use crate::exit::Failure;
+use crate::instance::Instance;
+
+/// The most refusals of one administrator that the journal has of one hour.
+const MOST: u32 = 10;
+/// The time for which they are counted.
+const PERIOD: Duration = Duration::from_secs(3600);
+/// The most octets of a refusal's words.
+const MAX_WORDS: usize = 300;
+/// The exit code of what is not allowed.
+const REFUSED: u8 = 4;
+
+/// How many refusals of each administrator are in the journal. There are no more administrators than records of them.
+#[derive(Debug, Default)]
+pub struct Refusals(Mutex<BTreeMap<Label, Counted>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Counted {
+    since: Timestamp,
+    count: u32,
+}
+
+impl Refusals {
+    /// Whether one more refusal of this administrator is to be recorded at `now`; counts it.
+    fn has_room(&self, name: &Label, now: Timestamp) -> bool {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = all.entry(name.clone()).or_insert(Counted { since: now, count: 0 });
+        // A clock that was set back begins anew, too.
+        if now < own.since || own.since.plus(PERIOD) <= now {
+            *own = Counted { since: now, count: 0 };
+        }
+        own.count = own.count.saturating_add(1);
+        own.count <= MOST
+    }
+
+    /// Records a refusal, if it is one and there is room. It blocks while the entry becomes durable. The refusal stands whether or not the
+    /// journal can be written.
+    pub fn note(&self, instance: &Instance, principal: &Principal, failure: &Failure) {
+        if failure.code != REFUSED || !self.has_room(&principal.name, instance.now()) {
+            return;
+        }
+        let words = failure.message.replace('\n', " ");
+        let words = words.get(..words.floor_char_boundary(MAX_WORDS)).unwrap_or_default();
+        if let Err(failure) = record(instance, &principal.to_string(), "request refused", &words) {
+            tracing::error!("{failure}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_so_many_in_an_hour() {
+        let (refusals, alice, bob) =
+            (Refusals::default(), "alice".parse().unwrap(), "bob".parse().unwrap());
+        let at = |seconds| Timestamp::from_seconds(1_800_000_000 + seconds);
+        let noted = |name: &Label, seconds| {
+            (0..50).filter(|_| refusals.has_room(name, at(seconds))).count()
+        };
+        assert_eq!([noted(&alice, 0), noted(&alice, 3599), noted(&bob, 3599)], [10, 0, 10]);
+        assert_eq!([noted(&alice, 3600), noted(&bob, 3600), noted(&alice, -5)], [10, 0, 10]);
+    }
+}
