@@ -40,7 +40,7 @@ pub struct Principal {
 }
 
 /// Who an administrator is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Person {
     /// A recorded administrator, by name, which is that of the account, too.
     Administrator(Label),

@@ -5,9 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use countersign_ca::Timestamp;
-use countersign_ca::record::Label;
 
-use super::principal::Principal;
+use super::principal::{Person, Principal};
 use super::recorded::record;
 use crate::exit::Failure;
 use crate::instance::Instance;
@@ -21,9 +20,12 @@ const MAX_WORDS: usize = 300;
 /// The exit code of what is not allowed.
 const REFUSED: u8 = 4;
 
-/// How many refusals of each administrator are in the journal. There are no more administrators than records of them.
+/// The most administrators whose refusals are counted at once. The provider of OpenID may have any number of users.
+const MAX_PEOPLE: usize = 1024;
+
+/// How many refusals of each administrator are in the journal.
 #[derive(Debug, Default)]
-pub struct Refusals(Mutex<BTreeMap<Label, Counted>>);
+pub struct Refusals(Mutex<BTreeMap<Person, Counted>>);
 
 #[derive(Debug, Clone, Copy)]
 struct Counted {
@@ -33,13 +35,14 @@ struct Counted {
 
 impl Refusals {
     /// Whether one more refusal of this administrator is to be recorded at `now`; counts it.
-    fn has_room(&self, name: &Label, now: Timestamp) -> bool {
+    fn has_room(&self, person: &Person, now: Timestamp) -> bool {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = all.entry(name.clone()).or_insert(Counted { since: now, count: 0 });
         // A clock that was set back begins anew, too.
-        if now < own.since || own.since.plus(PERIOD) <= now {
-            *own = Counted { since: now, count: 0 };
+        all.retain(|_, counted| counted.since <= now && now < counted.since.plus(PERIOD));
+        if all.len() >= MAX_PEOPLE && !all.contains_key(person) {
+            return false;
         }
+        let own = all.entry(person.clone()).or_insert(Counted { since: now, count: 0 });
         own.count = own.count.saturating_add(1);
         own.count <= MOST
     }
@@ -64,13 +67,16 @@ mod tests {
 
     #[test]
     fn each_has_so_many_in_an_hour() {
-        let (refusals, alice, bob) =
-            (Refusals::default(), "alice".parse().unwrap(), "bob".parse().unwrap());
+        let person = |name: &str| Person::Administrator(name.parse().unwrap());
+        let (refusals, alice, bob) = (Refusals::default(), person("alice"), person("bob"));
         let at = |seconds| Timestamp::from_seconds(1_800_000_000 + seconds);
-        let noted = |name: &Label, seconds| {
-            (0..50).filter(|_| refusals.has_room(name, at(seconds))).count()
+        let noted = |person: &Person, seconds| {
+            (0..50).filter(|_| refusals.has_room(person, at(seconds))).count()
         };
         assert_eq!([noted(&alice, 0), noted(&alice, 3599), noted(&bob, 3599)], [10, 0, 10]);
         assert_eq!([noted(&alice, 3600), noted(&bob, 3600), noted(&alice, -5)], [10, 0, 10]);
+        let many = (0..2 * MAX_PEOPLE).map(|n| person(&format!("a{n}")));
+        let recorded: usize = many.map(|one| noted(&one, 9000)).sum();
+        assert_eq!(recorded, 10 * MAX_PEOPLE, "people beyond the bound are not counted");
     }
 }

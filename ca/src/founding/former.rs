@@ -308,6 +308,7 @@ impl FormerRecords<'_> {
                 consumes_equipment: false,
                 transaction: None,
                 replaces: None,
+                retires: None,
                 partition: None,
                 withheld: false,
                 unpublished: false,

@@ -198,6 +198,7 @@ impl Subordinate<'_> {
                 consumes_equipment: false,
                 transaction: None,
                 replaces: None,
+                retires: None,
                 partition: None,
                 withheld: false,
                 unpublished: false,

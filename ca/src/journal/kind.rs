@@ -67,7 +67,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind with its name in an export. Users' scripts match the names.
-    pub const ALL: [(Self, &'static str); 25] = [
+    pub const ALL: [(Self, &'static str); 26] = [
         (Self::Ca, "ca"),
         (Self::Reserved, "reserved"),
         (Self::Issued, "issued"),

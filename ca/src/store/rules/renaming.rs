@@ -53,7 +53,12 @@ impl<V: View> Rules<'_, V> {
         self.view.put(keys::renamed(from), renamed::encode(&all));
         self.view.remove(keys::former(from));
         self.view.put(keys::former(to), holders::with(&former, from));
-        // 3. Its open requests count for the present name.
+        // 3. What it has shown to have stays its own.
+        if let Some(shown) = self.view.value(&keys::shown(from))? {
+            self.view.remove(keys::shown(from));
+            self.view.put(keys::shown(to), shown);
+        }
+        // 4. Its open requests count for the present name.
         let counts = keys::request_counts(Some(from));
         if let Some(moments) = self.view.value(&counts)? {
             self.view.remove(counts);
