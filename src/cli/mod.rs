@@ -13,6 +13,7 @@ mod demo;
 mod enroll;
 mod export;
 mod files;
+mod foundation;
 mod gateway;
 mod init;
 mod passphrase;
