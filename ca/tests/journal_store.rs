@@ -556,7 +556,9 @@ fn what_a_peer_has_shown_is_recorded_once_and_ends_with_its_account() {
     };
     store.record_ca(at(0), &ca("a", None)).unwrap();
     store.record_ca(at(0), &ca("a.2", Some("a"))).unwrap();
-    store.record_accounts(at(1), &[account("gw1", 5), account("gw2", 5)]).unwrap();
+    // Two entries, and so two incarnations.
+    store.record_accounts(at(1), &[account("gw1", 5)]).unwrap();
+    store.record_accounts(at(1), &[account("gw2", 5)]).unwrap();
     let shown = |name: &str, ca: &str, evidence, incarnation| AnchorShown {
         account: label(name),
         incarnation,

@@ -1,7 +1,6 @@
 //! `countersign ca …` and `countersign crl …`: the CAs, their next keys, and their CRLs.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Subcommand;
@@ -17,6 +16,7 @@ use serde_json::json;
 use super::ceremony::{Sign, SignCrl};
 use super::context::Context;
 use super::files::{read, write};
+use super::foundation::open_foundation;
 use super::gateway::crl_der;
 use super::init::{Issuing, LONGEST, requested, tag};
 use super::plan::Plan;
@@ -26,7 +26,6 @@ use crate::config::{Config, duration};
 use crate::exit::Failure;
 use crate::folder::Private;
 use crate::output;
-use crate::passphrase;
 
 /// `countersign ca …`
 #[derive(Debug, Subcommand)]
@@ -285,19 +284,6 @@ fn next_steps(ca: &CaRecord) -> String {
              (`countersign export` again); {policies}"
         ),
     }
-}
-
-/// Opens the store of the instance for a command that makes CA keys. No server may be running; `what` says in the message what to do once
-/// it is stopped.
-pub fn open_foundation(context: &Context, what: &str) -> Result<Foundation, Failure> {
-    let location = &context.location;
-    if location.server()?.is_some() {
-        return Err(Failure::unavailable(format!(
-            "a server runs on this data folder; stop it, {what}, and start it again"
-        )));
-    }
-    let passphrase = passphrase::existing(&location.folder, location.passphrase_file.as_deref())?;
-    Ok(location.foundation(Arc::new(location.open_store()?), passphrase))
 }
 
 /// The name, in URLs, of the root whose key signs now. If this instance has no root key, it is the name under which every root is recorded.

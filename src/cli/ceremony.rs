@@ -13,10 +13,10 @@ use countersign_enroll::request::pkcs10::certification_request_in;
 use data_encoding::{BASE64, HEXLOWER};
 use serde_json::json;
 
-use super::ca::open_foundation;
 use super::cert::request_in;
 use super::context::Context;
 use super::files::write;
+use super::foundation::open_foundation;
 use super::init::{LONGEST, policy};
 use crate::admin::actor;
 use crate::config::duration;

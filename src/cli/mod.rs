@@ -14,6 +14,7 @@ mod docs;
 mod enroll;
 mod export;
 mod files;
+mod foundation;
 mod gateway;
 mod init;
 mod notify;

@@ -64,12 +64,18 @@ pub struct ConfiguredTrust {
     /// The public keys and names of the authority's CAs whose private keys are elsewhere. An administrator may bring their CRLs.
     elsewhere: Vec<(Vec<u8>, Label)>,
     /// The CRLs of these CAs that were parsed last.
-    parsed: Mutex<BTreeMap<Label, ([u8; 32], Arc<Crl>)>>,
+    parsed: Mutex<BTreeMap<Label, ParsedCrl>>,
     /// How far the authority's history was read.
     recorded: Mutex<Recorded>,
     /// The store in which certificates are looked up if there is no authority.
     certificates: Option<CertificateStore>,
     cas: KnownCas,
+}
+
+/// A CRL, and the SHA-256 over its TBSCertList.
+struct ParsedCrl {
+    tbs_sha256: [u8; 32],
+    crl: Arc<Crl>,
 }
 
 /// The position up to which the history of the authority's store was read (`None` without an authority), and how many statuses changed up
@@ -184,13 +190,14 @@ impl ConfiguredTrust {
         };
         let mut parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
         let hash = current.record.tbs_sha256;
-        if let Some((_, known)) = parsed.get(ca).filter(|(of, _)| *of == hash) {
-            return vec![Arc::clone(known)];
+        if let Some(known) = parsed.get(ca).filter(|known| known.tbs_sha256 == hash) {
+            return vec![Arc::clone(&known.crl)];
         }
         match Crl::from_der(&current.der) {
             Ok(crl) => {
                 let crl = Arc::new(crl);
-                parsed.insert(ca.clone(), (hash, Arc::clone(&crl)));
+                let kept = ParsedCrl { tbs_sha256: hash, crl: Arc::clone(&crl) };
+                parsed.insert(ca.clone(), kept);
                 vec![crl]
             }
             Err(error) => {
