@@ -515,7 +515,7 @@ fn what_cannot_be_a_ca_here_is_refused() {
         &[&root, &for_mail, &sign],
         &[&below[..], &["--chain", "c"]].concat(),
         4,
-        &["no verifier would accept the certificate below `CN=Old CA`", "extendedKeyUsage"],
+        &["no verifier would accept the certificate below `CN=Old CA`", "key purposes"],
     );
     let pkcs12 =
         ["pkcs12", "-export", "-in", "c", "-inkey", "k", "-passout", "pass:right", "-out", "p"];
