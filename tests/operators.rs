@@ -137,7 +137,7 @@ fn certificates_are_found_by_what_an_operator_knows_of_them() {
     let whole = serials(&instance.json(&["cert", "list", "--sort", "expires"]));
     assert_eq!(paged, whole);
     // What is wrong is said.
-    fails(&instance.run(&["cert", "list", "--serial", "12"]), 2, &["4 to 32 hexadecimal digits"]);
+    fails(&instance.run(&["cert", "list", "--serial", "12"]), 2, &["4 to 40 hexadecimal digits"]);
     fails(&instance.run(&["cert", "list", "--page", "2", "--after", "x"]), 2, &["cursor"]);
     fails(&instance.run(&["cert", "list", "--label", "bonn"]), 2, &["KEY=VALUE"]);
     fails(&instance.run(&["store", "status", "--format", "csv"]), 2, &["that list something"]);

@@ -72,7 +72,7 @@ pub fn read_key(file: &[u8], password: Option<&str>) -> Result<FileKey> {
     let Some(text) = block(file)? else {
         return match EncryptedPrivateKeyInfo::try_from(file) {
             Ok(encrypted) => decrypted(&encrypted, password),
-            Err(_) => FileKey::from_pkcs8(file),
+            Err(_) => usable(file),
         };
     };
     if text.contains("Proc-Type:") {
@@ -84,7 +84,7 @@ pub fn read_key(file: &[u8], password: Option<&str>) -> Result<FileKey> {
     let (label, document) = SecretDocument::from_pem(text)
         .map_err(|e| Error::malformed(format!("the private key cannot be read: {e}")))?;
     match label {
-        PKCS8 => FileKey::from_pkcs8(document.as_bytes()),
+        PKCS8 => usable(document.as_bytes()),
         ENCRYPTED => {
             let encrypted = EncryptedPrivateKeyInfo::try_from(document.as_bytes());
             let encrypted = encrypted.map_err(|e| {
@@ -135,7 +135,7 @@ pub fn read_bundle(file: &[u8], password: &str) -> Result<Bundle> {
         ));
     };
     let certificates = chain.chain().iter().map(|one| one.as_der().to_vec()).collect();
-    Ok(Bundle { key: FileKey::from_pkcs8(chain.key())?, certificates })
+    Ok(Bundle { key: usable(chain.key())?, certificates })
 }
 
 /// The first PEM block with a private key; `None` if the file is no PEM.
@@ -170,7 +170,7 @@ fn decrypted(encrypted: &EncryptedPrivateKeyInfo<'_>, password: Option<&str>) ->
     let document = encrypted
         .decrypt(password)
         .map_err(|_| Error::unauthenticated("the password does not open the private key"))?;
-    FileKey::from_pkcs8(document.as_bytes())
+    usable(document.as_bytes())
 }
 
 /// The key with this algorithm whose own encoding is `key`.
@@ -178,7 +178,45 @@ fn wrapped(algorithm: ObjectIdentifier, parameters: &Any, key: &[u8]) -> Result<
     let algorithm = AlgorithmIdentifier { oid: algorithm, parameters: Some(parameters.into()) };
     let info = PrivateKeyInfo::new(algorithm, key);
     let der = Zeroizing::new(info.to_der().map_err(Error::internal)?);
-    FileKey::from_pkcs8(&der)
+    usable(&der)
+}
+
+/// The key in a PKCS#8 PrivateKeyInfo, DER.
+fn usable(pkcs8: &[u8]) -> Result<FileKey> {
+    let padded = padded(pkcs8)?;
+    FileKey::from_pkcs8(padded.as_deref().map_or(pkcs8, Vec::as_slice)).map_err(|error| match error
+    {
+        Error::Malformed(why) => Error::malformed(format!(
+            "{why}; expected a P-256, P-384 or Ed25519 key, or an RSA key of 2048 bits or more"
+        )),
+        other => other,
+    })
+}
+
+/// An elliptic-curve key whose privateKey has as many octets as RFC 5915 §3 demands; `None` if it has, or the key is of another kind.
+/// GnuTLS writes an INTEGER there, without zeros before it, or with one.
+fn padded(pkcs8: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>> {
+    let Ok(info) = PrivateKeyInfo::try_from(pkcs8) else { return Ok(None) };
+    let length: usize = match info.algorithm.parameters_oid() {
+        Ok(oid::P256) => 32,
+        Ok(oid::P384) => 48,
+        _ => return Ok(None),
+    };
+    let Ok(key) = EcPrivateKey::from_der(info.private_key) else { return Ok(None) };
+    let octets = key.private_key.as_bytes();
+    let first = octets.iter().position(|octet| *octet != 0).unwrap_or(octets.len());
+    let digits = octets.get(first..).unwrap_or_default();
+    if octets.len() == length || digits.len() > length {
+        return Ok(None);
+    }
+    let mut padded = Zeroizing::new(vec![0; length.saturating_sub(digits.len())]);
+    padded.reserve_exact(digits.len());
+    padded.extend_from_slice(digits);
+    let private_key = OctetStringRef::new(&padded).map_err(Error::internal)?;
+    let key =
+        Zeroizing::new(EcPrivateKey { private_key, ..key }.to_der().map_err(Error::internal)?);
+    let info = PrivateKeyInfo::new(info.algorithm, &key);
+    Ok(Some(Zeroizing::new(info.to_der().map_err(Error::internal)?)))
 }
 
 #[cfg(test)]
@@ -231,6 +269,31 @@ mod tests {
                 }
             } else {
                 assert!(!lines.concat().contains("secret"), "{lines:?} is not seen as encrypted");
+            }
+        }
+    }
+
+    #[test]
+    fn an_ec_key_may_have_more_or_fewer_octets_than_it_should() {
+        let read = |octets: &[u8], key: &EcPrivateKey<'_>, info: &PrivateKeyInfo<'_>| {
+            let private_key = OctetStringRef::new(octets).unwrap();
+            let (parameters, public_key) = (key.parameters, key.public_key.clone());
+            let key =
+                EcPrivateKey { version: 1, private_key, parameters, public_key }.to_der().unwrap();
+            read_key(&PrivateKeyInfo::new(info.algorithm, &key).to_der().unwrap(), None)
+        };
+        let mut shorter = 0;
+        while shorter < 2 {
+            let own = FileKey::generate(crate::key::KeyAlgorithm::P384).unwrap();
+            let info = PrivateKeyInfo::try_from(own.pkcs8()).unwrap();
+            let key = EcPrivateKey::from_der(info.private_key).unwrap();
+            let octets = key.private_key.as_bytes();
+            let longer = [&[0], octets].concat();
+            assert_eq!(read(&longer, &key, &info).unwrap().public(), own.public());
+            // One key in 256 begins with a zero.
+            if let [0, rest @ ..] = octets {
+                assert_eq!(read(rest, &key, &info).unwrap().public(), own.public());
+                shorter += 1;
             }
         }
     }
