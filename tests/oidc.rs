@@ -163,8 +163,8 @@ fn session<'a>(site: &Site, jar: &'a str, user: &str) -> By<'a> {
 /// The value of a cookie in a file of curl's.
 fn cookie(site: &Site, jar: &str, name: &str) -> Option<String> {
     let text = fs::read_to_string(site.instance.file(jar)).unwrap();
-    let row = text.lines().map(|line| line.split('\t').collect::<Vec<_>>());
-    row.filter(|row| row.len() == 7 && row[5] == name).map(|row| row[6].to_owned()).last()
+    let mut row = text.lines().map(|line| line.split('\t').collect::<Vec<_>>());
+    row.rfind(|row| row.len() == 7 && row[5] == name).map(|row| row[6].to_owned())
 }
 
 /// The body of a new account.

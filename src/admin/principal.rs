@@ -280,8 +280,7 @@ impl Principal {
                 Err(self.refused(verb, "it needs `admin-grant` for everything"))
             }
             Request::AdminTokenAdd { name, .. } | Request::AdminTokenRemove { name, .. }
-                if !self.may_change_administrators(roles)
-                    && !(self.name.is(name) && matches!(self.proof, Proof::Certificate(_))) =>
+                if !self.may_change_administrators(roles) && !self.is_certified_as(name) =>
             {
                 let why =
                     "without `admin-grant` for everything, only by certificate, and for oneself";
@@ -292,6 +291,11 @@ impl Principal {
             Request::TrustAdd { vendor } if !vendor.crls.is_empty() => Err(here("trust add --crl")),
             _ => Ok(()),
         }
+    }
+
+    /// Whether the sender is the administrator of that name, by a certificate. What lasts longer than a session or a token needs one.
+    fn is_certified_as(&self, name: &Label) -> bool {
+        self.name.is(name) && matches!(self.proof, Proof::Certificate(_))
     }
 
     fn may_change_administrators(&self, roles: &Roles) -> bool {

@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix_web::http::header::{
-    CONTENT_SECURITY_POLICY, COOKIE, HeaderValue, LOCATION, REFERRER_POLICY, SET_COOKIE,
-    X_CONTENT_TYPE_OPTIONS,
+    CONTENT_LENGTH, CONTENT_SECURITY_POLICY, COOKIE, HeaderValue, LOCATION, REFERRER_POLICY,
+    SET_COOKIE, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Data};
@@ -121,9 +121,14 @@ pub fn configure(config: &mut web::ServiceConfig) {
 
 /// `/login`: sends the browser to the issuer.
 async fn begin(api: Data<Api>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
+    let response = begun(&api, &request).await;
+    without_body(&request, response, payload)
+}
+
+async fn begun(api: &Api, request: &HttpRequest) -> HttpResponse {
     let Some(login) = api.login.clone() else { return Problem::no_path(LOGIN).response() };
     if *request.method() != Method::GET {
-        return closing_with(Problem::no_method("GET".to_owned()).response(), payload);
+        return Problem::no_method("GET".to_owned()).response();
     }
     let query = web::Query::<LoginQuery>::from_query(request.query_string());
     let to = match query.map(|query| query.into_inner().to) {
@@ -151,16 +156,21 @@ async fn begin(api: Data<Api>, request: HttpRequest, payload: web::Payload) -> H
                 ));
             response.finish()
         }
-        Ok(Err(refusal)) => refused(&request, refusal),
+        Ok(Err(refusal)) => refused(request, refusal),
         Err(_) => busy(),
     }
 }
 
 /// `/login/callback`: the issuer sends the browser back here. A session begins.
 async fn finish(api: Data<Api>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
+    let response = finished(&api, &request).await;
+    without_body(&request, response, payload)
+}
+
+async fn finished(api: &Api, request: &HttpRequest) -> HttpResponse {
     let Some(login) = api.login.clone() else { return Problem::no_path(CALLBACK).response() };
     if *request.method() != Method::GET {
-        return closing_with(Problem::no_method("GET".to_owned()).response(), payload);
+        return Problem::no_method("GET".to_owned()).response();
     }
     let Ok(answer) = web::Query::<Callback>::from_query(request.query_string()) else {
         let why = "the answer of the issuer cannot be read";
@@ -169,7 +179,7 @@ async fn finish(api: Data<Api>, request: HttpRequest, payload: web::Payload) -> 
     let Some(address) = request.peer_addr().map(|address| address.ip().to_canonical()) else {
         return busy();
     };
-    let begun = cookie_of(&request, BEGUN);
+    let begun = cookie_of(request, BEGUN);
     let Ok(slot) = Arc::clone(&login.slots).try_acquire_owned() else { return busy() };
     let instance = Arc::clone(&api.instance);
     let work = web::block(move || {
@@ -179,8 +189,14 @@ async fn finish(api: Data<Api>, request: HttpRequest, payload: web::Payload) -> 
         let rights = login.rights(&instance, &logged_in)?;
         let principal = principal(&logged_in.user, &rights, address);
         let id = login.provider.random()?;
-        record_action(&instance, &principal.to_string(), "session begin", &principal.name)?;
-        login.sessions.begin(&id, logged_in.user.clone(), rights).map_err(Refusal::Unavailable)?;
+        let begun = login.sessions.begin(&id, logged_in.user.clone(), rights);
+        begun.map_err(Refusal::Unavailable)?;
+        let recorded =
+            record_action(&instance, &principal.to_string(), "session begin", &principal.name);
+        if let Err(why) = recorded {
+            login.sessions.end(&id);
+            return Err(why.into());
+        }
         Ok::<_, Refusal>((id, logged_in.to, login.grants.session_lifetime.as_secs()))
     });
     match work.await {
@@ -194,7 +210,7 @@ async fn finish(api: Data<Api>, request: HttpRequest, payload: web::Payload) -> 
             response
         }
         Ok(Err(refusal)) => {
-            let mut response = refused(&request, refusal);
+            let mut response = refused(request, refusal);
             append(&mut response, &cookie(BEGUN, "", "Lax", 0));
             response
         }
@@ -213,9 +229,14 @@ async fn end(api: Data<Api>, request: HttpRequest, payload: web::Payload) -> Htt
     }
     // Its end is recorded with whoever it was, if it has not ended before.
     let presented = Presented::of_session(&request);
+    let slot = match api.at_gate().await {
+        Ok(slot) => slot,
+        Err(problem) => return closing_with(problem.response(), payload),
+    };
     let instance = Arc::clone(&api.instance);
     let authority = Arc::clone(&api.authority);
     let work = web::block(move || {
+        let _slot = slot;
         let principal = presented.authenticate(&authority, &instance, Some(&login));
         if let Some(id) = presented.session() {
             login.sessions.end(id);
@@ -233,7 +254,20 @@ async fn end(api: Data<Api>, request: HttpRequest, payload: web::Payload) -> Htt
         Err(_) => busy(),
     };
     forget(&mut response);
-    response
+    without_body(&request, response, payload)
+}
+
+/// An answer to a request whose body nobody reads. If it has one, the connection is closed, so that a body without end holds nobody up.
+fn without_body(
+    request: &HttpRequest,
+    response: HttpResponse,
+    payload: web::Payload,
+) -> HttpResponse {
+    let length = request.headers().get(CONTENT_LENGTH).is_some_and(|length| length != "0");
+    match length || request.headers().contains_key(TRANSFER_ENCODING) {
+        true => closing_with(response, payload),
+        false => response,
+    }
 }
 
 /// Whether an administrator has an account that is not disabled: it stands for the person, by whatever proof.

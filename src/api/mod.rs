@@ -324,11 +324,7 @@ async fn answer(api: Data<Api>, request: HttpRequest, payload: web::Payload) -> 
 impl Api {
     /// Authenticates a client, on another thread: a certificate is looked up in the journal.
     async fn authenticate(&self, presented: Presented) -> Result<Principal, Problem> {
-        let waiting = tokio::time::timeout(GATE_TIMEOUT, Arc::clone(&self.gate).acquire_owned());
-        let Ok(Ok(slot)) = waiting.await else {
-            let why = "too many clients are authenticated; try again";
-            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why));
-        };
+        let slot = self.at_gate().await?;
         let (authority, instance) = (Arc::clone(&self.authority), Arc::clone(&self.instance));
         let login = self.login.clone();
         let work = web::block(move || {
@@ -336,6 +332,18 @@ impl Api {
             presented.authenticate(&authority, &instance, login.as_deref())
         });
         work.await.unwrap_or_else(|_| Err(failed()))
+    }
+
+    /// A turn to be authenticated.
+    async fn at_gate(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let waiting = tokio::time::timeout(GATE_TIMEOUT, Arc::clone(&self.gate).acquire_owned());
+        match waiting.await {
+            Ok(Ok(slot)) => Ok(slot),
+            _ => {
+                let why = "too many clients are authenticated; try again";
+                Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why))
+            }
+        }
     }
 
     /// The largest body that a request may have: the configured bound for verbs whose requests may be large, and 64 KiB for all others.
