@@ -432,7 +432,7 @@ fn who_did_not_renew_is_told_reminded_of_and_told_when_it_is_too_late() {
     let run_at = |instance: &mut Instance, shift: &str, count: usize| {
         instance.serve_with(at_another_time(shift, COUNTERSIGN));
         let lines = ops.wait(count);
-        // The ledger is written before the outcome is shown.
+        // What the receiver was told is recorded before the server ends.
         wait_for("the outcome", || (shown(instance)["delivered"] == 1).then_some(()));
         instance.stop();
         lines

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use countersign_ca::Timestamp;
 use countersign_ca::key::read_private;
@@ -88,7 +88,7 @@ fn letter(mail: &Mail, message: &Message, now: Timestamp) -> Result<lettre::Mess
         .from(mail.from.clone())
         .mailbox(lettre::message::header::To::from(to))
         .subject(message.subject())
-        .date(SystemTime::from(UNIX_EPOCH + since))
+        .date(UNIX_EPOCH + since)
         // The same when the message is sent again, so that mail programs can tell that it is one.
         .message_id(Some(format!("<{}@{domain}>", message.id)))
         // RFC 3834 §5: no holiday notice answers it.
