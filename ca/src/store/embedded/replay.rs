@@ -358,6 +358,7 @@ mod tests {
                 let number = u128::from_be_bytes(*serial.octets());
                 let transaction = Transaction {
                     registrar: None,
+                    proof: None,
                     client: None,
                     id: id.clone(),
                     account: "gw1".parse().unwrap(),
