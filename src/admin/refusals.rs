@@ -66,8 +66,8 @@ mod tests {
     fn each_has_so_many_in_an_hour() {
         let (refusals, alice, bob) =
             (Refusals::default(), "alice".parse().unwrap(), "bob".parse().unwrap());
-        let at = |seconds| Timestamp::from_seconds(1_800_000_000 + seconds);
-        let noted = |name: &Label, seconds| {
+        let at = |seconds: i64| Timestamp::from_seconds(1_800_000_000 + seconds);
+        let noted = |name: &Label, seconds: i64| {
             (0..50).filter(|_| refusals.has_room(name, at(seconds))).count()
         };
         assert_eq!([noted(&alice, 0), noted(&alice, 3599), noted(&bob, 3599)], [10, 0, 10]);
