@@ -397,6 +397,7 @@ impl Bench {
             consumes_equipment: false,
             transaction: Some(Transaction {
                 registrar: None,
+                proof: None,
                 client: Some([192, 0, 2, 1].into()),
                 id: serial.octets().to_vec(),
                 account: account.clone(),

@@ -404,14 +404,13 @@ fn a_stranger_s_checker_accepts_the_journal_and_refuses_each_change_of_it() {
         parts.frames.push(again);
         parts.renumber_last();
     });
-    refuses("an entry of another journal", "another root", &[], &|parts| {
-        let at = parts.of_kind(12);
-        let mut taken = foreign.frames[foreign.of_kind(12)].payload.clone();
-        taken.splice(
-            ..foreign_head(&taken),
-            parts.frames[at].payload[..foreign_head(&parts.frames[at].payload)].to_vec(),
-        );
-        parts.frames[at].payload = taken;
+    refuses("an entry of another journal", "", &[], &|parts| {
+        let (own, other) = (parts.of_kind(1), foreign.of_kind(1));
+        let mut taken = foreign.frames[other].payload.clone();
+        let head = parts.frames[own].payload[..behind_time(&parts.frames[own].payload)].to_vec();
+        taken.splice(..behind_time(&taken), head);
+        assert_ne!(parts.frames[own].payload, taken);
+        parts.frames[own].payload = taken;
     });
     refuses("a group that it is not of", "not of this group", &[], &|parts| {
         parts.frames[single].back = 3
@@ -471,6 +470,6 @@ fn a_stranger_s_checker_accepts_the_journal_and_refuses_each_change_of_it() {
 }
 
 /// The octets of a payload before its kind: version, number and time.
-fn foreign_head(payload: &[u8]) -> usize {
+fn behind_time(payload: &[u8]) -> usize {
     payload.iter().position(|octet| *octet == 0x1b).unwrap() + 9
 }

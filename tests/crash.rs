@@ -159,7 +159,8 @@ fn fifty_power_cuts_lose_no_answered_certificate() {
     let before = instance.json(&["store", "status"]);
     instance.ok(&["store", "rebuild"]);
     let after = instance.json(&["store", "status"]);
-    assert_eq!(before["entries"], after["entries"]);
+    // The rebuild is a deed of its own.
+    assert_eq!(before["entries"].as_u64().unwrap() + 1, after["entries"].as_u64().unwrap());
     assert_eq!(instance.certificates("gw1"), stored);
     instance.ok(&["audit", "verify"]);
 }

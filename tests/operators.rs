@@ -552,7 +552,15 @@ fn an_import_changes_the_equipment_of_accounts_that_exist() {
     let instance = Instance::init(&[]);
     let pki = Pki { instance: &instance };
     pki.root("maker", "/O=Maker/CN=Maker Root");
-    instance.ok(&["trust", "add", &pki.path("maker.crt"), "--name", "maker", "--map", "serialNumber"]);
+    instance.ok(&[
+        "trust",
+        "add",
+        &pki.path("maker.crt"),
+        "--name",
+        "maker",
+        "--map",
+        "serialNumber",
+    ]);
     let file = instance.file("peers.csv");
     let path = file.to_str().unwrap().to_owned();
     let import = |rows: &str| {
@@ -561,7 +569,17 @@ fn an_import_changes_the_equipment_of_accounts_that_exist() {
     };
     let device = |name: &str| instance.json(&["peer", "show", name])["equipment"].clone();
     instance.ok(&["peer", "add", "gw1", "--id", "fqdn:gw1.example.net", "--no-secret"]);
-    let gw2 = ["peer", "add", "gw2", "--id", "fqdn:gw2.example.net", "--equipment", "maker:SN2", "--equipment-uses", "5"];
+    let gw2 = [
+        "peer",
+        "add",
+        "gw2",
+        "--id",
+        "fqdn:gw2.example.net",
+        "--equipment",
+        "maker:SN2",
+        "--equipment-uses",
+        "5",
+    ];
     instance.ok(&gw2);
     let both = "gw1,fqdn:gw1.example.net,maker:SN1\ngw2,fqdn:gw2.example.net,maker:SN2\n";
     let output = import(both);
@@ -569,9 +587,15 @@ fn an_import_changes_the_equipment_of_accounts_that_exist() {
     assert_eq!((device("gw1"), device("gw2")), (json!("maker:SN1"), json!("maker:SN2")));
     // Its own device keeps its uses; another one, an unknown vendor's and none are told apart.
     assert_eq!(instance.json(&["peer", "show", "gw2"])["equipment_uses_left"], 5);
-    fails(&import("gw1,fqdn:gw1.example.net,maker:SN2\n"), 2, &["`maker:SN2` is the equipment of the account `gw2`"]);
+    fails(
+        &import("gw1,fqdn:gw1.example.net,maker:SN2\n"),
+        2,
+        &["`maker:SN2` is the equipment of the account `gw2`"],
+    );
     fails(&import("gw1,fqdn:gw1.example.net,other:SN2\n"), 2, &["line 2", "other"]);
-    assert!(import("gw1,fqdn:gw1.example.net,\ngw2,fqdn:gw2.example.net,maker:SN3\n").status.success());
+    assert!(
+        import("gw1,fqdn:gw1.example.net,\ngw2,fqdn:gw2.example.net,maker:SN3\n").status.success()
+    );
     assert_eq!((device("gw1"), device("gw2")), (Value::Null, json!("maker:SN3")));
     assert_eq!(instance.json(&["peer", "show", "gw2"])["equipment_uses_left"], 1);
     // A file without the column changes no device.
@@ -683,12 +707,20 @@ fn keys_open_by_the_new_passphrase_and_no_more_by_the_old() {
     let change: Vec<&str> = change.iter().map(String::as_str).collect();
     fails(&instance.run(&change), 5, &["stop it"]);
     // The key of a delegate whose certificate was revoked is kept, and is a key like any other.
-    instance.ok(&["cert", "revoke", &serials(&instance.json(&["cert", "list", "--account", "_ocsp"]))[0], "--reason", "keyCompromise"]);
+    instance.ok(&[
+        "cert",
+        "revoke",
+        &serials(&instance.json(&["cert", "list", "--account", "_ocsp"]))[0],
+        "--reason",
+        "keyCompromise",
+    ]);
     instance.stop();
     instance.serve();
-    let has_kept = || fs::read_dir(instance.data().join("keys")).unwrap().any(|entry| {
-        entry.unwrap().file_name().to_string_lossy().ends_with(".key.revoked")
-    });
+    let has_kept = || {
+        fs::read_dir(instance.data().join("keys"))
+            .unwrap()
+            .any(|entry| entry.unwrap().file_name().to_string_lossy().ends_with(".key.revoked"))
+    };
     eventually("the key is kept", has_kept);
     instance.stop();
     let keys = || -> Vec<String> {
@@ -766,7 +798,7 @@ fn an_auditor_reads_who_did_what_from_where() {
     // What an administrator did, and nothing else; nothing before a day to come.
     let deeds = report(&["--actor", &admin]);
     let actions: Vec<&str> = deeds.iter().map(|line| line["action"].as_str().unwrap()).collect();
-    assert_eq!(actions, ["peer add", "peer add", "cert revoke"]);
+    assert_eq!(actions, ["init", "peer add", "peer add", "cert revoke"]);
     assert_eq!(report(&["--since", "2100-01-01"]), Vec::<Value>::new());
     // A spreadsheet reads the same lines, while the server runs and when it does not.
     let csv = instance.ok(&["audit", "report", "--format", "csv"]);

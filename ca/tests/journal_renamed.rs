@@ -150,7 +150,8 @@ fn what_names_an_account_by_an_earlier_name_is_its_own_and_nobody_else_s() {
     assert!(store.former_names(&label("b")).unwrap().is_empty());
     assert_eq!((own(&store, "a"), own(&store, "b")), (vec![2, 6], vec![1, 4, 5]));
     // And a later one of its last name neither, whatever it is called later.
-    store.record_accounts(at(24), &[account("b", 1)]).unwrap();
+    let later = Account { secret: None, ..account("b", 1) };
+    store.record_accounts(at(24), &[later]).unwrap();
     store.record_account_renamed(at(25), &label("b"), &label("d")).unwrap();
     assert_eq!((holder(&store, 1), holder(&store, 4), holder(&store, 5)), (None, None, None));
     assert_eq!(store.former_names(&label("d")).unwrap(), [label("b")]);

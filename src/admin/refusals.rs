@@ -69,8 +69,8 @@ mod tests {
     fn each_has_so_many_in_an_hour() {
         let person = |name: &str| Person::Administrator(name.parse().unwrap());
         let (refusals, alice, bob) = (Refusals::default(), person("alice"), person("bob"));
-        let at = |seconds| Timestamp::from_seconds(1_800_000_000 + seconds);
-        let noted = |person: &Person, seconds| {
+        let at = |seconds: i64| Timestamp::from_seconds(1_800_000_000 + seconds);
+        let noted = |person: &Person, seconds: i64| {
             (0..50).filter(|_| refusals.has_room(person, at(seconds))).count()
         };
         assert_eq!([noted(&alice, 0), noted(&alice, 3599), noted(&bob, 3599)], [10, 0, 10]);

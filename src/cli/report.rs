@@ -6,7 +6,7 @@ use std::ops::Range;
 use clap::Args;
 use countersign_ca::Timestamp;
 use countersign_ca::journal::{self, Entry, Recorded};
-use countersign_ca::record::{Account, CertificateId, Issued, Label, Transaction};
+use countersign_ca::record::{Account, CertificateId, Issued, Label, ProvenBy, Transaction};
 use serde_json::{Value, json};
 
 use super::cert::day_or_moment;
@@ -74,6 +74,13 @@ impl Line {
 
     /// A line about something that a peer did in a transaction.
     fn by(self, transaction: &Transaction, proof: &str) -> Self {
+        // Entries of before the proof was recorded tell it by what they are.
+        let proof = match transaction.proof {
+            Some(ProvenBy::Secret) => "its secret",
+            Some(ProvenBy::Certificate) => "its certificate",
+            Some(ProvenBy::Vendor) => "its vendor's certificate",
+            Some(ProvenBy::Registrar) | None => proof,
+        };
         let (actor, proof) = match &transaction.registrar {
             Some(registrar) => (registrar, "its certificate, for the account".to_owned()),
             None => (&transaction.account, proof.to_owned()),

@@ -12,7 +12,8 @@ use crate::key::Proof;
 use crate::lint::Purpose;
 use crate::receipt::Recording;
 use crate::record::{
-    CertificateId, CertificateRecord, Issued, Label, Reason, Revocation, Serial, Transaction,
+    CertificateId, CertificateRecord, Issued, Label, ProvenBy, Reason, Revocation, Serial,
+    Transaction,
 };
 use crate::signed::{EndEntity, Gate, Object};
 
@@ -34,6 +35,8 @@ pub struct TransactionDraft {
     pub registrar: Option<Label>,
     /// The address that sent the message, if it is known.
     pub client: Option<IpAddr>,
+    /// How the sender of that message proved itself, if it is known.
+    pub proof: Option<ProvenBy>,
 }
 
 /// A certificate that was signed and recorded.
@@ -64,6 +67,7 @@ impl TransactionDraft {
             context: self.context,
             registrar: self.registrar,
             client: self.client,
+            proof: self.proof,
         }
     }
 }

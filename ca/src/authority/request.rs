@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::key::{KeyKind, Proof, ProvenKey, SubjectPublicKey, algorithm_identifier};
 use crate::record::approval::RecordedRequest;
-use crate::record::{Account, CertificateRecord, Device, Label, Serial};
+use crate::record::{Account, CertificateRecord, Device, Label, ProvenBy, Serial};
 
 /// How a requester proved its identity.
 #[derive(Debug, Clone)]
@@ -24,6 +24,18 @@ pub enum Credential {
     Registrar(Box<CertificateRecord>),
     /// With the private key of a certificate that a trusted vendor issued to the device. This is for the first enrolment only.
     Vendor(Box<VendorSigned>),
+}
+
+impl Credential {
+    /// How a message with this credential is proven, for the record.
+    pub const fn proof(&self) -> ProvenBy {
+        match self {
+            Self::Secret => ProvenBy::Secret,
+            Self::Certificate(_) => ProvenBy::Certificate,
+            Self::Registrar(_) => ProvenBy::Registrar,
+            Self::Vendor(_) => ProvenBy::Vendor,
+        }
+    }
 }
 
 /// A verified certificate that a trusted vendor issued to a device.

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::name::Identity;
 use crate::record::Vendor;
 use crate::record::approval::{PendingRequest, RequestId};
-use crate::record::{Account, Administrator, CaRecord, CrlRecord, Issued, Transaction};
+use crate::record::{Account, Administrator, CaRecord, CrlRecord, Issued, ProvenBy, Transaction};
 
 /// Calls `line` with each entry of the journal in the data folder `data` as a JSON object without line breaks,
 /// beginning with the sequence number `from`, until `line` returns `false`. An incomplete entry at the end is left out.
@@ -289,6 +289,7 @@ fn transaction(transaction: &Transaction) -> Value {
         "confirm_until": transaction.confirm_until.map(time),
         "registrar": transaction.registrar,
         "client": transaction.client,
+        "proof": transaction.proof.map(ProvenBy::name),
     })
 }
 

@@ -11,7 +11,7 @@ use crate::record::{
     CrlRecord, CrlScope, Duty, Incarnation, Issued, Label, Links, Permission, Reason, Remarks,
     Restoration, Revocation, RevokedEntry, Serial, Succession, Transaction,
 };
-use crate::record::{CertificateId, Device, Grant, Mapping, OidcUser, Token, Vendor};
+use crate::record::{CertificateId, Device, Grant, Mapping, OidcUser, ProvenBy, Token, Vendor};
 
 /// A label of this text, which must be a valid one.
 pub fn label(text: &str) -> Label {
@@ -73,6 +73,7 @@ pub fn samples() -> Vec<Entry> {
         expires: Timestamp::from_millis(99),
         context: vec![4; 40],
         registrar: None,
+        proof: Some(ProvenBy::Vendor),
         client: Some([192, 0, 2, 1].into()),
     };
     let revocation = Revocation {

@@ -40,4 +40,4 @@ pub use label::Label;
 pub use remarks::{AccountLabel, Remarks};
 pub use revocation::{Reason, Revocation, RevokedEntry};
 pub use serial::Serial;
-pub use transaction::Transaction;
+pub use transaction::{ProvenBy, Transaction};

@@ -26,4 +26,39 @@ pub struct Transaction {
     pub registrar: Option<Label>,
     /// The IP address that sent the message which caused the journal entry; `None` if it is not known.
     pub client: Option<IpAddr>,
+    /// How the sender of that message proved itself; `None` if it is not known, as in entries of before that was recorded.
+    pub proof: Option<ProvenBy>,
+}
+
+/// How the sender of a message proved itself. The numbers are those in the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ProvenBy {
+    /// By the account's shared secret.
+    Secret = 1,
+    /// By a certificate of the account.
+    Certificate = 2,
+    /// By the certificate of a registration authority, which vouches for the account.
+    Registrar = 3,
+    /// By the certificate that the vendor of the account's device issued.
+    Vendor = 4,
+}
+
+impl ProvenBy {
+    const ALL: [Self; 4] = [Self::Secret, Self::Certificate, Self::Registrar, Self::Vendor];
+
+    /// The proof with this number; `None` if there is none.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|proof| *proof as u8 == number)
+    }
+
+    /// The name in exports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Secret => "secret",
+            Self::Certificate => "certificate",
+            Self::Registrar => "registrar",
+            Self::Vendor => "vendor",
+        }
+    }
 }

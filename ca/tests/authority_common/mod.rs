@@ -172,6 +172,7 @@ pub fn draft(id: &[u8], await_confirmation: bool) -> Option<TransactionDraft> {
     let expires = countersign_ca::Timestamp::from_seconds(4_000_000_000);
     Some(TransactionDraft {
         registrar: None,
+        proof: None,
         client: Some([192, 0, 2, 7].into()),
         id: id.to_vec(),
         expires,

@@ -94,6 +94,7 @@ pub fn issued(number: u128, account: &str) -> Issued {
 pub fn transaction(id: &[u8], account: &str, awaits: Option<u128>, expires: i64) -> Transaction {
     Transaction {
         registrar: None,
+        proof: None,
         client: None,
         id: id.to_vec(),
         account: label(account),

@@ -231,6 +231,7 @@ impl ScepService {
                     confirm_until: None,
                     registrar: None,
                     client: opened.route.client,
+                    proof: Some(requester.credential().proof()),
                 };
                 let issued = authority.issue_approved(requester, waiting, draft)?;
                 Ok(Decision::Issued { certificate: issued.certificate, chain: issued.chain })
@@ -461,6 +462,7 @@ impl ScepService {
             confirm_until: None,
             registrar: None,
             client: authentic.opened.route.client,
+            proof: Some(authentic.requester.credential().proof()),
         }
     }
 }

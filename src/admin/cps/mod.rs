@@ -19,6 +19,7 @@ use super::answer::CpsAnswer;
 use crate::config::Config;
 use crate::exit::Failure;
 use crate::instance::Instance;
+use crate::roles::Verb;
 
 use outline::{OUTLINE, Section};
 
@@ -66,6 +67,7 @@ struct Statement<'a> {
     profiles: Vec<Profile>,
     default_ca: Option<String>,
     roles: String,
+    revoking: String,
     vendors: Vec<String>,
 }
 
@@ -75,13 +77,14 @@ impl<'a> Statement<'a> {
             let facts = Facts::of(&ca.certificate)?;
             Ok((ca, facts))
         });
-        let mut roles = String::new();
+        let (mut roles, mut revoking) = (String::new(), String::new());
         for (name, verbs, line) in instance.config.admin.roles.iter() {
             let verbs: Vec<&str> = verbs.iter().map(|verb| verb.name()).collect();
-            let _ = match line {
-                Some(line) => writeln!(roles, "- `{name}`: {line}."),
-                None => writeln!(roles, "- `{name}`: {}.", verbs.join(", ")),
-            };
+            let line = line.map_or_else(|| verbs.join(", "), str::to_owned);
+            let _ = writeln!(roles, "- `{name}`: {line}.");
+            if verbs.contains(&Verb::CertRevoke.name()) {
+                let _ = writeln!(revoking, "- `{name}`");
+            }
         }
         let vendors = instance.store.vendors()?.into_iter().map(|vendor| vendor.name.to_string());
         Ok(Self {
@@ -90,6 +93,7 @@ impl<'a> Statement<'a> {
             profiles: instance.profiles().iter().cloned().collect(),
             default_ca: instance.default_ca()?.map(|name| name.to_string()),
             roles,
+            revoking,
             vendors: vendors.collect(),
         })
     }
@@ -131,7 +135,7 @@ impl<'a> Statement<'a> {
                 text + "\n`{id}` is the first identity of the account, and `{name}` the account's name."
             }
             "3.1.4" => "Names are compared as RFC 5280 §7.1 says; host names and the domains of mail addresses ignore case.".into(),
-            "3.1.5" => "An account's name is unique. An identity may be held by several accounts; whoever adds the second one is warned. The serial number of a certificate is unique for its CA, and has 127 random bits.".into(),
+            "3.1.5" => "An account's name is unique. An identity may be held by several accounts; whoever adds the second one is warned. The serial number of a certificate is unique for its CA, and has 128 random bits.".into(),
             "3.2.1" => "The applicant signs the request with the private key (PKCS #10, or CRMF, RFC 4211 §4.1). A key that cannot sign is proven by decryption, or by the confirmation of a certificate that was encrypted for it (RFC 4211 §4.2, §4.3). A registration authority may vouch for the possession.".into(),
             "3.2.3" => self.authentication(),
             "3.2.4" => "A certificate has no name that the account has not: what a request asks for beyond it is refused, or replaced and told to the subscriber.".into(),
@@ -153,7 +157,7 @@ impl<'a> Statement<'a> {
             "4.8.1" => "A change of names is a change of the account, which an administrator makes; the subscriber then asks for a new certificate.".into(),
             "4.8.2" => "The subscriber, once an administrator has changed the account.".into(),
             "4.8.3" => "As a first application, section 4.2.".into(),
-            "4.9.2" => format!("The subscriber, a registration authority of the same CA for its subscribers, and an administrator whose role permits it:\n\n{}", self.roles),
+            "4.9.2" => format!("The subscriber, a registration authority of the same CA for its subscribers, and an administrator with one of these roles:\n\n{}", self.revoking),
             "4.9.3" => "Over CMP (rr), by `countersign cert revoke`, or over the administration API.".into(),
             "4.9.5" => "A revocation is recorded when it is asked for; OCSP tells it in the next answer, and a new CRL is signed at once.".into(),
             "4.9.7" => self.crl_frequency(),

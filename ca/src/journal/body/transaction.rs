@@ -6,7 +6,7 @@ use minicbor::{Decode, Encode};
 use super::cbor;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::record::{CertificateId, Issued, Label, Transaction};
+use crate::record::{CertificateId, Issued, Label, ProvenBy, Transaction};
 
 /// A transaction. In the entry of a certificate it does not repeat the account and the certificate.
 #[derive(Encode, Decode)]
@@ -33,6 +33,9 @@ pub struct TransactionBody<'a> {
     /// were written before addresses were recorded.
     #[n(7)]
     client: Option<ByteVec>,
+    /// The discriminant of [`ProvenBy`]. Absent if it is not known, as in entries of before that was recorded.
+    #[n(8)]
+    proof: Option<u8>,
 }
 
 impl<'a> TransactionBody<'a> {
@@ -67,6 +70,7 @@ impl<'a> TransactionBody<'a> {
             confirm_until: transaction.confirm_until.map(Timestamp::millis),
             registrar: transaction.registrar.as_ref().map(Label::as_str),
             client: transaction.client.map(|address| cbor::address_octets(address).into()),
+            proof: transaction.proof.map(|proof| proof as u8),
         })
     }
 
@@ -96,6 +100,15 @@ impl<'a> TransactionBody<'a> {
             context: self.context.to_vec(),
             registrar: self.registrar.map(str::parse).transpose()?,
             client: self.client.map(|octets| cbor::address(&octets)).transpose()?,
+            proof: self.proof.map(proof).transpose()?,
         })
     }
+}
+
+fn proof(number: u8) -> Result<ProvenBy> {
+    ProvenBy::from_number(number).ok_or_else(|| {
+        Error::internal(format!(
+            "its proof `{number}` is unknown: use the newer program that wrote it"
+        ))
+    })
 }

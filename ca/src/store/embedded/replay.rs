@@ -358,6 +358,7 @@ mod tests {
                 let number = serial.parts().1;
                 let transaction = Transaction {
                     registrar: None,
+                    proof: None,
                     client: None,
                     id: id.clone(),
                     account: "gw1".parse().unwrap(),

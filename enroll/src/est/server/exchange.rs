@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use countersign_ca::authority::{Authorized, IssuedCertificate, TransactionDraft};
 use countersign_ca::record::approval::{Verdict as Decided, WaitingRequest};
-use countersign_ca::record::{CertificateRecord, Label, Reason};
+use countersign_ca::record::{CertificateRecord, Label, ProvenBy, Reason};
 use countersign_ca::{Error, Recording, Requester};
 use tracing::Span;
 use zeroize::Zeroizing;
@@ -323,13 +323,17 @@ impl Exchange<'_> {
     /// The draft of the transaction of a request that is answered now.
     pub fn answer_draft(&self) -> TransactionDraft {
         let until = self.service.authority().now().plus(self.service.config().repeat);
-        draft(self.transaction.clone(), until, self.received.route.client)
+        draft(self.transaction.clone(), until, self.received.route.client, self.proof())
+    }
+
+    fn proof(&self) -> ProvenBy {
+        self.requester().credential().proof()
     }
 
     /// The draft of the transaction of a request that waits.
     pub fn wait_draft(&self) -> TransactionDraft {
         let until = self.service.authority().now().plus(self.service.config().approval_wait);
-        draft(self.transaction.clone(), until, self.received.route.client)
+        draft(self.transaction.clone(), until, self.received.route.client, self.proof())
     }
 
     /// Has the authority decide on a request, and issue its certificate or keep it for approval.

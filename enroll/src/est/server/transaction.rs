@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use countersign_ca::authority::TransactionDraft;
-use countersign_ca::record::Serial;
+use countersign_ca::record::{ProvenBy, Serial};
 use countersign_ca::{Credential, Requester, Timestamp};
 use ring::digest::{Context, SHA256};
 
@@ -53,7 +53,12 @@ fn hash(requester: &Requester, renews: Option<&Serial>, request: &[u8]) -> [u8; 
 }
 
 /// The draft of a transaction that expires at this time.
-pub fn draft(id: Vec<u8>, expires: Timestamp, client: Option<IpAddr>) -> TransactionDraft {
+pub fn draft(
+    id: Vec<u8>,
+    expires: Timestamp,
+    client: Option<IpAddr>,
+    proof: ProvenBy,
+) -> TransactionDraft {
     TransactionDraft {
         id,
         expires,
@@ -61,5 +66,6 @@ pub fn draft(id: Vec<u8>, expires: Timestamp, client: Option<IpAddr>) -> Transac
         confirm_until: None,
         registrar: None,
         client,
+        proof: Some(proof),
     }
 }

@@ -128,6 +128,7 @@ impl Exchange<'_> {
             confirm_until: None,
             registrar: None,
             client: self.route.client,
+            proof: Some(self.requester.credential().proof()),
         })
     }
 

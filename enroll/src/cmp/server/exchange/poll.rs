@@ -189,6 +189,7 @@ impl Exchange<'_> {
             confirm_until: confirmation.until(),
             registrar: transaction.registrar.clone(),
             client: self.route.client,
+            proof: Some(requester.credential().proof()),
         };
         let mut issued = authority.issue_approved(requester, waiting, draft)?;
         issued.changes.extend(notices);
