@@ -50,10 +50,14 @@ openssl verify -x509_strict -crl_check_all -CAfile root/root.pem -untrusted carr
 pki --verify --in gw1/gw1.crt --cacert root/root.pem --cacert carried/issuing.pem --crl issuing.crl.pem --crl carried/root.crl
 cat gw1/gw1.crt carried/issuing.pem root/root.pem > path.pem
 certtool --verify-chain --infile path.pem > certtool.txt || { cat certtool.txt; fail "GnuTLS refuses the path"; }
-# No key on the server has the root's public key: those that are not encrypted are read, and the others have their public half beside them.
+# No key on the server is the root's. _audit.key signs the journal; OpenSSL 3.0 does not read it, and its public half is beside it.
 openssl x509 -in root/root.pem -noout -pubkey > root.pub
-[ "$(ls data/keys)" = "$(printf '%s\n' _audit.key _audit.pub _seal.key _seal.pub issuing.crt issuing.key)" ] || fail "keys/ has other files: $(ls data/keys)"
-openssl pkey -in data/keys/issuing.key -passin "file:data/passphrase" -pubout > issuing.pub
-! cmp -s root.pub issuing.pub || fail "the server has the root's key"
-cmp <(openssl x509 -in carried/issuing.pem -noout -pubkey) issuing.pub
+[ -e data/keys/issuing.key ] && [ ! -e data/keys/root.key ] || fail "keys/ has: $(ls data/keys)"
+for key in data/keys/*.key; do
+  case $key in
+    */_audit.key) cp data/keys/_audit.pub key.pub ;;
+    *) openssl pkey -in "$key" -passin file:data/passphrase -pubout -out key.pub ;;
+  esac
+  ! cmp -s root.pub key.pub || fail "$key is the root's key"
+done
 say "the path leads to a root whose key the server never had"

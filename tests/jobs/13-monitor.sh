@@ -54,12 +54,12 @@ jq -e '.ok and .running and .findings == []' good.json > /dev/null || fail "$(ca
 # The CRL's end in the metrics is that which OpenSSL reads.
 listed issuing > /dev/null
 [ "$(value good 'countersign_crl_next_update_timestamp_seconds{ca="issuing"')" = "$(date -d "$(openssl crl -in issuing.crl.pem -noout -nextupdate | cut -d= -f2)" +%s)" ] || fail "$(cat good.prom)"
-jq -e '.ok == false and ([.findings[] | select(.severity == "error") | .code] == ["directory"])' refused > /dev/null || fail "$(cat refused)"
+jq -e '.ok == false and ([.findings[] | select(.severity == "error") | .code] == ["directory"])' refused.out > /dev/null || fail "$(cat refused)"
 [ "$(cat bad.code)" = 503 ] && grep -q 'main' bad.readyz || fail "$(cat bad.readyz)"
 [ "$(value bad countersign_unready_reasons)" -ge 1 ] && [ "$(value bad 'countersign_publish_failures{directory="main"}')" -ge 1 ] || fail "$(cat bad.prom)"
 # Nobody answers any more.
 stop
 refused 1 countersign status --format json
-jq -e '.ok == false and .running == false and ([.findings[].code] | index("not-running"))' refused > /dev/null || fail "$(cat refused)"
+jq -e '.ok == false and .running == false and ([.findings[].code] | index("not-running"))' refused.out > /dev/null || fail "$(cat refused)"
 ! curl -s "$url/healthz" -o answer || fail "somebody answers: $(cat answer)"
 say "what is wrong is told by the exit code, the JSON, /readyz and the metrics"

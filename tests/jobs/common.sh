@@ -7,7 +7,8 @@
 #   start, stop  as `systemctl start countersign` and `stop`
 #   say          a line for the reader
 #   fail         ends the job: it did not work
-#   refused N COMMAND …  asserts that a command ends with exit code N; its output is in the file `refused`
+#   refused N COMMAND …  asserts that a command ends with exit code N; its output is in the files `refused.out` and `refused.err`, and
+#                all of it in `refused`
 set -euo pipefail
 export LC_ALL=C TZ=UTC
 umask 077
@@ -127,7 +128,8 @@ clock_at() {
 refused() {
   local expected=$1 code=0
   shift
-  "$@" > refused 2>&1 || code=$?
+  "$@" > refused.out 2> refused.err || code=$?
+  cat refused.out refused.err > refused
   [ $code -eq "$expected" ] || fail "\`$*\` ended with $code, not with $expected: $(cat refused)"
 }
 
