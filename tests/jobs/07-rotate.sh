@@ -63,4 +63,7 @@ grep -qx "$(serial_of gw2.crt)" issuing.listed || fail "the CRL of the old key l
 # The CRL of the old key is still the old key's.
 openssl crl -in issuing.crl.pem -noout -verify -CAfile data/keys/issuing.crt
 openssl crl -in issuing.2.crl.pem -noout -verify -CAfile data/keys/issuing.2.crt
+# Who looks at the journal of a running server does not disturb it.
+countersign audit verify
+! grep "administrator's connection" server.log || fail "the server complains"
 say "two keys, and nobody was cut off"

@@ -404,6 +404,12 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_validity_may_be_written_in_years() {
+        let longest = ProfileConfig { validity: Some("20y".into()), ..Default::default() };
+        assert_eq!(one(longest).unwrap().validity(), MAX_VALIDITY);
+    }
+
+    #[test]
     fn what_an_operator_mistypes_is_named() {
         let cases = [
             (
