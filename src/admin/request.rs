@@ -297,6 +297,8 @@ pub struct CertificateFilter {
     pub issued_until: Option<i64>,
     /// Leaves out certificates that are revoked for good, or that a renewal has replaced.
     pub current: bool,
+    /// Leaves out the instance's own signers and servers.
+    pub peers: bool,
     /// The order.
     pub sort: SortKey,
     /// The reverse of the order.

@@ -269,6 +269,8 @@ pub struct CertificateQuery {
     expires_within: Option<u64>,
     #[serde(default)]
     current: bool,
+    #[serde(default)]
+    peers: bool,
     sort: Option<SortKey>,
     #[serde(default)]
     reverse: bool,
@@ -287,6 +289,7 @@ impl From<CertificateQuery> for Request {
             serial: query.serial,
             expires_within: query.expires_within,
             current: query.current,
+            peers: query.peers,
             sort: query.sort.unwrap_or_default(),
             reverse: query.reverse,
             ..CertificateFilter::default()
