@@ -43,17 +43,21 @@ from rfc3161_client import decode_timestamp_response
 info = decode_timestamp_response(open("answer", "rb").read()).tst_info
 whole, fraction = sys.argv[1].rstrip("Z").split(".")
 print(f"the octets have a fraction: {int(fraction) != 0}")
-print(f"the second is the same: {format(info.gen_time, "%Y%m%d%H%M%S") == whole}")
+print(f"the second is the same: {format(info.gen_time, '%Y%m%d%H%M%S') == whole}")
 print(f"microseconds: {info.gen_time.microsecond}")
 print(f"accuracy: {timedelta(milliseconds=info.accuracy.millis)}, ordering: {info.ordering}")
 PYTHON
 cat >expected <<'TEXT'
+the octets have a fraction: True
+the second is the same: True
+microseconds: 0
+accuracy: 0:00:00.001000, ordering: True
 TEXT
 echo gate >data
 openssl ts -query -data data -sha256 -out query 2>openssl.log
 openssl ts -reply -config tsa.cnf -queryfile query -signer tsa.pem -inkey tsa.key -out answer 2>openssl.log
 openssl ts -reply -in answer -token_out -out token 2>openssl.log
-openssl cms -inform DER -in token -verify -noverify -out info 2>openssl.log
+openssl cms -inform DER -in token -verify -noverify -certfile tsa.pem -out info 2>openssl.log
 time=$(openssl asn1parse -inform DER -in info | sed -n 's/.*GENERALIZEDTIME *://p')
 tools/bin/python probe.py "$time" >seen
 diff expected seen
