@@ -161,7 +161,7 @@ impl Principal {
     /// Carries out a request, if the administrator may.
     ///
     /// # Errors
-    /// Exit code 4 if the administrator may not; those of the request.
+    /// Exit code 4 if the administrator may not; the errors of the request.
     pub fn carry_out(
         &self,
         instance: &Instance,

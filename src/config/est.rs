@@ -96,7 +96,7 @@ pub struct EstConfig {
 /// approval, which hold for every protocol.
 ///
 /// # Errors
-/// A value is out of bounds, a name is none, or certificate and key are not both set.
+/// A value is out of bounds, a name is invalid, or certificate and key are not both set.
 pub fn check(
     file: &EstFile,
     public_url: Option<&str>,
