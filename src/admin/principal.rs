@@ -42,9 +42,9 @@ pub struct Principal {
 /// How an administrator was authenticated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
-    /// By a client certificate with this serial number.
+    /// The administrator has the private key of the client certificate with this serial number.
     Certificate(String),
-    /// By the token of this name.
+    /// The administrator has the token of this name.
     Token(Label),
 }
 
@@ -137,7 +137,7 @@ enum Reach {
     Listed,
     /// A CA: the grant may name CAs, but no accounts.
     Ca(Label),
-    /// These accounts.
+    /// The request is about these accounts.
     Accounts(Vec<Affected>),
 }
 

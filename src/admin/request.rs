@@ -286,10 +286,10 @@ pub struct CertificateFilter {
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum SortKey {
-    /// The oldest first
+    /// The oldest certificate first
     #[default]
     Issued,
-    /// The one that ends first
+    /// The certificate that ends first comes first
     Expires,
 }
 

@@ -44,9 +44,9 @@ pub struct Route {
 /// How a request is carried out.
 #[derive(Clone, Copy)]
 pub enum Action {
-    /// As this request of administrators. A role must have the verb.
+    /// The request becomes this request of administrators. A role must have the verb.
     Ask(Verb, fn(&Input) -> Result<Request, Problem>),
-    /// As the request of administrators in the body.
+    /// The body is a request of administrators.
     Command,
     /// Shows the caller.
     Caller,

@@ -54,9 +54,9 @@ pub enum ListOrder {
     Issued,
     /// The certificate that was issued last comes first.
     IssuedReversed,
-    /// The one whose validity ends first comes first.
+    /// The certificate whose validity ends first comes first.
     Expires,
-    /// The one whose validity ends last comes first.
+    /// The certificate whose validity ends last comes first.
     ExpiresReversed,
 }
 
