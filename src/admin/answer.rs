@@ -851,7 +851,7 @@ pub struct Finding {
 pub enum Severity {
     /// Something does not work.
     Error,
-    /// Something will not work soon, or is forgotten.
+    /// Something will stop working soon, or was forgotten.
     Warning,
 }
 

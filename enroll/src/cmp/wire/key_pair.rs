@@ -36,7 +36,7 @@ pub struct CertifiedKeyPair {
 #[derive(Debug, Clone, PartialEq, Eq, Choice)]
 #[allow(clippy::large_enum_variant, reason = "an answer holds one of them")]
 pub enum CertOrEncCert {
-    /// Unencrypted.
+    /// The certificate is unencrypted.
     #[asn1(context_specific = "0", tag_mode = "EXPLICIT", constructed = "true")]
     Certificate(Any),
     /// Encrypted for the holder of the private key.

@@ -10,7 +10,7 @@ use crate::cmp::wire::refusal::{Refusal, encoding_failed};
 
 /// How a certificate reaches its holder.
 pub enum Delivery {
-    /// Unencrypted.
+    /// The certificate is sent unencrypted.
     Plain,
     /// The certificate is encrypted for the key that it certifies, so that only the holder of the private key can read it.
     Encrypted(Sealing),
