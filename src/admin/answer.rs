@@ -66,7 +66,7 @@ pub struct AccountLine {
     /// The serial number of the account's newest valid certificate.
     #[serde(default)]
     pub certificate: Option<String>,
-    /// The end of that certificate's validity.
+    /// The end of the validity of the account's newest valid certificate.
     #[serde(default)]
     pub not_after: Option<String>,
     /// When the account got its last certificate; `None` if it never enrolled.

@@ -32,7 +32,7 @@ pub struct Trust {
     pub anchors: Anchors,
     /// The certificate, DER, with which a CMP server signs, or that of a registration authority of SCEP, if the operator named one.
     pub signer: Option<Vec<u8>>,
-    /// The anchors for the server's TLS certificate, DER; if none, `anchors` are.
+    /// The anchors for the server's TLS certificate, DER. If there are none, the anchors in `anchors` are used.
     pub tls: Vec<Vec<u8>>,
     /// The fingerprint of the CA's certificate in SCEP, which counts for a first enrolment.
     pub fingerprint: Option<Fingerprint>,

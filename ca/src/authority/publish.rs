@@ -23,7 +23,7 @@ use crate::signed::crl::Crl;
 
 /// The smallest step from the thisUpdate of a CRL to that of the CA's next CRL.
 const SECOND: Duration = Duration::from_secs(1);
-/// How long the signer waits, at most, for the next thisUpdate. A thisUpdate further in the future is taken for that of a clock that was
+/// How long the signer waits, at most, for the next thisUpdate. If thisUpdate is further in the future, the clock is assumed to have been
 /// wrong.
 const NEAR: Duration = Duration::from_secs(5);
 /// The longest pause between two looks at the clock while waiting. [`TRIES`] is the number of looks.
