@@ -105,10 +105,10 @@ pub struct ImportedAccounts {
 /// An account after a change, with warnings about its probable mistakes.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct EditedAccount {
-    /// The account.
+    /// The account after the change.
     #[serde(flatten)]
     pub account: AccountLine,
-    /// The warnings.
+    /// The warnings about probable mistakes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
@@ -458,7 +458,7 @@ pub struct RevokedLine {
     pub account: Label,
     /// The subject of the certificate.
     pub subject: String,
-    /// The reason.
+    /// The reason for the revocation.
     pub reason: String,
     /// `revoked`, `would be revoked`, or `revoked already`.
     pub done: String,
@@ -732,7 +732,7 @@ pub struct RoleLine {
 /// The right to act in a role.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct GrantLine {
-    /// The role.
+    /// The role in which the administrator may act.
     #[schema(value_type = String)]
     pub role: Label,
     /// The issuing CAs for which the grant holds; empty for all.
@@ -761,7 +761,7 @@ pub struct TokenLine {
 /// An administrator who was just added, with the secret for the first certificate. The secret is shown this once.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct NewAdministratorLine {
-    /// The administrator.
+    /// The new administrator.
     pub administrator: AdministratorLine,
     /// The account for the administrator's certificate.
     pub account: NewAccountLine,
@@ -770,7 +770,7 @@ pub struct NewAdministratorLine {
 /// An administrator who was removed.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct RemovedAdministrator {
-    /// The name.
+    /// The name of the removed administrator.
     #[schema(value_type = String)]
     pub administrator: Label,
     /// The account, whose certificates were revoked.
@@ -780,10 +780,10 @@ pub struct RemovedAdministrator {
 /// A token that was just made. Its text is shown this once.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct NewTokenLine {
-    /// The administrator.
+    /// The name of the administrator.
     #[schema(value_type = String)]
     pub administrator: Label,
-    /// The token.
+    /// The new token.
     #[serde(flatten)]
     pub line: TokenLine,
     /// The text that the program presents, as `Authorization: Bearer …`.
@@ -827,7 +827,7 @@ pub struct StatusAnswer {
     pub disk_free_bytes: Option<u64>,
     /// When the last backup was made; `None` if none ever was.
     pub last_backup: Option<String>,
-    /// The directories.
+    /// The LDAP directories.
     #[schema(value_type = Vec<DirectoryState>)]
     pub directories: Vec<DirectoryLine>,
     /// `right`, or what is wrong with the clock.

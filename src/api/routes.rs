@@ -577,9 +577,9 @@ fn administrators() -> Vec<Route> {
 #[schema(as = Command)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub struct Command {
-    /// The verb.
+    /// The verb of the request.
     r#do: String,
-    /// The arguments.
+    /// The arguments of the verb.
     #[schema(additional_properties)]
     #[serde(flatten)]
     arguments: std::collections::BTreeMap<String, serde_json::Value>,
