@@ -363,7 +363,8 @@ pub struct CertificateInFull {
     pub pem: String,
 }
 
-/// The fields of [`RevocationFields`] as the description of the API has them: a certificate that is not revoked has none of them.
+/// The schema of [`RevocationFields`] in the description of the API. All fields are optional, because a certificate that is not revoked
+/// has none of them.
 #[derive(utoipa::ToSchema)]
 #[schema(as = Revocation)]
 #[expect(dead_code, reason = "only its schema is used")]

@@ -82,7 +82,7 @@ impl Peer {
         Ok(Self { wire, trust, entropy: SystemEntropy::default(), patience: settings.patience()? })
     }
 
-    /// A CMP client. The patience of the settings, the longest time that it waits for the server, begins now.
+    /// A CMP client. It waits for the server as long as the settings allow, counted from now.
     ///
     /// # Errors
     /// [`ClientError::Input`] if the gateway does not speak CMP.
@@ -204,7 +204,7 @@ impl Peer {
         }
     }
 
-    /// When the patience that begins now ends.
+    /// The time until which a client waits for the server, as long as the settings allow, counted from now.
     fn until(&self) -> Instant {
         let now = Instant::now();
         now.checked_add(self.patience).unwrap_or(now)

@@ -19,7 +19,7 @@ use crate::exit::Failure;
 const HEAD: &str =
     "# Written by `countersign enroll`; `countersign enroll --renew --out` this folder reads it.\n";
 
-/// The longest patience that the operator may set, in seconds.
+/// The longest time that the operator may let a client wait for the server, in seconds.
 const LONGEST: u64 = 30 * 86_400;
 
 /// The protocol of an enrolment.

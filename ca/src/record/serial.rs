@@ -51,7 +51,7 @@ impl Serial {
     }
 }
 
-/// 32 lower-case hexadecimal digits.
+/// Writes 32 lower-case hexadecimal digits.
 impl fmt::Display for Serial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
