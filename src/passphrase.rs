@@ -17,7 +17,7 @@ const MAX: u64 = 4096;
 /// The name of the systemd credential.
 const CREDENTIAL: &str = "countersign-passphrase";
 
-/// The passphrase of an instance that exists. Without a file of it, a terminal is asked.
+/// The passphrase of an instance that exists. If no file has it, the user types it on the terminal.
 pub fn existing(folder: &DataFolder, file: Option<&Path>) -> Result<Passphrase, Failure> {
     match source(folder, file) {
         Some(path) => read(&path),

@@ -480,7 +480,7 @@ fn reload(instance: &Instance, parts: &Parts, log: &LogControl) {
     }
 }
 
-/// Whether a change of this key of the configuration is in force without a new start. Commands read the sections of gateways themselves,
+/// Whether a change of this key of the configuration takes effect without a restart. Commands read the sections of gateways themselves,
 /// each time.
 fn is_live(key: &str) -> bool {
     key == "log.filter"

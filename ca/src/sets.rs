@@ -31,7 +31,7 @@ struct Open {
 #[derive(PartialEq)]
 enum Counted {
     All,
-    /// Only a SEQUENCE that begins with an OBJECT IDENTIFIER, as each attribute of a name does.
+    /// Only those children count that are a SEQUENCE which begins with an OBJECT IDENTIFIER, as each attribute of a name does.
     Attributes,
     None,
 }

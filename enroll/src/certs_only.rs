@@ -46,7 +46,7 @@ pub fn certs_only(certificates: &[&[u8]], crls: &[&[u8]]) -> der::Result<Vec<u8>
 /// signatures.
 ///
 /// # Errors
-/// [`Error::Malformed`] if it is none.
+/// [`Error::Malformed`] if the octets are not such a message.
 pub fn certificates_in(message: &[u8], bounds: Bounds) -> Result<Vec<Vec<u8>>, Error> {
     let definite = ber::definite(message, bounds)?;
     let mut info = Elements::of(&definite).expect(SEQUENCE, "a ContentInfo")?.elements();

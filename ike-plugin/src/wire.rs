@@ -172,7 +172,7 @@ pub struct Child {
 pub enum ChildMode {
     /// Tunnel mode: whole packets are encapsulated.
     Tunnel,
-    /// Transport mode: only the payloads are.
+    /// Transport mode: only the payloads are encapsulated.
     Transport,
 }
 

@@ -3,7 +3,7 @@
 /// An error of the bridge.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The operator, or the client that sent it, must change the input.
+    /// The input is wrong. The operator, or the client that sent the input, must change it.
     #[error("{0}")]
     Malformed(String),
     /// A directory or the authority has refused an operation. Its administrator can allow it.

@@ -118,7 +118,7 @@ impl Drop for Identity {
     }
 }
 
-/// The canonical spelling, without passphrases and without their hashes, from which a passphrase could be guessed.
+/// Writes the canonical spelling, without passphrases and without their hashes, from which a passphrase could be guessed.
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0 {

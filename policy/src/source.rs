@@ -123,7 +123,7 @@ impl Source {
 }
 
 /// The ranges of pre-shared keys and their hashes in a text: from after the colon of a prefix ([`SECRET`]) to the closing quote or the
-/// end of the line. A quote or newline behind a backslash does not end them.
+/// end of the line. A quote or newline after a backslash does not end them.
 fn secrets(text: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = 0;

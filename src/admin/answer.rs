@@ -72,7 +72,7 @@ pub struct AccountLine {
     /// The serial number of the account's newest valid certificate.
     #[serde(default)]
     pub certificate: Option<String>,
-    /// The end of that certificate's validity.
+    /// The end of the validity of the account's newest valid certificate.
     #[serde(default)]
     pub not_after: Option<String>,
     /// When the account got its last certificate; `None` if it never enrolled.
@@ -111,10 +111,10 @@ pub struct ImportedAccounts {
 /// An account after a change, with warnings about its probable mistakes.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct EditedAccount {
-    /// The account.
+    /// The account after the change.
     #[serde(flatten)]
     pub account: AccountLine,
-    /// The warnings.
+    /// The warnings about probable mistakes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
@@ -388,7 +388,8 @@ pub struct CertificateInFull {
     pub pem: String,
 }
 
-/// The fields of [`RevocationFields`] as the description of the API has them: a certificate that is not revoked has none of them.
+/// The schema of [`RevocationFields`] in the description of the API. All fields are optional, because a certificate that is not revoked
+/// has none of them.
 #[derive(utoipa::ToSchema)]
 #[schema(as = Revocation)]
 #[expect(dead_code, reason = "only its schema is used")]
@@ -483,7 +484,7 @@ pub struct RevokedLine {
     pub account: Label,
     /// The subject of the certificate.
     pub subject: String,
-    /// The reason.
+    /// The reason for the revocation.
     pub reason: String,
     /// `revoked`, `would be revoked`, or `revoked already`.
     pub done: String,
@@ -857,7 +858,7 @@ pub struct RoleLine {
 /// The right to act in a role.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct GrantLine {
-    /// The role.
+    /// The role in which the administrator may act.
     #[schema(value_type = String)]
     pub role: Label,
     /// The issuing CAs for which the grant holds; empty for all.
@@ -886,7 +887,7 @@ pub struct TokenLine {
 /// An administrator who was just added, with the secret for the first certificate. The secret is shown this once.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct NewAdministratorLine {
-    /// The administrator.
+    /// The new administrator.
     pub administrator: AdministratorLine,
     /// The account for the administrator's certificate.
     pub account: NewAccountLine,
@@ -895,7 +896,7 @@ pub struct NewAdministratorLine {
 /// An administrator who was removed.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct RemovedAdministrator {
-    /// The name.
+    /// The name of the removed administrator.
     #[schema(value_type = String)]
     pub administrator: Label,
     /// The account, whose certificates were revoked.
@@ -905,10 +906,10 @@ pub struct RemovedAdministrator {
 /// A token that was just made. Its text is shown this once.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct NewTokenLine {
-    /// The administrator.
+    /// The name of the administrator.
     #[schema(value_type = String)]
     pub administrator: Label,
-    /// The token.
+    /// The new token.
     #[serde(flatten)]
     pub line: TokenLine,
     /// The text that the program presents, as `Authorization: Bearer …`.

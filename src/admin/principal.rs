@@ -68,9 +68,9 @@ impl fmt::Display for Person {
 /// How an administrator was authenticated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
-    /// By a client certificate with this serial number.
+    /// The administrator has the private key of the client certificate with this serial number.
     Certificate(String),
-    /// By the token of this name.
+    /// The administrator has the token of this name.
     Token(Label),
     /// By a session, which began when the OpenID provider said that this user logged in.
     Oidc(OidcUser),
@@ -169,7 +169,7 @@ enum Reach {
     Listed,
     /// A CA: the grant may name CAs, but no accounts.
     Ca(Label),
-    /// These accounts.
+    /// The request is about these accounts.
     Accounts(Vec<Affected>),
 }
 
@@ -193,7 +193,7 @@ impl Principal {
     /// Carries out a request, if the administrator may.
     ///
     /// # Errors
-    /// Exit code 4 if the administrator may not; those of the request.
+    /// Exit code 4 if the administrator may not; the errors of the request.
     pub fn carry_out(
         &self,
         instance: &Instance,

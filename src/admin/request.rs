@@ -273,7 +273,7 @@ pub struct CertificateFilter {
     pub account: Option<Label>,
     /// The issuing CA.
     pub ca: Option<Label>,
-    /// The profile.
+    /// The profile under which the certificate was issued.
     pub profile: Option<Label>,
     /// The status now.
     pub status: Option<CertificateStatus>,
@@ -320,10 +320,10 @@ pub struct CertificateFilter {
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum SortKey {
-    /// The oldest first
+    /// The oldest certificate first
     #[default]
     Issued,
-    /// The one that ends first
+    /// The certificate that ends first comes first
     Expires,
 }
 
@@ -420,7 +420,7 @@ pub struct RequestedRevocation {
     /// The CA of the certificate; `None` for the first CA that has the serial number.
     #[schema(value_type = Option<String>)]
     pub ca: Option<Label>,
-    /// The reason.
+    /// The reason for the revocation.
     pub reason: String,
     /// The line of the file that names the certificate, for messages.
     pub line: Option<u64>,
@@ -446,10 +446,10 @@ pub struct RequestedEdit {
     pub add_ids: Vec<String>,
     /// Identities to remove.
     pub remove_ids: Vec<String>,
-    /// The profile.
+    /// The new profile of the account.
     #[schema(value_type = Option<String>)]
     pub profile: Option<Label>,
-    /// The issuing CA.
+    /// The new issuing CA of the account.
     pub ca: Option<String>,
     /// Labels to set, each as `KEY=VALUE`.
     pub labels: Vec<String>,
@@ -467,7 +467,7 @@ pub struct RequestedEdit {
 pub struct AccountFilter {
     /// The first characters of the name.
     pub prefix: Option<String>,
-    /// The profile.
+    /// The profile of the account.
     pub profile: Option<Label>,
     /// The issuing CA that the account names.
     pub ca: Option<Label>,
@@ -536,7 +536,7 @@ impl From<RequestedSecret> for SecretPolicy {
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestedGrant {
-    /// The role.
+    /// The role in which the administrator may act.
     #[schema(value_type = String, pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
     pub role: Label,
     /// The issuing CAs for which the grant holds; none for all.

@@ -69,7 +69,7 @@ impl From<NewAccount> for RequestedPeer {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewAccounts {
-    /// The accounts.
+    /// The accounts to add.
     #[schema(min_items = 1)]
     pub accounts: Vec<NewAccount>,
 }
@@ -144,7 +144,7 @@ pub struct Reconciliation {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewAdministrator {
-    /// The name.
+    /// The name of the administrator.
     #[schema(value_type = String, pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
     pub name: Label,
     /// What the administrator may do.

@@ -133,7 +133,7 @@ impl Api {
     /// The routes of a path.
     ///
     /// # Errors
-    /// 404 for a path that is none.
+    /// 404 for an unknown path.
     fn path(&self, request: &HttpRequest) -> Result<&[Arc<Route>], Problem> {
         let pattern = request.match_pattern();
         let of_path = pattern.and_then(|pattern| self.routes.get(pattern.as_str()));
@@ -143,7 +143,7 @@ impl Api {
     /// The route of a request.
     ///
     /// # Errors
-    /// 404 for a path that is none, 405 for a method that the path has not.
+    /// 404 for an unknown path, 405 for a method that the path does not have.
     fn route(&self, request: &HttpRequest) -> Result<Arc<Route>, Problem> {
         let of_path = self.path(request)?;
         let found = of_path.iter().find(|route| route.method == *request.method());

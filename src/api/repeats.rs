@@ -56,10 +56,11 @@ pub struct Turn {
 }
 
 impl Repeats {
-    /// Begins a request with the key of an administrator, or finds the answer that it got before.
+    /// Begins an administrator's request with an Idempotency-Key, or finds the answer that the request got before.
     ///
     /// # Errors
-    /// 400 for a key that is none, 409 while the request is worked on, 422 if the key stands for another request, 503 if there are too many.
+    /// 400 for an empty or too long key, 409 while the first such request is worked on, 422 if the key was used for another request, 503
+    /// if there are too many keys.
     pub fn begin(
         self: &Arc<Self>,
         who: &str,

@@ -45,9 +45,9 @@ pub struct Route {
 /// How a request is carried out.
 #[derive(Clone, Copy)]
 pub enum Action {
-    /// As this request of administrators. A role must have the verb.
+    /// The request becomes this request of administrators. A role must have the verb.
     Ask(Verb, fn(&Input) -> Result<Request, Problem>),
-    /// As the request of administrators in the body.
+    /// The body is a request of administrators.
     Command,
     /// Shows the caller.
     Caller,
@@ -659,9 +659,9 @@ fn administrators() -> Vec<Route> {
 #[schema(as = Command)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub struct Command {
-    /// The verb.
+    /// The verb of the request.
     r#do: String,
-    /// The arguments.
+    /// The arguments of the verb.
     #[schema(additional_properties)]
     #[serde(flatten)]
     arguments: std::collections::BTreeMap<String, serde_json::Value>,

@@ -40,7 +40,7 @@ pub struct Described {
 /// The daemon for which a gateway is described.
 #[derive(Debug, Clone, Copy)]
 pub enum ForDaemon {
-    /// This daemon, whatever the gateway's section says.
+    /// The daemon named here, whatever the gateway's section says.
     This(Daemon),
     /// The daemon in the gateway's section.
     ItsOwn,

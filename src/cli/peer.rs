@@ -256,11 +256,11 @@ enum AccountSort {
     /// By name
     #[default]
     Name,
-    /// The one whose valid certificate ends first
+    /// The account whose valid certificate ends first comes first
     Expires,
-    /// The one whose last certificate is the oldest
+    /// The account whose last certificate is the oldest comes first
     LastSeen,
-    /// The oldest account
+    /// The oldest account first
     Created,
 }
 

@@ -23,7 +23,7 @@ pub struct AdminFile {
     pub names: Vec<String>,
     /// The operator's own certificate chain, PEM, in place of the instance's.
     pub certificate: Option<PathBuf>,
-    /// The private key of that certificate, PEM.
+    /// The private key of the operator's own certificate, PEM.
     pub key: Option<PathBuf>,
     /// The most connections at once.
     pub max_connections: usize,
@@ -73,7 +73,7 @@ pub struct AdminConfig {
 /// Checks every value. `public_url` is `http.public_url`, whose host names the server if the section names none.
 ///
 /// # Errors
-/// A value is out of bounds, a name or a role is none, or certificate and key are not both set.
+/// A value is out of bounds, a name or a role is invalid, or certificate and key are not both set.
 pub fn check(file: &AdminFile, public_url: Option<&str>) -> Result<AdminConfig, Failure> {
     within("admin.max_connections", file.max_connections, 1, 100_000)?;
     within("admin.max_bytes", file.max_bytes, 4 << 10, 64 << 20)?;

@@ -22,7 +22,7 @@ pub struct EstFile {
     pub names: Vec<String>,
     /// The operator's own certificate chain, PEM, in place of the instance's.
     pub certificate: Option<PathBuf>,
-    /// The private key of that certificate, PEM.
+    /// The private key of the operator's own certificate, PEM.
     pub key: Option<PathBuf>,
     /// How long after the end of its validity a certificate may still authenticate its renewal.
     pub renew_expired: DurationText,
@@ -96,7 +96,7 @@ pub struct EstConfig {
 /// approval, which hold for every protocol.
 ///
 /// # Errors
-/// A value is out of bounds, a name is none, or certificate and key are not both set.
+/// A value is out of bounds, a name is invalid, or certificate and key are not both set.
 pub fn check(
     file: &EstFile,
     public_url: Option<&str>,

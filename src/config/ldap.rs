@@ -23,7 +23,7 @@ pub struct LdapFile {
     pub tls_listen: Option<SocketAddr>,
     /// The certificate for LDAPS and StartTLS, followed by the CA certificates above it, PEM.
     pub certificate: Option<PathBuf>,
-    /// The private key of that certificate, PEM.
+    /// The private key of the certificate for LDAPS and StartTLS, PEM.
     pub key: Option<PathBuf>,
     /// The URL under which peers reach a directory with these entries. LDAP locations in certificates begin with it.
     pub public_url: Option<String>,

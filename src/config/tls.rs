@@ -49,7 +49,7 @@ pub struct TlsFile<'a> {
 /// Checks the settings of a listener; `None` if there is no listener.
 ///
 /// # Errors
-/// A name is none, there is no name, or certificate and key are not both set.
+/// A name is invalid, there is no name, or certificate and key are not both set.
 pub fn check(file: &TlsFile<'_>) -> Result<Option<TlsListener>, Failure> {
     let section = file.section;
     let files = match (file.certificate, file.key) {

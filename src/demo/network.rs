@@ -13,7 +13,8 @@ use super::gateway::Gateway;
 use super::stage::{Host, Stage};
 use crate::exit::Failure;
 
-/// Options of unshare(1) for all namespaces of the demo. The process tree ends with its first process, and that with the demo.
+/// Options of unshare(1) for all namespaces of the demo. When the demo ends, its first process in the namespaces ends, and with that all
+/// others.
 pub const ALL: [&str; 4] = ["--mount-proc", "--kill-child", "-nmpf", "--propagation=private"];
 
 /// The address of the server on the bridge.

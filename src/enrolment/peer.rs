@@ -32,7 +32,7 @@ pub struct Trust {
     pub anchors: Anchors,
     /// The certificate, DER, with which a CMP server signs, or that of a registration authority of SCEP, if the operator named one.
     pub signer: Option<Vec<u8>>,
-    /// The anchors for the server's TLS certificate, DER; if none, `anchors` are.
+    /// The anchors for the server's TLS certificate, DER. If there are none, the anchors in `anchors` are used.
     pub tls: Vec<Vec<u8>>,
     /// The fingerprint of the CA's certificate in SCEP, which counts for a first enrolment.
     pub fingerprint: Option<Fingerprint>,
@@ -82,7 +82,7 @@ impl Peer {
         Ok(Self { wire, trust, entropy: SystemEntropy::default(), patience: settings.patience()? })
     }
 
-    /// A CMP client. The patience of the settings, the longest time that it waits for the server, begins now.
+    /// A CMP client. It waits for the server as long as the settings allow, counted from now.
     ///
     /// # Errors
     /// [`ClientError::Input`] if the gateway does not speak CMP.
@@ -204,7 +204,7 @@ impl Peer {
         }
     }
 
-    /// When the patience that begins now ends.
+    /// The time until which a client waits for the server, as long as the settings allow, counted from now.
     fn until(&self) -> Instant {
         let now = Instant::now();
         now.checked_add(self.patience).unwrap_or(now)

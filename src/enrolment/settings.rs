@@ -19,7 +19,7 @@ use crate::exit::Failure;
 const HEAD: &str =
     "# Written by `countersign enroll`; `countersign enroll --renew --out` this folder reads it.\n";
 
-/// The longest patience that the operator may set, in seconds.
+/// The longest time that the operator may let a client wait for the server, in seconds.
 const LONGEST: u64 = 30 * 86_400;
 
 /// The protocol of an enrolment.
@@ -140,13 +140,13 @@ pub struct First {
 pub struct Overrides {
     /// The URL of another server.
     pub server: Option<String>,
-    /// Another time before the certificate's end at which it is renewed.
+    /// How long before its end the certificate is renewed, in place of the file's setting.
     pub renew_before: Option<String>,
-    /// Another command to run after a certificate is put in force.
+    /// The command to run after a certificate is put in force, in place of the file's setting.
     pub then: Option<String>,
-    /// Another time to wait for a CA that is busy or has to decide.
+    /// How long to wait for a CA that is busy or has to decide, in place of the file's setting.
     pub patience: Option<String>,
-    /// Another time that one HTTP exchange may take.
+    /// How long one HTTP exchange may take, in place of the file's setting.
     pub timeout: Option<String>,
     /// Renew although the certificate is not due.
     pub now: bool,

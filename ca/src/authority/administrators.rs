@@ -94,7 +94,7 @@ impl Administrators {
     /// Adds an administrator, whose account the caller has added.
     ///
     /// # Errors
-    /// [`Error::Malformed`] for grants that are none; `Denied` with [`Denial::Conflict`] if there is one of this name, with
+    /// [`Error::Malformed`] for grants that are invalid; `Denied` with [`Denial::Conflict`] if there is one of this name, with
     /// [`Denial::TooMany`] if there are too many.
     pub fn add(
         &self,
@@ -113,7 +113,7 @@ impl Administrators {
     /// Gives an administrator these grants in place of the present ones.
     ///
     /// # Errors
-    /// [`Error::Malformed`] for grants that are none; `Denied` with [`Denial::Conflict`] if there is no such administrator, or nobody
+    /// [`Error::Malformed`] for grants that are invalid; `Denied` with [`Denial::Conflict`] if there is no such administrator, or nobody
     /// would be left who may change administrators.
     pub fn set_grants(&self, name: &Label, grants: Vec<Grant>) -> Result<Administrator> {
         let _changing = self.change();

@@ -31,8 +31,8 @@ impl Authority {
         found
     }
 
-    /// The name of the CA, and the scope, of the CRL that a distribution point or freshestCRL names by this URL; `None` if it is no such
-    /// URL.
+    /// The name of the CA, and the scope, of the CRL that a distribution point or freshestCRL names by this URL; `None` if the URL names
+    /// no CRL of this instance.
     pub fn crl_at(&self, url: &str) -> Option<(Label, CrlScope)> {
         let profiles = self.profiles();
         let settings = &self.settings.crl;

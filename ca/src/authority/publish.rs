@@ -23,7 +23,7 @@ use crate::signed::crl::Crl;
 
 /// The smallest step from the thisUpdate of a CRL to that of the CA's next CRL.
 const SECOND: Duration = Duration::from_secs(1);
-/// How long the signer waits, at most, for the next thisUpdate. A thisUpdate further in the future is taken for that of a clock that was
+/// How long the signer waits, at most, for the next thisUpdate. If thisUpdate is further in the future, the clock is assumed to have been
 /// wrong.
 const NEAR: Duration = Duration::from_secs(5);
 /// The longest pause between two looks at the clock while waiting. [`TRIES`] is the number of looks.
@@ -56,9 +56,9 @@ impl Authority {
     /// edition that starts after its call.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Conflict`](crate::Denial::Conflict) if there is no such CA; [`Error::Unavailable`] if the CA's
-    /// private key is elsewhere, the CA has ended, or a CRL cannot be recorded or written. CRLs are replaced in the order full, delta,
-    /// partitions: after an error, that one and those behind it stay as they were.
+    /// `Denied` with [`Denial::Conflict`](crate::Denial::Conflict) if there is no such CA; [`Error::Unavailable`] if the CA's private key
+    /// is elsewhere, the CA has ended, or a CRL cannot be recorded or written. CRLs are replaced in the order full, delta, partitions:
+    /// after an error, the CRL that failed and the later ones stay as they were.
     pub fn publish_crl(&self, ca: &Label) -> Result<CrlRecord> {
         self.publish_crl_for(ca, None)
     }
@@ -364,7 +364,7 @@ impl Authority {
         Ok(record)
     }
 
-    /// The entries of a delta CRL (RFC 5280 §5.2.4), ordered by serial number: the certificates whose status changed at or behind the
+    /// The entries of a delta CRL (RFC 5280 §5.2.4), ordered by serial number: the certificates whose status changed at or after the
     /// journal offset `reached`, up to which its base covers. `revoked` is the snapshot for this edition.
     fn changed_since(
         &self,

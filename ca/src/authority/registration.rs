@@ -26,8 +26,8 @@ use crate::x509::Facts;
 const MAX_NAMES: usize = 64;
 
 impl Authority {
-    /// The requester as a registration authority; `None` if it is none. Its profile and the certificate with which it proved its identity
-    /// must both be for registration authorities, so a requester with a shared secret never is one.
+    /// The requester as a registration authority; `None` if the requester is not one. Its profile and the certificate with which it
+    /// proved its identity must both be for registration authorities, so a requester with a shared secret never is one.
     pub fn registrar(&self, requester: &Requester) -> Option<Registrar> {
         let Credential::Certificate(certificate) = requester.credential() else { return None };
         let account = requester.account();

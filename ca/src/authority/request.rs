@@ -16,13 +16,14 @@ use crate::record::{Account, CertificateRecord, Device, Label, ProvenBy, Serial}
 /// How a requester proved its identity.
 #[derive(Debug, Clone)]
 pub enum Credential {
-    /// With the account's shared secret.
+    /// The requester knows the account's shared secret.
     Secret,
-    /// With the private key of this certificate, which this authority issued.
+    /// The requester has the private key of this certificate, which this authority issued.
     Certificate(Box<CertificateRecord>),
-    /// Through a registration authority, which proved itself with this certificate.
+    /// A registration authority that proved itself with this certificate vouches for the requester.
     Registrar(Box<CertificateRecord>),
-    /// With the private key of a certificate that a trusted vendor issued to the device. This is for the first enrolment only.
+    /// The requester has the private key of a certificate that a trusted vendor issued to the device. This is for the first enrolment
+    /// only.
     Vendor(Box<VendorSigned>),
 }
 

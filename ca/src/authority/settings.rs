@@ -37,8 +37,7 @@ pub struct CrlSettings {
     pub delta: bool,
     /// The URL templates of delta CRLs, with `{ca}`, which full CRLs name in freshestCRL.
     pub delta_urls: Vec<String>,
-    /// The URL templates of full CRLs, with `{ca}`, that certificates of CAs name, in addition to those of the
-    /// profiles.
+    /// The URL templates of full CRLs, with `{ca}`. Certificates of CAs name these URLs, in addition to the URLs of the profiles.
     pub full_urls: Vec<String>,
     /// The folder with the files of the newest CRLs: `CA.crl` for the full one, and `CA/SCOPE.crl` for the others.
     pub folder: PathBuf,

@@ -13,7 +13,7 @@ pub enum DamageKind {
     Corrupt,
     /// Entries are not in the order of their sequence numbers, or are there twice.
     Reordered,
-    /// Entries are missing between others.
+    /// Entries are missing between two others.
     Missing,
     /// The journal is shorter than the index or a tree head says that it was.
     Shortened,

@@ -59,7 +59,7 @@ pub enum Entry {
     Crl(CrlRecord),
     /// Accounts were created.
     Accounts(Vec<Account>),
-    /// This account replaced the one of the same name.
+    /// An administrator changed an account: this record replaced the one of the same name.
     AccountChanged(Account),
     /// An account was removed.
     AccountRemoved(Label),

@@ -63,9 +63,8 @@ impl KeyFolder {
     /// Decrypts the key with this name.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] if the file is missing, too large, no encrypted PKCS#8 in PEM, or readable by others;
-    /// [`Error::Unauthenticated`] if the passphrase is wrong; [`Error::Malformed`] if the key is none that
-    /// [`FileKey::from_pkcs8`] reads.
+    /// [`Error::Unavailable`] if the file is missing, too large, not an encrypted PKCS#8 in PEM, or readable by others;
+    /// [`Error::Unauthenticated`] if the passphrase is wrong; [`Error::Malformed`] if [`FileKey::from_pkcs8`] cannot read the key.
     pub fn load(&self, name: &str, passphrase: &Passphrase) -> Result<FileKey> {
         FileKey::from_pkcs8(self.load_pkcs8(name, passphrase)?.as_bytes())
     }

@@ -150,7 +150,7 @@ fn distribution_point(extension: &X509Extension<'_>, report: &mut Report) {
     }
 }
 
-/// The octets of a non-negative INTEGER, DER, without leading zeros except for zero itself; `None` if it is none.
+/// The octets of a non-negative INTEGER, DER, without leading zeros except for zero itself; `None` if the element is not one.
 fn unsigned(der: &[u8]) -> Option<Vec<u8>> {
     let content = der::asn1::UintRef::from_der(der).ok()?;
     Some(content.as_bytes().to_vec())

@@ -30,7 +30,7 @@ impl Anchors {
         Ok(Self { all: certificates.into_iter().map(read).collect::<Result<_, _>>()? })
     }
 
-    /// Only this anchor.
+    /// A set of anchors with this anchor alone.
     pub fn only(anchor: &Arc<Certificate>) -> Self {
         Self { all: vec![Arc::clone(anchor)] }
     }

@@ -32,8 +32,8 @@ pub fn legible(der: &[u8]) -> Cow<'_, [u8]> {
     rewritten(der, MAX_DEPTH).map_or(Cow::Borrowed(der), Cow::Owned)
 }
 
-/// Reads an object identifier in dotted form, and converts it as [`legible`] does. `None` if the text is none, or a
-/// number in it has more than 128 bits.
+/// Reads an object identifier in dotted form, and converts it as [`legible`] does. `None` if the text is not one, or a number in it has
+/// more than 128 bits.
 pub fn object_identifier(text: &str) -> Option<ObjectIdentifier> {
     let mut arcs = text.split('.').map(|arc| {
         let is_number =

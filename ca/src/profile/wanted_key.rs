@@ -11,7 +11,7 @@ pub enum WantedKey {
     Any,
     /// RSA of any size: the smallest of 2048, 3072 and 4096 bits that the profile accepts is generated.
     Rsa,
-    /// Exactly this kind of key.
+    /// The peer asks for exactly this kind of key.
     Kind(KeyKind),
 }
 

@@ -63,7 +63,7 @@ impl RequestId {
     }
 }
 
-/// 32 lower-case hexadecimal digits.
+/// Writes 32 lower-case hexadecimal digits.
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
@@ -87,7 +87,7 @@ impl fmt::Display for RequestPrefix {
     }
 }
 
-/// 6 to 32 hexadecimal digits, in upper or lower case.
+/// Reads 6 to 32 hexadecimal digits, in upper or lower case.
 impl FromStr for RequestPrefix {
     type Err = Error;
 

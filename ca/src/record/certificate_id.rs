@@ -22,7 +22,7 @@ impl CertificateId {
     }
 }
 
-/// `CA/SERIAL`, with the serial number in 32 hexadecimal digits.
+/// Writes `CA/SERIAL`, with the serial number in 32 hexadecimal digits.
 impl fmt::Display for CertificateId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.ca, self.serial)

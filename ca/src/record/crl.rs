@@ -16,7 +16,7 @@ pub enum CrlScope {
     Partition(u16),
 }
 
-/// `full`, `delta` or the number of the partition.
+/// Writes `full`, `delta` or the number of the partition.
 impl fmt::Display for CrlScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

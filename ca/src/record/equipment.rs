@@ -55,7 +55,7 @@ pub struct Device {
     pub allowed: Timestamp,
 }
 
-/// `VENDOR:VALUE`.
+/// Writes `VENDOR:VALUE`.
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.vendor, self.value)

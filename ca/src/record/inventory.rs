@@ -54,9 +54,9 @@ pub enum ListOrder {
     Issued,
     /// The certificate that was issued last comes first.
     IssuedReversed,
-    /// The one whose validity ends first comes first.
+    /// The certificate whose validity ends first comes first.
     Expires,
-    /// The one whose validity ends last comes first.
+    /// The certificate whose validity ends last comes first.
     ExpiresReversed,
 }
 
@@ -134,7 +134,7 @@ impl FromStr for SerialPrefix {
 pub enum Facet {
     /// The issuing CA.
     Ca(Label),
-    /// The profile.
+    /// The profile under which the certificate was issued.
     Profile(Label),
     /// The first digits of the serial number, without leading zeros.
     Serial(String),
@@ -169,7 +169,7 @@ fn first_digits(digits: &str) -> String {
 pub struct AccountQuery {
     /// The first characters of the name.
     pub prefix: Option<String>,
-    /// The profile.
+    /// The profile of the account.
     pub profile: Option<Label>,
     /// The issuing CA that the account names.
     pub ca: Option<Label>,
@@ -199,7 +199,7 @@ impl AccountQuery {
 pub struct CertificateQuery {
     /// The issuing CA.
     pub ca: Option<Label>,
-    /// The profile.
+    /// The profile under which the certificate was issued.
     pub profile: Option<Label>,
     /// The name of the account.
     pub account: Option<Label>,

@@ -60,9 +60,9 @@ fn words(what: &str, text: Option<&str>, most: usize) -> Result<()> {
 /// One label of an account, written `KEY=VALUE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountLabel {
-    /// 1 to 32 characters out of `a-z 0-9 . _ -`.
+    /// The key of the label: 1 to 32 characters out of `a-z 0-9 . _ -`.
     pub key: String,
-    /// 1 to 128 characters without control characters.
+    /// The value of the label: 1 to 128 characters without control characters.
     pub value: String,
 }
 

@@ -23,9 +23,9 @@ pub struct Arrived<'a> {
 
 /// How the trust anchors for a certificate are found.
 pub enum Roots {
-    /// These certificates, DER.
+    /// The anchors are these certificates, DER.
     Known(Vec<Vec<u8>>),
-    /// The self-issued ones among these certificates, DER. The CA names them in an answer that is proven to be its own.
+    /// The anchors are the self-issued ones among these certificates, DER. The CA names them in an answer that is proven to be its own.
     AmongThese(Vec<Vec<u8>>),
 }
 

@@ -20,7 +20,7 @@ pub trait Paths {
 /// The trust anchors of a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Anchors {
-    /// These certificates, DER.
+    /// The anchors are these certificates, DER.
     Known(Vec<Vec<u8>>),
     /// The anchors that the CA names. CMP: in an answer which a shared secret protects (RFC 9483 §4.1.1). EST: in `/cacerts`, over TLS to a
     /// server that other anchors verify (RFC 7030 §4.1.1). SCEP: in GetCACert, with a known fingerprint (RFC 8894 §2.2).

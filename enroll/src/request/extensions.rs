@@ -12,9 +12,9 @@ use super::malformed;
 /// How the subjectAltName of a request is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AltNames {
-    /// As it was sent.
+    /// The subjectAltName is read as it was sent.
     AsSent,
-    /// Repaired by [`with_one_alt_name`].
+    /// The subjectAltName is first repaired by [`with_one_alt_name`].
     Repaired,
 }
 

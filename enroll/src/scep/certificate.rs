@@ -35,7 +35,7 @@ impl IssuerAndSerial {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Malformed`] if it is none.
+    /// [`Error::Malformed`] if the content is not one.
     pub fn read(mut parts: Elements<'_>) -> Result<Self, Error> {
         let issuer = parts.expect(SEQUENCE, "an issuer")?;
         let serial = parts.expect(INTEGER, "a serial number")?;

@@ -39,13 +39,13 @@ const DIGEST: usize = 32;
 
 /// The state of an earlier transaction.
 enum Earlier {
-    /// There was none, or its request has expired.
+    /// There was no earlier transaction, or its request has expired.
     Nothing,
-    /// The same request was answered, or waits.
+    /// The same request was answered, or waits, in the earlier transaction.
     Same(Decision),
-    /// Another request waits in this transaction.
+    /// Another request waits in the transaction.
     OtherWaits,
-    /// Another request was answered in this transaction.
+    /// Another request was answered in the transaction.
     OtherAnswered,
 }
 

@@ -268,7 +268,7 @@ fn verify_sha1(signer: &Signer, message: &[u8], signature: &[u8]) -> Result<(), 
 /// The elements of the content in a ContentInfo of this type.
 ///
 /// # Errors
-/// [`Error::Malformed`] if it is another.
+/// [`Error::Malformed`] if the ContentInfo has another type.
 pub fn content_info<'a>(
     octets: &'a [u8],
     expected: ObjectIdentifier,
@@ -314,7 +314,7 @@ impl<'a> SignerInfo<'a> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Malformed`] if it is none, or has no signed attributes.
+    /// [`Error::Malformed`] if the element is not a SignerInfo, or has no signed attributes.
     pub fn read(mut parts: Elements<'a>) -> Result<Self, Error> {
         parts.expect(INTEGER, "a version")?;
         let sid = match parts.optional(PRIMITIVE_0) {

@@ -37,9 +37,9 @@ impl Refusal {
         Self { failure, text: legible(text.as_ref()), detail: String::new() }
     }
 
-    /// badMessageCheck for a content that cannot be decrypted, or is not what the message says. The text is the same for every reason, and
-    /// the reason goes to the log only: a peer that learns which octets decrypt to something readable can decrypt messages of others
-    /// (RFC 3218 §2, and the like for the padding of CBC).
+    /// badMessageCheck for a content that cannot be decrypted, or is not what the message says. The text is the same for every reason,
+    /// and the reason goes to the log only: a peer that learns which octets decrypt to something readable can decrypt messages of others
+    /// (RFC 3218 §2; the padding of CBC has the same weakness).
     pub fn unreadable_content(why: impl AsRef<str>) -> Self {
         let refusal = Self::bad_message_check(
             "the content cannot be decrypted, or is not what the message type demands; have the client fetch the certificates \

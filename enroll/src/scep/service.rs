@@ -62,7 +62,7 @@ pub enum Reply {
 pub struct Answered {
     /// The answer.
     pub reply: Reply,
-    /// The result.
+    /// The result, for the log and the metrics.
     pub outcome: Outcome,
 }
 

@@ -22,9 +22,9 @@ impl Denial {
 /// Whether the steps before the policy judged a certificate.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Judged {
-    /// They judged a certificate. The value says why its status is not known, if the settings accept that; `None` if the status is known.
+    /// A certificate was judged. The value says why its status is not known, if the settings accept that; `None` if the status is known.
     Certificate(Option<Lack>),
-    /// They judged no certificate: the peer was authenticated by something else.
+    /// No certificate was judged: the peer was authenticated by something else.
     Nothing,
 }
 

@@ -59,10 +59,10 @@ pub struct Authorizer {
 /// The addresses from which a peer may send if its identity is an IP address that is in its certificate (RFC 4945 §3.1.1).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum AddressIds {
-    /// From that address only.
+    /// The peer may send only from the address that is its identity.
     #[default]
     Source,
-    /// From any address.
+    /// The peer may send from any address.
     Any,
 }
 

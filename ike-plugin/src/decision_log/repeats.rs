@@ -19,7 +19,7 @@ pub(super) struct Repeat {
     reason: String,
 }
 
-/// Repeats by the trace of the denial.
+/// The repeats of denials, by the trace of the denial.
 pub(super) type ByTrace = HashMap<String, Repeat>;
 
 /// The repeats that are not in the log yet.

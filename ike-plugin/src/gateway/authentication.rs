@@ -9,9 +9,9 @@ use super::material::Material;
 /// How the two gateways authenticate each other.
 #[derive(Debug)]
 pub enum Authentication<'e> {
-    /// Each gateway by its own certificate.
+    /// Each gateway is authenticated by its own certificate.
     Certificate(Certified<'e>),
-    /// Both gateways by the same pre-shared key.
+    /// Both gateways are authenticated by the same pre-shared key.
     PreSharedKey(Zeroizing<String>),
 }
 

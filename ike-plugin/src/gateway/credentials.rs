@@ -22,7 +22,7 @@ pub enum Layout {
     /// `NAME.crt`, `NAME.chain.crt`, `root.crt` and `NAME.key`, PEM.
     #[default]
     Plain,
-    /// As this daemon expects them: [`Layout::paths`] says where.
+    /// The names that this daemon expects: [`Layout::paths`] gives them.
     For(Daemon),
 }
 

@@ -47,12 +47,12 @@ impl Gateway {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Start {
-    /// When the first packet for the tunnel arrives.
+    /// The gateway brings a tunnel up when its first packet arrives.
     #[default]
     OnTraffic,
-    /// When the daemon starts.
+    /// The gateway brings its tunnels up when the daemon starts.
     AtOnce,
-    /// Never by itself: the peer or the operator does.
+    /// The gateway never brings a tunnel up: the peer or the operator does.
     Wait,
 }
 

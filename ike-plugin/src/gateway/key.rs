@@ -58,7 +58,7 @@ impl PrivateKey {
     /// Checks that the private key belongs to the public key of a certificate.
     ///
     /// # Errors
-    /// It does not, or one of the two keys cannot be read.
+    /// The two keys do not belong together, or one of them cannot be read.
     pub fn check(&self, facts: &Facts) -> Result<(), GatewayError> {
         let certified = SubjectPublicKeyInfoRef::try_from(facts.spki.as_slice())
             .map_err(|e| GatewayError::new(format!("the certificate's key cannot be read: {e}")))?;

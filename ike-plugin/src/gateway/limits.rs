@@ -36,7 +36,7 @@ pub enum Feature {
     EspSha256,
     /// The role of the responder in aggressive mode, with certificates.
     AggressiveResponder,
-    /// A refusal of the initiator in aggressive mode.
+    /// The responder's refusal of an initiator in aggressive mode, which comes after the initiator's last message.
     AggressiveRefusal,
     /// An identity that is a distinguished name, which the certificate has in another spelling, equal by RFC 5280 §7.1.
     Spelling,

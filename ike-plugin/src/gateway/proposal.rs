@@ -97,7 +97,7 @@ pub struct Classic {
     pub group: u16,
 }
 
-/// As isakmpd's configuration names its transforms: `aes256-sha256-modp2048`.
+/// Writes the algorithms as isakmpd's configuration names its transforms: `aes256-sha256-modp2048`.
 impl fmt::Display for Classic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "aes{}-sha{}-modp{}", self.key, self.hash, self.group)

@@ -184,9 +184,9 @@ impl PeerId {
     }
 }
 
-/// The identity as logs show it and as the folder of its credentials is named. Only two kinds have a prefix: a key ID is written as
-/// `key-id:` and its text, or `key-id:0x` and hexadecimal digits, and a general name with its kind, such as `dns:gw1.example.net`. Control
-/// characters and invisible ones are written as `\u{…}`.
+/// Writes the identity as logs show it and as the folder of its credentials is named. Only two kinds have a prefix: a key ID is written
+/// as `key-id:` and its text, or `key-id:0x` and hexadecimal digits, and a general name with its kind, such as `dns:gw1.example.net`.
+/// Control characters and invisible ones are written as `\u{…}`.
 impl fmt::Display for PeerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -10,7 +10,7 @@ use url::Url;
 const ATTRIBUTES: [&str; 3] =
     ["certificaterevocationlist", "authorityrevocationlist", "deltarevocationlist"];
 
-/// How much larger than the value an answer may be, in octets, because of names and of what a server adds.
+/// The octets that an answer may have beyond the value, for names and for additions of the server.
 const BESIDE: usize = 64 << 10;
 
 /// The most elements of an LDAP message, and the most entries of an answer. Both are generous, because one value is asked for.

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 /// The revocation status of the certificates of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
-    /// No certificate is revoked. This counts until the given time.
+    /// No certificate is revoked. The result may be used until the given time.
     Good(Timestamp),
-    /// Not every status is known, and the settings accept that. This counts until the given time.
+    /// Not every status is known, and the settings accept that. The result may be used until the given time.
     Passed(Timestamp, Lack),
     /// A certificate is revoked; the text says which one, why and since when.
     Revoked(String),

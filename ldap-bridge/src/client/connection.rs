@@ -30,7 +30,7 @@ const SHORT: Bounds = Bounds { frame: 4096, elements: 16, octets: 4096, entries:
 /// The security of the connection to a server.
 #[derive(Clone)]
 pub enum Security {
-    /// Without TLS.
+    /// A connection without TLS.
     None,
     /// TLS from the start.
     Tls(Arc<ClientConfig>),

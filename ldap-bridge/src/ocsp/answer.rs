@@ -32,11 +32,11 @@ pub struct Freshness {
 /// The kinds of answers, for counting. The last four are unsigned errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// One certificate is good.
+    /// The answer says that one certificate is good.
     Good,
-    /// One certificate is revoked or on hold.
+    /// The answer says that one certificate is revoked or on hold.
     Revoked,
-    /// The serial number of one certificate was never issued, whether the answer says unknown or revoked.
+    /// The serial number in the question was never issued, whether the answer says unknown or revoked.
     Unknown,
     /// The answer is about several certificates.
     Several,

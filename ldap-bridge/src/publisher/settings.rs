@@ -40,7 +40,7 @@ pub struct PublisherConfig {
     /// The TLS certificate by which SASL EXTERNAL authenticates, PEM.
     #[serde(default)]
     pub certificate: Option<PathBuf>,
-    /// The private key of that certificate, PEM, readable by its owner only.
+    /// The private key of the TLS certificate, PEM, readable by its owner only.
     #[serde(default)]
     pub key: Option<PathBuf>,
     /// Whether missing entries are created.

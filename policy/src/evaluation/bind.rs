@@ -26,9 +26,9 @@ pub(crate) fn bind_and_compile(tree: Tree) -> (Tree, Constants) {
 /// The time at which regular expressions that are literals are compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Compile {
-    /// While the assertion is loaded.
+    /// The expressions are compiled while the assertion is loaded.
     Now,
-    /// When a question first needs the expressions.
+    /// The expressions are compiled when a question first needs them.
     OnDemand,
 }
 

@@ -14,7 +14,7 @@ use crate::syntax::tree::{
 };
 use crate::values::ComplianceValues;
 
-/// The work that compiling a pattern is charged, in about nanoseconds: the most that it takes.
+/// The work that the compilation of a pattern counts as, in about nanoseconds: the longest that a compilation takes.
 const COMPILE: usize = 2_500_000;
 
 /// An observer of the steps of an evaluation. `()` ignores all steps, at no cost.

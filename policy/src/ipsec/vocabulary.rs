@@ -34,19 +34,19 @@ impl Attribute {
 /// The questions in which an attribute has a value other than the empty string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scope {
-    /// In every question, of phase 1 and of phase 2.
+    /// Every question, of phase 1 and of phase 2.
     Always,
-    /// In phase 2, if ESP is proposed.
+    /// Questions of phase 2 in which ESP is proposed.
     Esp,
-    /// In phase 2, if AH is proposed.
+    /// Questions of phase 2 in which AH is proposed.
     Ah,
-    /// In phase 2, if IPComp is proposed.
+    /// Questions of phase 2 in which IPComp is proposed.
     Comp,
-    /// In phase 2: the traffic selector of the remote end.
+    /// Questions of phase 2, for the traffic selector of the remote end.
     RemoteFilter,
-    /// In phase 2: the traffic selector of the local end.
+    /// Questions of phase 2, for the traffic selector of the local end.
     LocalFilter,
-    /// In every question: the identity of the peer.
+    /// Every question, for the identity of the peer.
     RemoteId,
 }
 

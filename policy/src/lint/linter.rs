@@ -8,7 +8,7 @@ use crate::syntax::Assertion;
 use crate::syntax::tree::Tree;
 use crate::values::ComplianceValues;
 
-/// The questions that the linter assumes.
+/// The assumptions of the linter about the questions that the policy will be asked.
 #[derive(Debug, Clone, Copy)]
 pub struct Options<'o> {
     /// The compliance values that questions will use.
@@ -19,7 +19,7 @@ pub struct Options<'o> {
 
 /// Applies the rules to one assertion. The rules are methods of this type, in the other files of this folder.
 pub(super) struct Linter<'l> {
-    /// The questions that are assumed.
+    /// The assumptions about the questions that the policy will be asked.
     pub options: Options<'l>,
     /// The assertion as it was parsed.
     pub assertion: &'l Assertion,

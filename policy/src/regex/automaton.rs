@@ -21,9 +21,9 @@ const DETERMINIZE_BYTES: usize = 128 << 10;
 /// The intended use of an expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Use {
-    /// For matching many texts: compiling may be slow, matching is fast.
+    /// The expression is matched against many texts: compiling may be slow, matching is fast.
     Often,
-    /// For matching one text: compiling is fast, matching is slower.
+    /// The expression is matched against one text: compiling is fast, matching is slower.
     Once,
 }
 

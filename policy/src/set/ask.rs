@@ -439,7 +439,7 @@ mod tests {
         })
     }
 
-    /// An authorizer (`POLICY` if it is none), licensees in one of three forms, and the value of the conditions.
+    /// An authorizer (`None` for `POLICY`), licensees in one of three forms, and the value of the conditions.
     type Drawn = (Option<usize>, Vec<usize>, usize, usize);
 
     fn assertion() -> impl Strategy<Value = Drawn> {

@@ -211,7 +211,7 @@ fn slot(slots: &mut HashMap<Box<[u8]>, u8>, name: &[u8]) -> u8 {
 /// The origin of an assertion, which decides whether it is trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Origin {
-    /// Policy, which the operator trusts.
+    /// The assertion is in a policy file, which the operator trusts.
     Policy,
     /// A credential with a valid signature.
     Credential,

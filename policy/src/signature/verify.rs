@@ -63,7 +63,7 @@ impl Signature {
     /// Reads the content of a `Signature` field without its quotes, such as `sig-ed25519-hex:…`. The signature is not verified.
     ///
     /// # Errors
-    /// The algorithm is unknown, the text is too long, or the part behind the colon cannot be decoded.
+    /// The algorithm is unknown, the text is too long, or the part after the colon cannot be decoded.
     pub fn parse(text: &[u8]) -> Result<Self, SignatureError> {
         if text.len() > MAX_SIGNATURE {
             return Err(SignatureError::Malformed(format!(

@@ -109,8 +109,8 @@ impl Assertion {
 /// Parses all assertions of a file.
 ///
 /// # Errors
-/// The errors of all of them; once there are 100, no further assertion is parsed. A file is accepted as a whole or not at all, because half
-/// a policy means something else.
+/// The errors of all assertions; once there are 100, no further assertion is parsed. A file is accepted as a whole or not at all, because
+/// half a policy means something else.
 pub fn parse_file(source: &Source) -> Result<Vec<Assertion>, Vec<Finding>> {
     let mut assertions = Vec::new();
     let mut findings = Vec::new();

@@ -6,26 +6,26 @@
 /// The part of a request that the client's next octets belong to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
-    /// A head, and the position in it.
+    /// The octets belong to a head. The value is the position in the head.
     Head(Line),
-    /// A body of which this many octets are still to come.
+    /// The octets belong to a body of which this many octets are still to come.
     Length(u64),
-    /// A chunked body, and the position in it.
+    /// The octets belong to a chunked body. The value is the position in the body.
     Chunked(Chunk),
-    /// A body that ends with the connection, or a request that the HTTP library refuses.
+    /// The octets belong to a body that ends with the connection, or to a request that the HTTP library refuses.
     UntilEnd,
 }
 
 /// A position in the head of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line {
-    /// Before the first line of the head. Empty lines there are ignored (RFC 9112 §2.2).
+    /// The first line of the head has not begun. Empty lines there are ignored (RFC 9112 §2.2).
     Before,
-    /// In a line that is not empty.
+    /// The position is within a line that is not empty.
     Within,
-    /// After the end of a line.
+    /// The position is after the end of a line.
     Ended,
-    /// After the end of a line, and a CR.
+    /// The position is after the end of a line and a CR.
     Cr,
 }
 
@@ -39,27 +39,27 @@ pub enum Line {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chunk {
-    /// Before a chunk's size.
+    /// The position is before a chunk's size.
     Begin,
-    /// In the size. The number is its value so far.
+    /// The position is within a chunk's size. The number is its value so far.
     Size(u64),
-    /// In the extension that follows the size.
+    /// The position is within the extension that follows a chunk's size. The number is the size.
     Extension(u64),
-    /// After the CR of the line with the size. The number is the size, as in the two positions before.
+    /// The position is after the CR of the line with a chunk's size. The number is the size.
     SizeLf(u64),
-    /// In the data, of which this many octets are still to come.
+    /// The position is within a chunk's data, of which this many octets are still to come.
     Data(u64),
-    /// After the data.
+    /// The position is after a chunk's data.
     DataCr,
-    /// After the CR that follows the data.
+    /// The position is after the CR that follows a chunk's data.
     DataLf,
-    /// At the start of a line of the trailer, or of the empty last line.
+    /// The position is at the start of a line of the trailer, or of the empty last line.
     Trailer,
-    /// In a line of the trailer.
+    /// The position is within a line of the trailer.
     TrailerLine,
-    /// After the CR of a line of the trailer.
+    /// The position is after the CR of a line of the trailer.
     TrailerLf,
-    /// After the CR of the last line.
+    /// The position is after the CR of the last line.
     LastLf,
 }
 
@@ -82,7 +82,7 @@ enum Step {
 /// The octets of a request that belong to its head or body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Advanced {
-    /// The number of octets.
+    /// The number of octets that belong to the head or body.
     pub octets: usize,
     /// Whether the last of these octets ends the head or the body of the message.
     pub ends: bool,

@@ -98,9 +98,9 @@ impl<'a> Signed<'a> {
 /// Which keys may sign by which scheme.
 #[derive(Clone, Copy)]
 enum Rule {
-    /// Every key of the scheme's algorithm.
+    /// In TLS 1.2, every key of the scheme's algorithm may sign.
     Tls12,
-    /// A scheme of ECDSA names the curve, too, and PKCS #1 v1.5 signs no handshake.
+    /// In TLS 1.3, a scheme of ECDSA names the curve, too, and PKCS #1 v1.5 signs no handshake.
     Tls13,
 }
 

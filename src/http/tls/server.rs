@@ -21,7 +21,7 @@ impl DelegateKey {
     /// The key of this delegate.
     ///
     /// # Errors
-    /// Its algorithm is none of TLS, which is a fault of this program.
+    /// The key's algorithm is not one of TLS, which is a fault of this program.
     pub fn new(delegate: Arc<Delegate>) -> Result<Self, Failure> {
         let scheme = match delegate.algorithm().oid {
             oid::ECDSA_SHA256 => SignatureScheme::ECDSA_NISTP256_SHA256,

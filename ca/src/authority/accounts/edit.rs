@@ -16,7 +16,7 @@ pub struct AccountEdit {
     pub identities: Option<Vec<Identity>>,
     /// Identities that are added.
     pub add_identities: Vec<Identity>,
-    /// Identities that are removed. The account must have each.
+    /// The identities that are removed. The account must have each of them.
     pub remove_identities: Vec<Identity>,
     /// The profile.
     pub profile: Option<Label>,

@@ -7,9 +7,9 @@
 //! room   = 0xff
 //! ```
 //!
-//! A writer that makes each group durable writes *room* ahead of the frames, and cuts it off when it ends: a file system
-//! makes a write into blocks that it has already durable for less. No frame begins with four octets of room, as its
-//! length would be out of bounds. Room reaches to the end of the file, or it is none.
+//! A writer that makes each group durable writes *room* ahead of the frames, and cuts it off when it ends: a file system makes a write
+//! durable at less cost if the blocks exist already. No frame begins with four octets of room, as its length would be out of bounds. Only
+//! octets that reach to the end of the file count as room.
 //!
 //! Numbers are little endian. `back` is the distance in octets from the beginning of the frame's group, the frames that
 //! were appended in one write, to the frame. The file was durable up to that beginning when the group was written.

@@ -89,11 +89,11 @@ struct Inquiry<'a> {
 
 /// What the CRLs of a signer can show.
 enum Standing {
-    /// Nothing. The text gives the reason.
+    /// The CRLs show nothing. The text gives the reason.
     None(String),
-    /// That certificates are revoked, but not that they are good.
+    /// The CRLs show that certificates are revoked, but not that they are good.
     Lists,
-    /// That certificates are revoked, and that they are good.
+    /// The CRLs show that certificates are revoked, and that they are good.
     Good,
 }
 

@@ -267,8 +267,8 @@ impl Committer {
         Ok(())
     }
 
-    /// Makes the group durable, then visible, then answers. In this order, as no reader may see, and no caller may be
-    /// told, what a power cut can still undo.
+    /// Makes the group durable, then visible, and then answers. The order matters: a power cut must not undo anything that a reader has
+    /// seen or a caller was told.
     fn commit(&mut self, group: Group) {
         let Group { changes, position, octets, answers, entries, failed } = group;
         if entries > 0 || failed.is_some() {
@@ -292,8 +292,8 @@ impl Committer {
         }
     }
 
-    /// Hands to the database the changes that have gathered in memory. If the database fails, as on a full disk, the
-    /// index goes on in memory, and nothing else is affected, because the index can be rebuilt from the journal.
+    /// Hands to the database the changes that have gathered in memory. If the database fails, as on a full disk, the index continues in
+    /// memory, and nothing else is affected, because the index can be rebuilt from the journal.
     fn settle(&mut self) -> Result<Position> {
         let position = self.shared.position();
         if self.unsettled {

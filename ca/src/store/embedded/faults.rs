@@ -26,13 +26,13 @@ enum Fault {
     TooLarge,
     /// The disk is full when it comes to syncing (delayed allocation).
     FullSync,
-    /// Full, and the file cannot even be cut back.
+    /// The disk is full, and the file cannot even be cut back.
     FullStuck,
     /// The device fails.
     Broken,
-    /// Entries find space, room does not.
+    /// The disk has space for entries, but not for room ahead of them.
     NoRoom,
-    /// Room is written, and cannot be made durable.
+    /// Room ahead of the entries can be written, but not made durable.
     BrokenRoom,
 }
 
@@ -51,7 +51,7 @@ impl Switch {
 
 struct Faulty(File, Switch);
 
-/// As [`Faulty`], with room ahead of the groups.
+/// The disk of [`Faulty`], on which the journal writes room ahead of the groups.
 struct Roomy(Faulty, bool);
 
 impl Tape for Roomy {

@@ -27,9 +27,9 @@ struct State<T> {
 /// The number of commands that must wait before the writer is woken.
 #[derive(Clone, Copy)]
 enum Wanted {
-    /// This many commands.
+    /// The writer is woken once this many commands wait.
     Count(usize),
-    /// One command from every announced caller; if none is announced, `otherwise` commands.
+    /// The writer is woken once as many commands wait as are announced; if none is announced, once `otherwise` commands wait.
     All { otherwise: usize },
 }
 
@@ -56,7 +56,7 @@ pub enum Refused {
 /// The outcome of a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Woken {
-    /// There are commands.
+    /// Commands wait.
     Some,
     /// No command came.
     Nothing,

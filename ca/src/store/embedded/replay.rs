@@ -98,7 +98,7 @@ struct Decoded {
 
 /// Work for the threads that decode.
 enum Job {
-    /// Decode this piece, and send its entries there.
+    /// Decode this piece of the journal, and send its entries through this channel.
     Decode(Piece, SyncSender<Decoded>),
     /// Free the memory of entries that were applied.
     Forget(Vec<Ready>),

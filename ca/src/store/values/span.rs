@@ -25,7 +25,7 @@ use crate::store::numbers::{CHUNK, SEARCH_BITS, SPAN, SPAN_BITS};
 const ROWS: usize = SPAN as usize;
 /// The number of chunks in a span.
 const CHUNKS: usize = ROWS / CHUNK as usize;
-/// The bits of a search key's number that share an element with a place.
+/// The number of low bits of a search key's number, which an element of a bucket contains beside a certificate's place.
 const REST_BITS: u32 = 32 - SPAN_BITS;
 /// The number of buckets of search keys.
 const BUCKETS: usize = 1 << (SEARCH_BITS - REST_BITS);

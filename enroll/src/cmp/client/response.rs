@@ -89,7 +89,7 @@ pub fn decision(
 ///     … }
 /// ```
 ///
-/// Elements behind the certificate are ignored.
+/// Elements after the certificate are ignored.
 fn read_response(
     response: AnyRef<'_>,
     id: &Int,

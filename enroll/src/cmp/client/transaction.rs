@@ -62,9 +62,9 @@ pub struct Transaction<'c> {
 
 /// The parameters of a MAC, and the key that they give with the peer's secret.
 pub struct DerivedMac {
-    /// The parameters.
+    /// The parameters of the MAC.
     pub parameters: MacParameters,
-    /// The key.
+    /// The key of the MAC.
     pub key: MacKey,
 }
 

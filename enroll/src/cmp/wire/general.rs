@@ -32,10 +32,10 @@ pub struct CrlStatus {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Choice)]
 pub enum CrlSource {
-    /// By a distribution point, as a certificate names it.
+    /// A distribution point, as a certificate names it.
     #[asn1(context_specific = "0", tag_mode = "EXPLICIT", constructed = "true")]
     Point(DistributionPointName),
-    /// By the name of its issuer.
+    /// The name of the CRL's issuer.
     #[asn1(context_specific = "1", tag_mode = "EXPLICIT", constructed = "true")]
     Issuer(Vec<GeneralName>),
 }

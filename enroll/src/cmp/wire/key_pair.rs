@@ -36,7 +36,7 @@ pub struct CertifiedKeyPair {
 #[derive(Debug, Clone, PartialEq, Eq, Choice)]
 #[allow(clippy::large_enum_variant, reason = "an answer holds one of them")]
 pub enum CertOrEncCert {
-    /// Unencrypted.
+    /// The certificate is unencrypted.
     #[asn1(context_specific = "0", tag_mode = "EXPLICIT", constructed = "true")]
     Certificate(Any),
     /// Encrypted for the holder of the private key.
@@ -55,9 +55,9 @@ pub enum CertOrEncCert {
 /// The tag is implicit.
 #[derive(Debug, Clone, PartialEq, Eq, Choice)]
 pub enum EncryptedKey {
-    /// For clients that send pvno 2.
+    /// An EncryptedValue, for clients that send pvno 2.
     EncryptedValue(EncryptedValue),
-    /// For clients that send pvno 3.
+    /// An EnvelopedData, for clients that send pvno 3.
     #[asn1(context_specific = "0", tag_mode = "IMPLICIT", constructed = "true")]
     EnvelopedData(EnvelopedData),
 }

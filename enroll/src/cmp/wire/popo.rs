@@ -18,11 +18,11 @@ use x509_cert::ext::pkix::name::GeneralName;
 pub enum ProofOfPossession {
     /// The proof was verified by a registration authority, which says so.
     RaVerified,
-    /// A signature by the key.
+    /// A signature by the private key.
     Signature(Box<PopoSigningKey>),
-    /// By decryption, for a key that is used for key encipherment.
+    /// The sender decrypts a challenge: for a key that is used for key encipherment.
     KeyEncipherment(PopoPrivKey),
-    /// By decryption, for a key that is used for key agreement.
+    /// The sender decrypts a challenge: for a key that is used for key agreement.
     KeyAgreement(PopoPrivKey),
 }
 

@@ -15,7 +15,7 @@ impl EstUrl {
     /// may name a label itself.
     ///
     /// # Errors
-    /// [`ClientError::Input`] if it is no such URL, or if both name a label.
+    /// [`ClientError::Input`] if the text is not such a URL, or if both name a label.
     pub fn new(server: &str, label: Option<&str>) -> Result<Self, ClientError> {
         let wrong = |why: &str| {
             ClientError::Input(format!(

@@ -7,7 +7,7 @@ use crate::est::wire::operation::Operation;
 pub struct Outcome {
     /// The operation that the client asked for.
     pub operation: Operation,
-    /// The outcome.
+    /// The result of the operation.
     pub verdict: Verdict,
 }
 

@@ -50,7 +50,7 @@ pub fn decode(body: &[u8]) -> Result<Vec<u8>, Error> {
 /// themselves, which RFC 7030 §4.1.3 does not allow and some servers send.
 ///
 /// # Errors
-/// [`Error::Malformed`] if it is none of these.
+/// [`Error::Malformed`] if the text is in none of these forms.
 pub fn decode_answer(body: &[u8]) -> Result<Vec<u8>, Error> {
     if let [0x30, length, ..] = body
         && !length.is_ascii()

@@ -15,7 +15,7 @@ impl ScepUrl {
     /// The server at an `http:` or `https:` URL; if it has no path, at the path `/scep`.
     ///
     /// # Errors
-    /// [`ClientError::Input`] if it is no such URL.
+    /// [`ClientError::Input`] if the text is not such a URL.
     pub fn new(server: &str) -> Result<Self, ClientError> {
         let wrong = || {
             ClientError::Input(format!(

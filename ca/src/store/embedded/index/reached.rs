@@ -43,7 +43,7 @@ struct Meta<'a> {
     /// The roots of the complete subtrees, largest first, 32 octets each.
     #[cbor(n(6), with = "minicbor::bytes")]
     peaks: Vec<u8>,
-    /// Most significant octet first.
+    /// The sum, most significant octet first.
     #[cbor(n(7), with = "minicbor::bytes")]
     sum: [u8; 16],
 }

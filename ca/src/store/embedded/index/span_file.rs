@@ -4,9 +4,9 @@
 //! file = (length:4 span)*          little endian
 //! ```
 //!
-//! Spans are appended, and made durable before the database says that they are there. The database's sum is over the
-//! spans, too: so a span that was lost or damaged is noticed on opening. What is behind the last span that the database
-//! knows was written before a crash, and is overwritten.
+//! Spans are appended, and made durable before the database says that they are there. The database's sum is over the spans, too: so a
+//! span that was lost or damaged is noticed on opening. Octets after the last span that the database knows were written before a crash,
+//! and are overwritten.
 
 use std::fs::{File, OpenOptions};
 use std::io::Read;

@@ -10,19 +10,19 @@ use crate::cmp::wire::refusal::{Refusal, encoding_failed};
 
 /// How a certificate reaches its holder.
 pub enum Delivery {
-    /// Unencrypted.
+    /// The certificate is sent unencrypted.
     Plain,
-    /// Encrypted for the key that it certifies, so that only the holder of the private key can read it.
+    /// The certificate is encrypted for the key that it certifies, so that only the holder of the private key can read it.
     Encrypted(Sealing),
-    /// Unencrypted, with its private key, which was generated here and is encrypted already.
+    /// The certificate is unencrypted. With it comes its private key, which was generated here and is encrypted already.
     WithKey(Box<EnvelopedData>),
 }
 
 /// How a certificate is encrypted.
 pub enum Sealing {
-    /// As EnvelopedData, for pvno 3.
+    /// The certificate is in an EnvelopedData, for clients that send pvno 3.
     Envelope(Box<Envelope>),
-    /// As EncryptedValue, for pvno 2.
+    /// The certificate is in an EncryptedValue, for clients that send pvno 2.
     Legacy(Box<LegacyEnvelope>),
 }
 

@@ -21,8 +21,8 @@ impl Exchange<'_> {
     /// The open transaction of this message, if its sender may continue it. The nonces are not checked.
     ///
     /// # Errors
-    /// `badRequest` if there is none, or it is another account's; `wrongIntegrity` or `badMessageCheck` if the message is protected in
-    /// another way than the request.
+    /// `badRequest` if there is no such transaction, or it is another account's; `wrongIntegrity` or `badMessageCheck` if the message is
+    /// protected in another way than the request.
     pub fn own_transaction(&self) -> Result<OpenTransaction, Refusal> {
         let unknown = || {
             Refusal::new(

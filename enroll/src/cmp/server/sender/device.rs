@@ -17,7 +17,7 @@ pub const TOO_MANY: &str = "too many requests of the account are worked on; try 
 pub struct AuthenticatedDevice {
     /// The device, with its account.
     pub requester: Requester,
-    /// The slot of that account which the message takes.
+    /// The slot of the device's account that the message takes.
     pub account_slot: AccountSlot,
 }
 

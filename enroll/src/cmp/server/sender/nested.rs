@@ -41,7 +41,7 @@ pub struct Opened {
 
 /// The content of a nested message.
 pub enum Inner {
-    /// One message, to which protection was added.
+    /// The nested message contains one message, to which the sender added protection.
     One(Box<Message>),
     /// Several messages; or one whose transactionID and senderNonce both differ from those of the nested message.
     Batch(Vec<Message>),

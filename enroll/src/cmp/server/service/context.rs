@@ -14,18 +14,18 @@ use crate::cmp::wire::refusal::{Failure, Refusal};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, der::Enumerated)]
 #[repr(u8)]
 pub enum Protection {
-    /// By a MAC under a shared secret.
+    /// The message has a MAC under a shared secret.
     Mac = 0,
-    /// By a signature.
+    /// The message has a signature.
     Signature = 1,
 }
 
 /// How the peer confirms a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Confirmation {
-    /// Not at all: implicit confirmation is granted (RFC 9810 §5.1.1.1).
+    /// The peer sends no confirmation: implicit confirmation is granted (RFC 9810 §5.1.1.1).
     Implicit,
-    /// By a certConf, which is awaited until this time (RFC 9810 §5.1.1.2).
+    /// The peer sends a certConf, which is awaited until this time (RFC 9810 §5.1.1.2).
     AwaitedUntil(Timestamp),
 }
 

@@ -23,7 +23,7 @@ pub type ContentKey = Zeroizing<[u8; KEY]>;
 /// How an envelope names its recipient.
 #[derive(Debug, Clone, Copy)]
 pub enum Recipient<'a> {
-    /// By the subject key identifier of the recipient's key.
+    /// The envelope has the subject key identifier of the recipient's key.
     Key(&'a [u8]),
     /// By the certReqId of its request, because there is no certificate yet: as the serial number of a certificate that the NULL-DN
     /// issued (RFC 9810 §5.2.8.3.3).

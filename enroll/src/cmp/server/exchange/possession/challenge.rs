@@ -102,8 +102,8 @@ impl Exchange<'_> {
     /// popdecr: the response, after which the request is granted. A wrong response ends the transaction.
     ///
     /// # Errors
-    /// `badPOP` for a wrong response; `badRequest` if the message has another number of responses than one, or no challenge of its
-    /// transaction awaits a response; as [`Self::grant`].
+    /// `badPOP` for a wrong response; `badRequest` if the message does not have exactly one response, or no challenge of its transaction
+    /// awaits a response; as [`Self::grant`].
     pub fn challenge_response(self) -> Result<Recording<Answer>, Stop> {
         let responses = elements(&self.message.body).map_err(malformed("POPODecKeyRespContent"))?;
         let [response] = responses.as_slice() else {
