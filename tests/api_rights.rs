@@ -459,4 +459,3 @@ fn refused_requests_are_in_the_journal_so_often_and_no_more() {
         .unwrap();
     assert!(line["detail"].as_str().unwrap().contains("`otto` may not `peer-edit`"), "{line}");
 }
-

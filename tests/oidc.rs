@@ -390,7 +390,11 @@ fn a_session_ends_when_it_must() {
             format!("{}\nsession_idle = \"{idle}\"\nsession_lifetime = \"{life}\"", secret.line());
         let site = Site::start_with(&[], &issuer.section("posting", &more));
         site.admin("alice", &["--role", "viewer", "--oidc", "alice"]);
-        let alice = session(&site, "jar", "alice");
+        session(&site, "jar", "alice");
+        // curl forgets a cookie when its time is over; who stole it does not.
+        let id = cookie(&site, "jar", "__Host-countersign").expect("a session");
+        let stolen = format!("__Host-countersign={id}");
+        let alice = By::Session(&stolen);
         wait_for("the end of the session", || {
             let has_ended = site.instance.log().contains("a session has ended: its time is over");
             if uses && site.get(alice, caller).status == 401 {

@@ -3,29 +3,26 @@
 //! The cookie of a session is `SameSite=Strict`. A browser does not send it on a navigation that another site began, as the issuer's redirect
 //! is; so the callback answers with a page, and the page leads on.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix_web::http::header::{
-    CONTENT_LENGTH, CONTENT_SECURITY_POLICY, COOKIE, HeaderValue, LOCATION, REFERRER_POLICY,
-    SET_COOKIE, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_LENGTH, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY, SET_COOKIE,
+    TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
-use countersign_ca::Store;
-use countersign_ca::record::{Administrator, Grant, OidcUser, is_administrators_profile};
+use countersign_ca::Authority;
+use countersign_ca::record::Grant;
 use countersign_enroll::transport::response::{closing_with, no_store};
 use serde::Deserialize;
 use tokio::sync::Semaphore;
-use zeroize::Zeroizing;
 
-use super::Api;
 use super::input::{Site, refuse_foreign_site};
 use super::problem::Problem;
-use super::sender::Presented;
+use super::sender::{Presented, turn};
 use super::session::{self, Rights, Sessions};
-use crate::admin::{Person, Principal, Proof, record_action};
+use crate::admin::record_action;
 use crate::config::OidcConfig;
 use crate::exit::Failure;
 use crate::instance::Instance;
@@ -50,20 +47,32 @@ const MAX_PATH: usize = 512;
 
 /// Logging in, and the sessions.
 pub struct Login {
+    authority: Arc<Authority>,
+    instance: Arc<Instance>,
     provider: Provider,
     /// The sessions.
     pub sessions: Sessions,
     grants: OidcConfig,
     slots: Arc<Semaphore>,
+    gate: Arc<Semaphore>,
 }
 
 impl Login {
-    /// Logins by the issuer of the configuration, for a server on this port.
+    /// Logins by the issuer of the configuration, for a server on this port. `gate` has the turns of those who are authenticated.
     ///
     /// # Errors
     /// Those of [`Provider::new`].
-    pub fn new(config: &OidcConfig, port: u16) -> Result<Self, Failure> {
+    pub fn new(
+        authority: &Arc<Authority>,
+        instance: &Arc<Instance>,
+        gate: &Arc<Semaphore>,
+        config: &OidcConfig,
+        port: u16,
+    ) -> Result<Self, Failure> {
         Ok(Self {
+            authority: Arc::clone(authority),
+            instance: Arc::clone(instance),
+            gate: Arc::clone(gate),
             provider: Provider::new(config, port)?,
             sessions: Sessions::new(config.session_idle, config.session_lifetime),
             grants: config.clone(),
@@ -76,7 +85,7 @@ impl Login {
         let user = &logged_in.user;
         let failed = |e: countersign_ca::Error| Refusal::Unavailable(e.to_string());
         if let Some(administrator) = instance.administrators().by_oidc(user).map_err(failed)? {
-            return match has_account(instance, &administrator).map_err(failed)? {
+            return match session::has_account(instance, &administrator).map_err(failed)? {
                 true => Ok(Rights::of(&administrator)),
                 false => Err(Refusal::Refused(format!(
                     "the account of the administrator `{}` is disabled",
@@ -112,21 +121,21 @@ struct LoginQuery {
 }
 
 /// Adds the paths to an application.
-pub fn configure(config: &mut web::ServiceConfig) {
+pub fn configure(login: &Arc<Login>, config: &mut web::ServiceConfig) {
     config
+        .app_data(Data::from(Arc::clone(login)))
         .service(web::resource(LOGIN).route(web::to(begin)))
         .service(web::resource(CALLBACK).route(web::to(finish)))
         .service(web::resource(LOGOUT).route(web::to(end)));
 }
 
 /// `/login`: sends the browser to the issuer.
-async fn begin(api: Data<Api>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
-    let response = begun(&api, &request).await;
+async fn begin(login: Data<Login>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
+    let response = begun(&login, &request).await;
     without_body(&request, response, payload)
 }
 
-async fn begun(api: &Api, request: &HttpRequest) -> HttpResponse {
-    let Some(login) = api.login.clone() else { return Problem::no_path(LOGIN).response() };
+async fn begun(login: &Data<Login>, request: &HttpRequest) -> HttpResponse {
     if *request.method() != Method::GET {
         return Problem::no_method("GET".to_owned()).response();
     }
@@ -140,6 +149,7 @@ async fn begun(api: &Api, request: &HttpRequest) -> HttpResponse {
         }
     };
     let Ok(slot) = Arc::clone(&login.slots).try_acquire_owned() else { return busy() };
+    let login = login.clone();
     let work = web::block(move || {
         let _slot = slot;
         login.provider.begin(&to)
@@ -152,7 +162,7 @@ async fn begun(api: &Api, request: &HttpRequest) -> HttpResponse {
                 .insert_header((REFERRER_POLICY, "no-referrer"))
                 .append_header((
                     SET_COOKIE,
-                    cookie(BEGUN, &begun.cookie, "Lax", PATIENCE.as_secs()).as_str(),
+                    session::cookie(BEGUN, &begun.cookie, "Lax", PATIENCE.as_secs()).as_str(),
                 ));
             response.finish()
         }
@@ -162,13 +172,12 @@ async fn begun(api: &Api, request: &HttpRequest) -> HttpResponse {
 }
 
 /// `/login/callback`: the issuer sends the browser back here. A session begins.
-async fn finish(api: Data<Api>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
-    let response = finished(&api, &request).await;
+async fn finish(login: Data<Login>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
+    let response = finished(&login, &request).await;
     without_body(&request, response, payload)
 }
 
-async fn finished(api: &Api, request: &HttpRequest) -> HttpResponse {
-    let Some(login) = api.login.clone() else { return Problem::no_path(CALLBACK).response() };
+async fn finished(login: &Data<Login>, request: &HttpRequest) -> HttpResponse {
     if *request.method() != Method::GET {
         return Problem::no_method("GET".to_owned()).response();
     }
@@ -179,15 +188,15 @@ async fn finished(api: &Api, request: &HttpRequest) -> HttpResponse {
     let Some(address) = request.peer_addr().map(|address| address.ip().to_canonical()) else {
         return busy();
     };
-    let begun = cookie_of(request, BEGUN);
+    let begun = session::cookie_of(request, BEGUN);
     let Ok(slot) = Arc::clone(&login.slots).try_acquire_owned() else { return busy() };
-    let instance = Arc::clone(&api.instance);
+    let (login, instance) = (login.clone(), Arc::clone(&login.instance));
     let work = web::block(move || {
         let _slot = slot;
         let begun = begun.as_ref().map(|cookie| cookie.as_str());
         let logged_in = login.provider.finish(&answer, begun)?;
         let rights = login.rights(&instance, &logged_in)?;
-        let principal = principal(&logged_in.user, &rights, address);
+        let principal = session::principal(&logged_in.user, &rights, address);
         let id = login.provider.random()?;
         let begun = login.sessions.begin(&id, logged_in.user.clone(), rights);
         begun.map_err(Refusal::Unavailable)?;
@@ -202,16 +211,17 @@ async fn finished(api: &Api, request: &HttpRequest) -> HttpResponse {
     match work.await {
         Ok(Ok((id, to, seconds))) => {
             let mut response = page(StatusCode::OK, "Logged in", "You are logged in.", Some(&to));
-            for value in
-                [cookie(session::COOKIE, &id, "Strict", seconds), cookie(BEGUN, "", "Lax", 0)]
-            {
-                append(&mut response, &value);
+            for value in [
+                session::cookie(session::COOKIE, &id, "Strict", seconds),
+                session::cookie(BEGUN, "", "Lax", 0),
+            ] {
+                session::append(&mut response, &value);
             }
             response
         }
         Ok(Err(refusal)) => {
             let mut response = refused(request, refusal);
-            append(&mut response, &cookie(BEGUN, "", "Lax", 0));
+            session::append(&mut response, &session::cookie(BEGUN, "", "Lax", 0));
             response
         }
         Err(_) => busy(),
@@ -219,8 +229,7 @@ async fn finished(api: &Api, request: &HttpRequest) -> HttpResponse {
 }
 
 /// `/logout`: ends the session.
-async fn end(api: Data<Api>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
-    let Some(login) = api.login.clone() else { return Problem::no_path(LOGOUT).response() };
+async fn end(login: Data<Login>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
     if *request.method() != Method::POST {
         return closing_with(Problem::no_method("POST".to_owned()).response(), payload);
     }
@@ -229,15 +238,15 @@ async fn end(api: Data<Api>, request: HttpRequest, payload: web::Payload) -> Htt
     }
     // Its end is recorded with whoever it was, if it has not ended before.
     let presented = Presented::of_session(&request);
-    let slot = match api.at_gate().await {
+    let slot = match turn(&login.gate).await {
         Ok(slot) => slot,
         Err(problem) => return closing_with(problem.response(), payload),
     };
-    let instance = Arc::clone(&api.instance);
-    let authority = Arc::clone(&api.authority);
+    let instance = Arc::clone(&login.instance);
+    let authority = Arc::clone(&login.authority);
     let work = web::block(move || {
         let _slot = slot;
-        let principal = presented.authenticate(&authority, &instance, Some(&login));
+        let principal = presented.authenticate(&authority, &instance, Some(&login.sessions));
         if let Some(id) = presented.session() {
             login.sessions.end(id);
         }
@@ -253,7 +262,7 @@ async fn end(api: Data<Api>, request: HttpRequest, payload: web::Payload) -> Htt
         Ok(Err(failure)) => Problem::of_failure(failure, StatusCode::CONFLICT).response(),
         Err(_) => busy(),
     };
-    forget(&mut response);
+    session::forget(&mut response);
     without_body(&request, response, payload)
 }
 
@@ -267,62 +276,6 @@ fn without_body(
     match length || request.headers().contains_key(TRANSFER_ENCODING) {
         true => closing_with(response, payload),
         false => response,
-    }
-}
-
-/// Whether an administrator has an account that is not disabled: it stands for the person, by whatever proof.
-///
-/// # Errors
-/// The errors of the store.
-pub fn has_account(
-    instance: &Instance,
-    administrator: &Administrator,
-) -> Result<bool, countersign_ca::Error> {
-    let account = instance.store.account(&administrator.name)?;
-    Ok(account.is_some_and(|account| {
-        is_administrators_profile(&account.profile) && account.require_enabled().is_ok()
-    }))
-}
-
-/// Who a user is, with these rights.
-pub fn principal(user: &OidcUser, rights: &Rights, address: IpAddr) -> Principal {
-    let proof = Proof::Oidc(user.clone());
-    match rights {
-        Rights::Administrator { name, grants, .. } => {
-            let (name, grants) = (Person::Administrator(name.clone()), grants.clone());
-            Principal { name, proof, address, grants }
-        }
-        Rights::Groups(grants) => {
-            let name = Person::User(user.clone());
-            Principal { name, proof, address, grants: grants.clone() }
-        }
-    }
-}
-
-/// Has a browser forget the cookie of its session.
-pub fn forget(response: &mut HttpResponse) {
-    append(response, &cookie(session::COOKIE, "", "Strict", 0));
-}
-
-/// The value of a cookie that came with a request.
-pub fn cookie_of(request: &HttpRequest, name: &str) -> Option<Zeroizing<String>> {
-    let headers = request.headers().get_all(COOKIE).filter_map(|header| header.to_str().ok());
-    let mut pairs =
-        headers.flat_map(|header| header.split(';')).filter_map(|pair| pair.split_once('='));
-    let found = pairs.find(|(key, _)| key.trim() == name);
-    found.map(|(_, value)| Zeroizing::new(value.trim().to_owned()))
-}
-
-/// A cookie for this very host, over TLS, that no script reads.
-fn cookie(name: &str, value: &str, same_site: &str, seconds: u64) -> Zeroizing<String> {
-    Zeroizing::new(format!(
-        "{name}={value}; Path=/; Secure; HttpOnly; SameSite={same_site}; Max-Age={seconds}"
-    ))
-}
-
-fn append(response: &mut HttpResponse, cookie: &str) {
-    if let Ok(value) = HeaderValue::from_str(cookie) {
-        response.headers_mut().append(SET_COOKIE, value);
     }
 }
 

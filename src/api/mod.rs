@@ -32,7 +32,8 @@ use login::Login;
 use problem::Problem;
 use repeats::{Kept, Repeats};
 use routes::{Action, Caller, Route};
-use sender::Presented;
+use sender::{Presented, turn};
+use session::Sessions;
 
 use crate::admin::answer::to_value;
 use crate::admin::refusals::Refusals;
@@ -44,9 +45,6 @@ use crate::wiped::{Wiped, WipedOctets};
 
 /// How long the body of a request may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long a client may wait until it is authenticated.
-const GATE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The most clients that are authenticated at once.
 pub const MAX_AT_GATE: usize = 8;
@@ -94,7 +92,8 @@ impl Api {
     ) -> Result<Self, Failure> {
         let all = routes::all();
         let oidc = instance.config.admin.oidc.as_ref();
-        let login = oidc.map(|oidc| Login::new(oidc, port)).transpose()?;
+        let gate = Arc::new(Semaphore::new(MAX_AT_GATE));
+        let login = oidc.map(|oidc| Login::new(authority, instance, &gate, oidc, port));
         let document = document::describe(&all, oidc.map(|_| session::COOKIE))
             .to_pretty_json()
             .map_err(|e| Failure { code: 1, message: e.to_string() })?;
@@ -106,13 +105,13 @@ impl Api {
             authority: Arc::clone(authority),
             instance: Arc::clone(instance),
             slots: Arc::new(Semaphore::new(instance.config.admin.max_concurrent)),
-            gate: Arc::new(Semaphore::new(MAX_AT_GATE)),
+            gate,
             large: Arc::new(Semaphore::new(MAX_LARGE)),
             repeats: Arc::default(),
             refusals: Arc::default(),
             routes: Arc::new(routes),
             document: Arc::new(document),
-            login: login.map(Arc::new),
+            login: login.transpose()?.map(Arc::new),
         })
     }
 
@@ -121,8 +120,8 @@ impl Api {
         config
             .app_data(Data::new(self.clone()))
             .service(web::resource(DOCUMENT).route(web::to(description)));
-        if self.login.is_some() {
-            login::configure(config);
+        if let Some(login) = &self.login {
+            login::configure(login, config);
         }
         for path in self.routes.keys() {
             config.service(web::resource(*path).route(web::to(answer)));
@@ -158,8 +157,7 @@ impl Api {
         route: &Route,
         input: &Input,
     ) -> Result<Done, Problem> {
-        let principal =
-            presented.authenticate(&self.authority, &self.instance, self.login.as_deref())?;
+        let principal = presented.authenticate(&self.authority, &self.instance, self.sessions())?;
         if route.query.is_empty() {
             input.no_query()?;
         }
@@ -193,6 +191,11 @@ impl Api {
             turn.keep(&done.kept);
         }
         Ok(done)
+    }
+
+    /// The sessions, if people may log in.
+    fn sessions(&self) -> Option<&Sessions> {
+        self.login.as_deref().map(|login| &login.sessions)
     }
 
     /// Describes the caller.
@@ -285,7 +288,7 @@ async fn answer(api: Data<Api>, request: HttpRequest, payload: web::Payload) -> 
             let is_unknown = problem.status == StatusCode::UNAUTHORIZED && site == Site::Own;
             let mut response = problem.response();
             if is_unknown {
-                login::forget(&mut response);
+                session::forget(&mut response);
             }
             return closing_with(response, payload);
         }
@@ -324,26 +327,15 @@ async fn answer(api: Data<Api>, request: HttpRequest, payload: web::Payload) -> 
 impl Api {
     /// Authenticates a client, on another thread: a certificate is looked up in the journal.
     async fn authenticate(&self, presented: Presented) -> Result<Principal, Problem> {
-        let slot = self.at_gate().await?;
+        let slot = turn(&self.gate).await?;
         let (authority, instance) = (Arc::clone(&self.authority), Arc::clone(&self.instance));
         let login = self.login.clone();
         let work = web::block(move || {
             let _slot = slot;
-            presented.authenticate(&authority, &instance, login.as_deref())
+            let sessions = login.as_deref().map(|login| &login.sessions);
+            presented.authenticate(&authority, &instance, sessions)
         });
         work.await.unwrap_or_else(|_| Err(failed()))
-    }
-
-    /// A turn to be authenticated.
-    async fn at_gate(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        let waiting = tokio::time::timeout(GATE_TIMEOUT, Arc::clone(&self.gate).acquire_owned());
-        match waiting.await {
-            Ok(Ok(slot)) => Ok(slot),
-            _ => {
-                let why = "too many clients are authenticated; try again";
-                Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why))
-            }
-        }
     }
 
     /// The largest body that a request may have: the configured bound for verbs whose requests may be large, and 64 KiB for all others.

@@ -1,6 +1,8 @@
 //! Authenticates an administrator: by the client certificate of the TLS connection, by a token, or by a session.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
@@ -8,15 +10,33 @@ use actix_web::http::header::AUTHORIZATION;
 use countersign_ca::record::{Administrator, Grant, is_administrators_profile};
 use countersign_ca::{Authority, Credential, Store};
 use countersign_enroll::est::{ClientCertificate, Connection};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zeroize::Zeroizing;
 
-use super::login::{self, Login};
 use super::problem::Problem;
-use super::session::{self, Rights};
+use super::session::{self, Rights, Sessions};
 use crate::admin::{Person, Principal, Proof};
 use crate::exit::Failure;
 use crate::instance::Instance;
 use crate::logging::REFUSED;
+
+/// How long a client may wait until it is authenticated.
+const GATE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A turn to be authenticated.
+///
+/// # Errors
+/// 503 if too many others are.
+pub async fn turn(gate: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
+    let waiting = tokio::time::timeout(GATE_TIMEOUT, Arc::clone(gate).acquire_owned());
+    match waiting.await {
+        Ok(Ok(slot)) => Ok(slot),
+        _ => {
+            let why = "too many clients are authenticated; try again";
+            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why))
+        }
+    }
+}
 
 /// The text for a client that proves nothing.
 const NO_PROOF: &str = "expected an administrator's client certificate, or a token in the header `Authorization: Bearer …`";
@@ -47,7 +67,7 @@ impl Presented {
             address: request.peer_addr().map(|address| address.ip().to_canonical()),
             authorization,
             certificate: tls.and_then(|tls| tls.certificate.clone()),
-            session: login::cookie_of(request, session::COOKIE),
+            session: session::cookie_of(request, session::COOKIE),
         }
     }
 
@@ -69,7 +89,7 @@ impl Presented {
         &self,
         authority: &Authority,
         instance: &Instance,
-        login: Option<&Login>,
+        sessions: Option<&Sessions>,
     ) -> Result<Principal, Problem> {
         let address =
             self.address.ok_or_else(|| Problem::malformed("the connection has no address"))?;
@@ -86,11 +106,11 @@ impl Presented {
             return by_token(instance, token, address)?
                 .ok_or_else(|| refused("the token is unknown or has ended"));
         }
-        if let (Some(id), Some(login)) = (self.session(), login) {
-            return by_session(instance, login, id, address)?.map_err(refused);
+        if let (Some(id), Some(sessions)) = (self.session(), sessions) {
+            return by_session(instance, sessions, id, address)?.map_err(refused);
         }
         match &self.certificate {
-            None if login.is_some() => Err(refused(NO_PROOF_OR_SESSION)),
+            None if sessions.is_some() => Err(refused(NO_PROOF_OR_SESSION)),
             None => Err(refused(NO_PROOF)),
             Some(ClientCertificate::Unreadable(why)) => Err(refused(why)),
             Some(ClientCertificate::Proven(certificates)) => {
@@ -110,7 +130,7 @@ fn by_token(
     let found = instance.administrators().by_token(token).map_err(unreadable)?;
     let Some((administrator, token)) = found else { return Ok(None) };
     // The account stands for the person: if it is disabled, neither a certificate nor a token counts.
-    let is_good = login::has_account(instance, &administrator).map_err(unreadable)?;
+    let is_good = session::has_account(instance, &administrator).map_err(unreadable)?;
     Ok(is_good.then(|| {
         let Administrator { name, mut grants, .. } = administrator;
         let name = Person::Administrator(name);
@@ -122,11 +142,11 @@ fn by_token(
 /// The administrator of a session, or why it is none's. A change of the administrator's record ends the session.
 fn by_session(
     instance: &Instance,
-    login: &Login,
+    sessions: &Sessions,
     id: &str,
     address: IpAddr,
 ) -> Result<Result<Principal, &'static str>, Problem> {
-    let Some(session) = login.sessions.find(id) else {
+    let Some(session) = sessions.find(id) else {
         return Ok(Err("the session is unknown or has ended; log in again at /login"));
     };
     let present = match &session.rights {
@@ -138,18 +158,18 @@ fn by_session(
         (Rights::Administrator { .. }, Some(administrator)) => {
             administrator.oidc.as_ref() == Some(&session.user)
                 && session.rights.are_of(administrator)
-                && login::has_account(instance, administrator).map_err(unreadable)?
+                && session::has_account(instance, administrator).map_err(unreadable)?
         }
         (Rights::Groups(_), None) => true,
         _ => false,
     };
     if !lasts {
-        login.sessions.end(id);
+        sessions.end(id);
         return Ok(Err(
             "what is recorded of the user has changed, which ended the session; log in again at /login",
         ));
     }
-    Ok(Ok(login::principal(&session.user, &session.rights, address)))
+    Ok(Ok(session::principal(&session.user, &session.rights, address)))
 }
 
 /// The administrator of a client certificate, or why it is none's. TLS has proven that the client has the private key.

@@ -2,12 +2,19 @@
 //! hash of a session's identifier.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use countersign_ca::Timestamp;
-use countersign_ca::record::{Administrator, Grant, Label, OidcUser};
+use actix_web::http::header::{self, HeaderValue, SET_COOKIE};
+use actix_web::{HttpRequest, HttpResponse};
+use countersign_ca::record::{Administrator, Grant, Label, OidcUser, is_administrators_profile};
+use countersign_ca::{Store, Timestamp};
 use ring::digest;
+use zeroize::Zeroizing;
+
+use crate::admin::{Person, Principal, Proof};
+use crate::instance::Instance;
 
 /// The cookie with the identifier of a session. Its prefix has browsers take it from this very host over TLS alone (RFC 6265bis §4.1.3.2).
 pub const COOKIE: &str = "__Host-countersign";
@@ -126,6 +133,64 @@ impl Sessions {
 
     fn known(&self) -> MutexGuard<'_, HashMap<[u8; 32], Session>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether an administrator has an account that is not disabled: it stands for the person, by whatever proof.
+///
+/// # Errors
+/// The errors of the store.
+pub fn has_account(
+    instance: &Instance,
+    administrator: &Administrator,
+) -> Result<bool, countersign_ca::Error> {
+    let account = instance.store.account(&administrator.name)?;
+    Ok(account.is_some_and(|account| {
+        is_administrators_profile(&account.profile) && account.require_enabled().is_ok()
+    }))
+}
+
+/// Who a user is, with these rights.
+pub fn principal(user: &OidcUser, rights: &Rights, address: IpAddr) -> Principal {
+    let proof = Proof::Oidc(user.clone());
+    match rights {
+        Rights::Administrator { name, grants, .. } => {
+            let (name, grants) = (Person::Administrator(name.clone()), grants.clone());
+            Principal { name, proof, address, grants }
+        }
+        Rights::Groups(grants) => {
+            let name = Person::User(user.clone());
+            Principal { name, proof, address, grants: grants.clone() }
+        }
+    }
+}
+
+/// Has a browser forget the cookie of its session.
+pub fn forget(response: &mut HttpResponse) {
+    append(response, &cookie(COOKIE, "", "Strict", 0));
+}
+
+/// The value of a cookie that came with a request.
+pub fn cookie_of(request: &HttpRequest, name: &str) -> Option<Zeroizing<String>> {
+    let headers =
+        request.headers().get_all(header::COOKIE).filter_map(|header| header.to_str().ok());
+    let mut pairs =
+        headers.flat_map(|header| header.split(';')).filter_map(|pair| pair.split_once('='));
+    let found = pairs.find(|(key, _)| key.trim() == name);
+    found.map(|(_, value)| Zeroizing::new(value.trim().to_owned()))
+}
+
+/// A cookie for this very host, over TLS, that no script reads.
+pub fn cookie(name: &str, value: &str, same_site: &str, seconds: u64) -> Zeroizing<String> {
+    Zeroizing::new(format!(
+        "{name}={value}; Path=/; Secure; HttpOnly; SameSite={same_site}; Max-Age={seconds}"
+    ))
+}
+
+/// Adds a cookie to an answer.
+pub fn append(response: &mut HttpResponse, cookie: &str) {
+    if let Ok(value) = HeaderValue::from_str(cookie) {
+        response.headers_mut().append(SET_COOKIE, value);
     }
 }
 
