@@ -425,6 +425,7 @@ fn what_changed_is_told_in_order_and_once_also_after_a_restart() {
             Change::Issued(issued) => format!("issued {}", issued.serial),
             Change::Confirmed { transaction } => format!("confirmed {}", transaction.len()),
             Change::Status { serial, .. } => format!("status {serial}"),
+            Change::Renamed { from } => format!("renamed {from}"),
             Change::Crl { scope, .. } => format!("crl {scope}"),
             Change::Ca(name) => format!("ca {name}"),
         })

@@ -99,7 +99,6 @@ impl<'a> Statement<'a> {
     }
 
     /// The text of a section; `None` if the instance has nothing to say there.
-    #[expect(clippy::too_many_lines, reason = "one arm for each section, in their order")]
     fn text(&self, number: &str) -> Option<String> {
         let file = &self.config.file;
         Some(match number {
@@ -488,7 +487,7 @@ fn subtrees(trees: Option<&[GeneralSubtree]>) -> String {
 
 fn lasting(time: Duration) -> String {
     let days = time.as_secs() / 86_400;
-    match days > 0 && time.as_secs() % 86_400 == 0 {
+    match days > 0 && time.as_secs().is_multiple_of(86_400) {
         true => format!("{days} days"),
         false => humantime::format_duration(time).to_string(),
     }
