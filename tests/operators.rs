@@ -722,7 +722,7 @@ fn an_auditor_reads_who_did_what_from_where() {
     // What an administrator did, and nothing else; nothing before a day to come.
     let deeds = report(&["--actor", &admin]);
     let actions: Vec<&str> = deeds.iter().map(|line| line["action"].as_str().unwrap()).collect();
-    assert_eq!(actions, ["peer add", "peer add", "cert revoke"]);
+    assert_eq!(actions, ["init", "peer add", "peer add", "cert revoke"]);
     assert_eq!(report(&["--since", "2100-01-01"]), Vec::<Value>::new());
     // A spreadsheet reads the same lines, while the server runs and when it does not.
     let csv = instance.ok(&["audit", "report", "--format", "csv"]);
