@@ -78,8 +78,8 @@ Examples:
     Hold(One),
     /// Release a certificate from hold
     Release(One),
-    /// Record certificates and CRLs that this instance signed, and that a restored backup lacks: a certificate for the account that
-    /// holds its names, a CRL by revoking its certificates
+    /// Record certificates and CRLs that a CA of this instance signed, and that are not known here, as after a restore or when the CA was
+    /// taken over: a certificate for the account that holds its names, a CRL by revoking its certificates
     Import {
         /// PEM or DER; a file may contain several certificates and CRLs
         #[arg(required = true)]

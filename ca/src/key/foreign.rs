@@ -62,7 +62,7 @@ pub fn is_encrypted(file: &[u8]) -> bool {
     }
 }
 
-/// Reads a private key: PKCS#8 in PEM or DER, encrypted by PBES2 (RFC 8018) or not, or a key of OpenSSL's traditional PEM forms
+/// Reads a private key: PKCS#8 in PEM or DER, encrypted by PBES2 (RFC 8018) or not, or a key of OpenSSL's traditional forms
 /// `EC PRIVATE KEY` and `RSA PRIVATE KEY` that is not encrypted. Other PEM blocks in the file are ignored.
 ///
 /// # Errors
@@ -72,7 +72,7 @@ pub fn read_key(file: &[u8], password: Option<&str>) -> Result<FileKey> {
     let Some(text) = block(file)? else {
         return match EncryptedPrivateKeyInfo::try_from(file) {
             Ok(encrypted) => decrypted(&encrypted, password),
-            Err(_) => usable(file),
+            Err(_) => in_der(file),
         };
     };
     if text.contains("Proc-Type:") {
@@ -173,6 +173,17 @@ fn decrypted(encrypted: &EncryptedPrivateKeyInfo<'_>, password: Option<&str>) ->
     usable(document.as_bytes())
 }
 
+/// The key in a file in DER: PKCS#8, or OpenSSL's traditional form, which `openssl genpkey -outform DER` writes.
+fn in_der(file: &[u8]) -> Result<FileKey> {
+    if PrivateKeyInfo::try_from(file).is_ok() {
+        return usable(file);
+    }
+    if let Ok(EcPrivateKey { parameters: Some(curve), .. }) = EcPrivateKey::from_der(file) {
+        return wrapped(oid::EC_PUBLIC_KEY, &Any::from(curve), file);
+    }
+    wrapped(oid::RSA_ENCRYPTION, &Any::from(Null), file).or_else(|_| usable(file))
+}
+
 /// The key with this algorithm whose own encoding is `key`.
 fn wrapped(algorithm: ObjectIdentifier, parameters: &Any, key: &[u8]) -> Result<FileKey> {
     let algorithm = AlgorithmIdentifier { oid: algorithm, parameters: Some(parameters.into()) };
@@ -258,6 +269,7 @@ mod tests {
                 ],
                 "RSA-2048",
             ),
+            (&["genpkey -algorithm RSA -outform DER -out k"], "RSA-2048"),
         ] {
             let file = made(lines, "k");
             let read = read_key(&file, Some("secret")).unwrap_or_else(|e| panic!("{lines:?}: {e}"));

@@ -56,7 +56,7 @@ pub struct Import {
     /// The CA's certificate, PEM or DER; those above it may follow in the same file
     #[arg(long, value_name = "FILE", requires = "key", conflicts_with = "p12")]
     certificate: Option<PathBuf>,
-    /// The CA's private key: PKCS#8 in PEM or DER, or `EC PRIVATE KEY` or `RSA PRIVATE KEY` in PEM
+    /// The CA's private key: PKCS#8, `EC PRIVATE KEY` or `RSA PRIVATE KEY`, in PEM or DER
     #[arg(long, value_name = "FILE", requires = "certificate", conflicts_with = "p12")]
     key: Option<PathBuf>,
     /// Certificate and key as one PKCS#12 file
