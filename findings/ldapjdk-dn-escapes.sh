@@ -19,7 +19,7 @@ import netscape.ldap.util.DN;
 
 public class Probe {
     public static void main(String[] arguments) {
-        for (String name : new String[] {"OU=Gate, East", "OU=Ops;Net", "OU=Ops+Net", "OU=\"Ops\"", "OU=#7", "OU= Ops "}) {
+        for (String name : new String[] {"OU=Gate, East", "OU=Ops;Net", "OU=Ops+Net", "OU=a\"b", "OU=#7", "OU= Ops "}) {
             System.out.println("[" + name + "] is escaped as [" + LDAPDN.escapeRDN(name) + "]");
         }
         for (String name : new String[] {"OU=Gate\\, East", "OU=Gate\\2C East", "OU=Lu\\C4\\8Di\\C4\\87"}) {
@@ -36,7 +36,7 @@ cat >expected <<'TEXT'
 [OU=Gate, East] is escaped as [OU=Gate\, East]
 [OU=Ops;Net] is escaped as [OU=Ops\;Net]
 [OU=Ops+Net] is escaped as [OU=Ops+Net]
-[OU="Ops"] is escaped as [OU=\"Ops\"]
+[OU=a"b] is escaped as [OU=a"b]
 [OU=#7] is escaped as [OU=#7]
 [OU= Ops ] is escaped as [OU=Ops]
 [OU=Gate\, East] is unescaped as [OU=Gate, East]
