@@ -31,8 +31,8 @@ mod vendors;
 
 pub use handler::handle_alone;
 pub use principal::{Obstacle, Person, Principal, Proof, Unfulfilled};
-pub use recorded::record_here;
 pub use recorded::record as record_action;
+pub use recorded::record_here;
 pub use request::{
     AccountFilter, AccountState, CaDuty, CertificateFilter, Existing, Request, RequestedDevice,
     RequestedEdit, RequestedGrant, RequestedPeer, RequestedRevocation, RequestedSecret,

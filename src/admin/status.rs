@@ -96,7 +96,8 @@ pub fn look(instance: &Instance) -> Result<StatusAnswer, Failure> {
     let backup = instance.store.last_done("backup")?;
     match backup {
         None => {
-            let message = "no backup of this instance is on record; `countersign backup DIR` makes one";
+            let message =
+                "no backup of this instance is on record; `countersign backup DIR` makes one";
             found.warning("backup-none", message.into());
         }
         Some(at) if at.plus(OLD_BACKUP) < now => {

@@ -10,9 +10,9 @@ use utoipa::openapi::{RefOr, Schema};
 
 use super::body::{
     AccountDevice, AccountQuery, BroughtCrl, CertificateQuery, Disabling, Mark, NewAccounts,
-    NewAdministrator, NewBinding, NewCertificate, NewCrl, NewDecision, NewDuty, NewGrants, NewRevocation,
-    NewToken, Permissions, PlanQuery, Reconciliation, RemovalQuery, Renaming, RevocationOfAll,
-    RevocationOfMany,
+    NewAdministrator, NewBinding, NewCertificate, NewCrl, NewDecision, NewDuty, NewGrants,
+    NewRevocation, NewToken, Permissions, PlanQuery, Reconciliation, RemovalQuery, Renaming,
+    RevocationOfAll, RevocationOfMany,
 };
 use super::input::Input;
 use super::problem::Problem;
