@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 
 use countersign_ca::name::escape_misleading;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 /// The format of results.
@@ -70,12 +70,22 @@ fn text(value: &Value) -> String {
         Value::Array(rows) if rows.is_empty() => "none".into(),
         Value::Array(rows) if rows.iter().all(Value::is_object) => table(rows),
         Value::Array(rows) => rows.iter().map(|row| format!("{}\n", cell(row))).collect(),
-        Value::Object(fields) => {
-            let width = fields.keys().map(String::len).max().unwrap_or(0);
-            fields.iter().map(|(key, value)| format!("{key:width$}  {}\n", cell(value))).collect()
-        }
+        Value::Object(fields) => lines(fields, ""),
         other => cell(other),
     }
+}
+
+/// An object line by line, each behind `indent`. An object in it has lines of its own, further in: a secret in one of many words on a line
+/// would not be found.
+fn lines(fields: &Map<String, Value>, indent: &str) -> String {
+    let width = fields.keys().map(String::len).max().unwrap_or(0);
+    let line = |(key, value): (&String, &Value)| match value {
+        Value::Object(inner) if !inner.is_empty() => {
+            format!("{indent}{key}\n{}", lines(inner, &format!("{indent}  ")))
+        }
+        value => format!("{indent}{key:width$}  {}\n", cell(value)),
+    };
+    fields.iter().map(line).collect()
 }
 
 /// A list as CSV; `None` for what is no list of objects.
@@ -87,7 +97,8 @@ fn csv_text(value: &Value) -> Option<String> {
     writer.write_record(&heads).ok()?;
     for row in rows {
         let field = |head: &&String| match row.get(*head) {
-            None | Some(Value::Null) => String::new(),
+            None => String::new(),
+            Some(value) if is_nothing(value) => String::new(),
             Some(value) => cell(value),
         };
         writer.write_record(heads.iter().map(field)).ok()?;
@@ -95,13 +106,19 @@ fn csv_text(value: &Value) -> Option<String> {
     String::from_utf8(writer.into_inner().ok()?).ok()
 }
 
+/// Whether a value says that there is nothing.
+fn is_nothing(value: &Value) -> bool {
+    value.is_null() || value.as_array().is_some_and(Vec::is_empty)
+}
+
 fn cell(value: &Value) -> String {
     match value {
-        Value::Null => "-".into(),
+        value if is_nothing(value) => "-".into(),
         Value::String(text) => safe(text),
         Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(" "),
         Value::Object(fields) => fields
             .iter()
+            .filter(|(_, value)| !is_nothing(value))
             .map(|(key, value)| format!("{key}={}", cell(value)))
             .collect::<Vec<_>>()
             .join(" "),
@@ -205,6 +222,17 @@ mod tests {
         assert_eq!((&rows[0][ids], &rows[0][ca]), ("ip:192.0.2.1 fqdn:a", ""));
         assert_eq!((&rows[1][ids], &rows[1][ca]), ("", "x"));
         assert_eq!(csv_text(&serde_json::json!({"a": 1})), None);
+    }
+
+    #[test]
+    fn each_field_of_an_object_in_an_object_has_its_line_and_nothing_is_a_dash() {
+        let answer = serde_json::json!({"account": {"secret": "abc", "uses": 1}, "changes": []});
+        assert_eq!(text(&answer), "account\n  secret  abc\n  uses    1\nchanges  -\n");
+        let list =
+            serde_json::json!([{"grants": [{"role": "revoker", "cas": [], "accounts": ["b-*"]}]}]);
+        let shown = text(&list);
+        assert!(shown.contains("role=revoker") && shown.contains("accounts=b-*"), "{shown}");
+        assert!(!shown.contains("cas="), "{shown}");
     }
 
     #[test]

@@ -67,6 +67,7 @@ fn query(filter: &CertificateFilter, now: Timestamp) -> Result<CertificateQuery,
         issued: window(filter.issued_from, filter.issued_until),
         status: filter.status.map(Into::into),
         current: filter.current,
+        peers: filter.peers,
         now,
         order,
     })
@@ -160,7 +161,7 @@ pub fn find(
         }
     }
     Err(Failure::missing(format!(
-        "no certificate {serial} was issued here; `countersign cert list` shows all"
+        "no certificate {serial} was issued here; `countersign cert list` shows all, and with `--serial` those that begin with some digits"
     )))
 }
 

@@ -265,6 +265,8 @@ pub struct CertificateFilter {
     pub issued_until: Option<i64>,
     /// Leaves out what is revoked for good, and what a renewal has replaced.
     pub current: bool,
+    /// Leaves out the instance's own signers and servers.
+    pub peers: bool,
     /// The order.
     pub sort: SortKey,
     /// The reverse of the order.

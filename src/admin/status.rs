@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use countersign_ca::record::line::successor;
-use countersign_ca::record::{CaRecord, CertificateRecord, OWN_ACCOUNT_PREFIX};
+use countersign_ca::record::{
+    Account, CaRecord, CertificateRecord, OWN_ACCOUNT_PREFIX, is_administrators_profile,
+};
 use countersign_ca::x509::Facts;
 use countersign_ca::{Store, Timestamp};
 
@@ -75,7 +77,10 @@ pub fn look(instance: &Instance) -> Result<StatusAnswer, Failure> {
     }
     let backup = instance.store.last_done("backup")?;
     match backup {
-        None => found.warning("backup-none", "no backup was ever made".into()),
+        None => found.warning(
+            "backup-none",
+            "no backup of this instance is on record; `countersign backup DIR` makes one".into(),
+        ),
         Some(at) if at.plus(OLD_BACKUP) < now => {
             found.warning("backup-old", format!("the last backup is of {}", at.whole_seconds()));
         }
@@ -258,7 +263,7 @@ fn look_at_accounts(
         for (account, enrolled) in page.accounts.iter().zip(enrolled) {
             counts.all = counts.all.saturating_add(1);
             counts.disabled = counts.disabled.saturating_add(usize::from(account.is_disabled));
-            if enrolled.newest.is_some() {
+            if enrolled.newest.is_some() || works_by_token(instance, account)? {
                 continue;
             }
             counts.never_enrolled = counts.never_enrolled.saturating_add(1);
@@ -284,6 +289,15 @@ fn look_at_accounts(
         );
     }
     Ok(counts)
+}
+
+/// Whether an account is that of an administrator who has tokens, and so needs no certificate.
+fn works_by_token(instance: &Instance, account: &Account) -> Result<bool, Failure> {
+    let administrator = match is_administrators_profile(&account.profile) {
+        true => instance.store.administrator(&account.name)?,
+        false => None,
+    };
+    Ok(administrator.is_some_and(|administrator| !administrator.tokens.is_empty()))
 }
 
 fn look_at_requests(

@@ -229,6 +229,8 @@ pub struct CertificateQuery {
     expires_within: Option<u64>,
     #[serde(default)]
     current: bool,
+    #[serde(default)]
+    peers: bool,
     sort: Option<SortKey>,
     #[serde(default)]
     reverse: bool,
@@ -247,6 +249,7 @@ impl From<CertificateQuery> for Request {
             serial: query.serial,
             expires_within: query.expires_within,
             current: query.current,
+            peers: query.peers,
             sort: query.sort.unwrap_or_default(),
             reverse: query.reverse,
             ..CertificateFilter::default()

@@ -315,6 +315,7 @@ fn certificates() -> Vec<Route> {
                 "current",
                 "`true` leaves out what is revoked for good, and what a renewal has replaced",
             ),
+            text("peers", "`true` leaves out the instance's own signers and servers"),
             text("sort", "The order, such as `issued`"),
             text("reverse", "`true` for the reverse of the order"),
         ]),

@@ -36,7 +36,7 @@ pub enum Cert {
     /// List certificates, oldest first
     #[command(after_help = "\
 Examples:
-  countersign cert list --status valid --current --expires-within 30d --sort expires
+  countersign cert list --peers --status valid --current --expires-within 30d --sort expires
   countersign cert list --ca issuing --issued-since 2026-01-01 --format csv > certificates.csv
   countersign cert list --identity ip:192.0.2.1")]
     List(Box<List>),
@@ -259,6 +259,27 @@ impl IssuedTo {
     }
 }
 
+/// Names the other valid certificates of an account: by a request that a device shows, nobody can tell whether the new one replaces them, and
+/// those that are not revoked count as not renewed when they end.
+fn tell_others(context: &Context, account: Label, serial: &str) {
+    const MOST: usize = 4;
+    let filter = CertificateFilter {
+        account: Some(account),
+        status: Some(CertificateStatus::Valid),
+        current: true,
+        ..CertificateFilter::default()
+    };
+    let request = Request::CertList { filter, after: None, limit: MOST };
+    // The certificate is issued: what cannot be told of others is no failure.
+    let Ok(page) = context.ask_for::<CertificatePage>(request) else { return };
+    for other in page.items.iter().filter(|other| other.serial != serial) {
+        eprintln!(
+            "`{}` has the valid certificate {}, too, which ends on {}; if the new one replaces it: countersign cert revoke {} --ca {} --reason superseded",
+            other.account, other.serial, other.not_after, other.serial, other.ca
+        );
+    }
+}
+
 /// The largest request, in bytes.
 const MAX_REQUEST: usize = 64 << 10;
 
@@ -311,6 +332,9 @@ pub struct List {
     /// Leave out what is revoked for good, and what a renewal has replaced
     #[arg(long)]
     current: bool,
+    /// Leave out the instance's own signers and servers, which it renews itself
+    #[arg(long)]
+    peers: bool,
     /// List only certificates with this subject: a whole DN such as CN=gw1,O=Example, or the common name in it
     #[arg(long, value_name = "SUBJECT")]
     subject: Option<String>,
@@ -396,7 +420,12 @@ impl Cert {
                 let csr = request_in(csr)?;
                 out.check()?;
                 let (account, ca) = (account.clone(), ca.clone());
-                out.deliver(context, context.ask_for(Request::CertIssue { account, ca, csr })?)
+                let request = Request::CertIssue { account: account.clone(), ca, csr };
+                let issued: IssuedAnswer = context.ask_for(request)?;
+                let serial = issued.line.serial.clone();
+                out.deliver(context, issued)?;
+                tell_others(context, account, &serial);
+                Ok(())
             }
             Self::Hold(one) => context.show(one.revoke("certificateHold", None)),
             Self::Release(one) => context
@@ -567,6 +596,7 @@ impl List {
             issued_from: self.issued_since,
             issued_until: self.issued_until,
             current: self.current,
+            peers: self.peers,
             sort: self.sort,
             reverse: self.reverse,
         })

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::context::Context;
 use super::gateway::{Described, ForDaemon, describe};
 use crate::exit::Failure;
-use crate::output;
+use crate::output::{self, Format};
 
 /// The largest file of a key or secret, in bytes.
 const MAX_KEY: u64 = 64 << 10;
@@ -230,7 +230,13 @@ impl Check {
         found.sort_by_key(|obstacle| std::cmp::Reverse(obstacle.severity));
         let errors = found.iter().filter(|obstacle| obstacle.severity == Severity::Error).count();
         let rows: Vec<Value> = found.iter().map(row).collect::<Result<_, _>>()?;
-        output::print(context.format, &Value::Array(rows));
+        match (rows.is_empty(), context.format) {
+            (true, Format::Text) => output::line(&format!(
+                "no obstacle between `{}` and `{}`",
+                one.0.name, other.0.name
+            )),
+            _ => output::print(context.format, &Value::Array(rows)),
+        }
         match errors {
             0 => Ok(()),
             1 => Err(Failure::found("1 obstacle: they would not come up")),

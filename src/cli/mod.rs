@@ -65,6 +65,9 @@ struct Cli {
     command: Command,
 }
 
+/// The heading in the help of a command, behind the command's own options.
+const EVERY: &str = "Options of every command";
+
 /// Options of every command.
 #[derive(Debug, Args)]
 struct Global {
@@ -74,27 +77,28 @@ struct Global {
         global = true,
         env = "COUNTERSIGN_DATA",
         default_value = "./countersign-data",
-        value_name = "DIR"
+        value_name = "DIR",
+        help_heading = EVERY
     )]
     data: PathBuf,
     /// The configuration, if not DIR/countersign.toml
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = EVERY)]
     config: Option<PathBuf>,
     /// The format of results
-    #[arg(long, global = true, value_enum, default_value_t)]
+    #[arg(long, global = true, value_enum, default_value_t, help_heading = EVERY)]
     format: Format,
     /// The same as --format json
-    #[arg(long, global = true, conflicts_with = "format")]
+    #[arg(long, global = true, conflicts_with = "format", help_heading = EVERY)]
     json: bool,
     /// The file that holds the passphrase of the keys, in one line; without it the systemd credential
     /// `countersign-passphrase`, or else DIR/passphrase
-    #[arg(long, global = true, env = "COUNTERSIGN_PASSPHRASE_FILE", value_name = "FILE")]
+    #[arg(long, global = true, env = "COUNTERSIGN_PASSPHRASE_FILE", value_name = "FILE", help_heading = EVERY)]
     passphrase_file: Option<PathBuf>,
     /// The log filter, such as `info` or `warn,countersign_enroll=debug`
-    #[arg(long, global = true, value_name = "FILTER")]
+    #[arg(long, global = true, value_name = "FILTER", help_heading = EVERY)]
     log: Option<String>,
     /// The format of log lines
-    #[arg(long, global = true, value_enum)]
+    #[arg(long, global = true, value_enum, help_heading = EVERY)]
     log_format: Option<LogFormat>,
 }
 

@@ -594,15 +594,18 @@ fn server_address(context: &Context) -> ServerAddress {
 
 impl Import {
     fn run(&self, context: &Context) -> Result<(), Failure> {
-        let Rows { peers, columns } = read_rows(&self.file, self.policy.secret()?)?;
-        if let Some(out) = self.out.as_ref().filter(|out| out.exists()) {
-            return Err(Failure::missing(format!("`{}` exists already", out.display())));
-        }
+        let Rows { peers, columns, problems } = read_rows(&self.file, self.policy.secret()?)?;
         let existing = match (self.update, self.skip_existing) {
             (true, _) => Existing::Update,
             (_, true) => Existing::Skip,
             _ => Existing::Refuse,
         };
+        if !problems.is_empty() {
+            return Err(self.refused(context, peers, columns, existing, problems));
+        }
+        if let Some(out) = self.out.as_ref().filter(|out| out.exists()) {
+            return Err(Failure::missing(format!("`{}` exists already", out.display())));
+        }
         let request = Request::PeerImport { peers, columns, existing, dry_run: self.dry_run };
         if self.dry_run {
             return context.show(request);
@@ -640,10 +643,44 @@ impl Import {
     }
 }
 
-/// The accounts of a file, and its columns.
+impl Import {
+    /// The refusal of a file with these problems, together with those that the instance finds in the other rows: an administrator need not
+    /// mend the file twice.
+    fn refused(
+        &self,
+        context: &Context,
+        peers: Vec<RequestedPeer>,
+        columns: BTreeSet<String>,
+        existing: Existing,
+        mut problems: Vec<String>,
+    ) -> Failure {
+        let request = Request::PeerImport { peers, columns, existing, dry_run: true };
+        // Without an answer, what the file itself shows must do.
+        if let Err(failure) = context.ask(request)
+            && matches!(failure.code, 2 | 3)
+        {
+            let of_a_line = failure.message.lines().filter(|line| line.starts_with("line "));
+            problems.extend(of_a_line.map(str::to_owned));
+        }
+        problems.sort_by_key(|problem| {
+            let digits = problem.strip_prefix("line ").unwrap_or_default();
+            let end = digits.find(|digit: char| !digit.is_ascii_digit()).unwrap_or(digits.len());
+            digits.get(..end).and_then(|digits| digits.parse::<u64>().ok())
+        });
+        let more = problems.len().saturating_sub(MAX_PROBLEMS);
+        problems.truncate(MAX_PROBLEMS);
+        if more > 0 {
+            problems.push(format!("and {more} more"));
+        }
+        Failure::input(format!("`{}`:\n{}", self.file.display(), problems.join("\n")))
+    }
+}
+
+/// The accounts of a file, its columns, and the problems of the rows that are no accounts, one a line.
 struct Rows {
     peers: Vec<RequestedPeer>,
     columns: BTreeSet<String>,
+    problems: Vec<String>,
 }
 
 fn read_rows(file: &Path, secret: RequestedSecret) -> Result<Rows, Failure> {
@@ -704,19 +741,11 @@ fn read_rows(file: &Path, secret: RequestedSecret) -> Result<Rows, Failure> {
             Err(found) => problems.extend(found),
         }
     }
-    if !problems.is_empty() {
-        let more = problems.len().saturating_sub(MAX_PROBLEMS);
-        problems.truncate(MAX_PROBLEMS);
-        if more > 0 {
-            problems.push(format!("and {more} more"));
-        }
-        return Err(Failure::input(format!("`{name}`:\n{}", problems.join("\n"))));
-    }
-    match peers.is_empty() {
+    match peers.is_empty() && problems.is_empty() {
         true => Err(Failure::input(format!(
             "`{name}` holds no accounts; expected a head line `name,ids,profile` and more"
         ))),
-        false => Ok(Rows { peers, columns: heads.iter().map(str::to_owned).collect() }),
+        false => Ok(Rows { peers, columns: heads.iter().map(str::to_owned).collect(), problems }),
     }
 }
 

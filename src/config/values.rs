@@ -75,8 +75,8 @@ pub fn duration(key: &str, text: &str, least: u64, most: u64) -> Result<Duration
     let expected = |why: String| {
         Failure::input(format!(
             "expected {key} from {} to {}, found `{}`{why}",
-            humantime::format_duration(Duration::from_secs(least)),
-            humantime::format_duration(Duration::from_secs(most)),
+            DurationText::from(Duration::from_secs(least)),
+            DurationText::from(Duration::from_secs(most)),
             text.escape_debug()
         ))
     };

@@ -86,7 +86,7 @@ pub fn revoke(source: &Source, reason: Reason) -> Result<Value, Failure> {
     Ok(json!({
         "status": "revoked",
         "subject": facts.subject.to_string(),
-        "serial": HEXLOWER.encode(&facts.serial),
+        "serial": facts.serial_text(),
         "reason": reason.name(),
     }))
 }

@@ -445,7 +445,7 @@ fn describe(
         "subject": facts.subject.to_string(),
         "names": names.map(|id| id.to_string()).collect::<Vec<_>>(),
         "issuer": facts.issuer.to_string(),
-        "serial": data_encoding::HEXLOWER.encode(&facts.serial),
+        "serial": facts.serial_text(),
         "not_after": facts.not_after.to_string(),
         "renew_at": renew_at(&facts, settings.renew_before()?).to_string(),
         "out": folder.path().display().to_string(),

@@ -4,8 +4,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, web};
 use countersign_ca::{Store, Timestamp};
 use countersign_enroll::cmp::Outcome;
 use countersign_enroll::{est, scep};
@@ -27,18 +27,47 @@ use crate::bridge::Bridge;
 /// A gauge of a number that is never negative.
 type Unsigned = Gauge<u64, AtomicU64>;
 
-/// Answers `GET /metrics`.
-pub async fn metrics(metrics: web::Data<Metrics>, state: web::Data<ServerState>) -> HttpResponse {
+/// Answers `GET /metrics`: in OpenMetrics for clients that name it in `Accept`, as Prometheus does, and otherwise in the older format, which
+/// every tool reads.
+pub async fn metrics(
+    request: HttpRequest,
+    metrics: web::Data<Metrics>,
+    state: web::Data<ServerState>,
+) -> HttpResponse {
+    let mut accepted = request.headers().get_all(header::ACCEPT);
+    let takes_open = accepted.any(|value| {
+        value.to_str().is_ok_and(|value| value.contains("application/openmetrics-text"))
+    });
     match web::block(move || metrics.text(&state)).await {
-        Ok(Ok(text)) => HttpResponse::Ok()
+        Ok(Ok(text)) if takes_open => HttpResponse::Ok()
             .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
             .body(text),
+        Ok(Ok(text)) => HttpResponse::Ok()
+            .content_type("text/plain; version=0.0.4; charset=utf-8")
+            .body(older_format(&text)),
         Ok(Err(e)) => {
             tracing::error!("metrics: {e}");
             plain(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be read\n")
         }
         Err(_) => plain(StatusCode::SERVICE_UNAVAILABLE, "busy\n"),
     }
+}
+
+/// OpenMetrics in Prometheus' text format 0.0.4. There the name of a counter ends with `_total` in the lines of its type and its help, too, and
+/// there is no mark of the end.
+fn older_format(text: &str) -> String {
+    let is_counter = |name: &str| text.contains(&format!("# TYPE {name} counter\n"));
+    let line = |line: &str| {
+        let mut words = line.splitn(4, ' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some("EOF" | "UNIT"), ..) => String::new(),
+            (Some("#"), Some(what), Some(name), Some(rest)) if is_counter(name) => {
+                format!("# {what} {name}_total {rest}\n")
+            }
+            _ => format!("{line}\n"),
+        }
+    };
+    text.lines().map(line).collect()
 }
 
 /// The metrics of a running server.

@@ -23,8 +23,8 @@ use crate::x509::Policy;
 /// The value of `ike` for certificates that no IKE daemon presents.
 const NOT_FOR_IKE: &str = "none";
 
-/// The longest validity that a profile may have: 20 years of 365 days.
-const MAX_VALIDITY: Duration = Duration::from_secs(20 * 365 * 86_400);
+/// The longest validity that a profile may have: 20 years of 365.25 days, which is how `20y` is read.
+const MAX_VALIDITY: Duration = Duration::from_secs(20 * 31_557_600);
 
 const KEY_USAGES: [(&str, KeyUsages); 4] = [
     ("digitalSignature", KeyUsages::DigitalSignature),
@@ -404,6 +404,12 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_validity_may_be_written_in_years() {
+        let longest = ProfileConfig { validity: Some("20y".into()), ..Default::default() };
+        assert_eq!(one(longest).unwrap().validity(), MAX_VALIDITY);
+    }
+
+    #[test]
     fn what_an_operator_mistypes_is_named() {
         let cases = [
             (
@@ -418,7 +424,7 @@ mod tests {
                 "RFC 4945",
             ),
             (ProfileConfig { validity: Some("90 parsecs".into()), ..Default::default() }, "`90d`"),
-            (ProfileConfig { validity: Some("40y".into()), ..Default::default() }, "20 years"),
+            (ProfileConfig { validity: Some("20y 1s".into()), ..Default::default() }, "20 years"),
             (
                 ProfileConfig { base: Some("gate".into()), ..Default::default() },
                 "gateway, host, user, ra",

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
-use super::account::Account;
+use super::account::{Account, OWN_ACCOUNT_PREFIX};
 use super::certificate::{CertificateRecord, Issued};
 use super::label::Label;
 use super::remarks::AccountLabel;
@@ -219,6 +219,8 @@ pub struct CertificateQuery {
     pub status: Option<CertificateStatus>,
     /// Whether certificates are left out that are revoked for good, or that a renewal has replaced.
     pub current: bool,
+    /// Whether the instance's own signers and servers are left out, which it renews itself.
+    pub peers: bool,
     /// The moment of the question.
     pub now: Timestamp,
     /// The order of the answer.
@@ -255,6 +257,7 @@ impl CertificateQuery {
         ca.as_ref().is_none_or(|ca| record.ca == *ca)
             && profile.as_ref().is_none_or(|profile| record.profile == *profile)
             && account.as_ref().is_none_or(|account| record.account == *account)
+            && !(self.peers && record.account.as_str().starts_with(OWN_ACCOUNT_PREFIX))
             && serial.as_ref().is_none_or(|prefix| prefix.matches(&record.serial))
             && expires.as_ref().is_none_or(|range| range.contains(&record.not_after))
             && issued.as_ref().is_none_or(|range| range.contains(&record.issued))

@@ -36,6 +36,15 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// The serial number in hexadecimal, as this CA and others write it: without the octet that only says that the INTEGER is positive.
+    pub fn serial_text(&self) -> String {
+        let number = match self.serial.as_slice() {
+            [0, rest @ ..] if !rest.is_empty() => rest,
+            all => all,
+        };
+        data_encoding::HEXLOWER.encode(number)
+    }
+
     /// Reads a certificate, DER. Nothing is verified.
     ///
     /// # Errors
