@@ -3,15 +3,16 @@
 # Debian's daemons, which a user's own PATH has not.
 export PATH := $(PATH):/usr/sbin:/sbin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-PACKAGES := build-essential certmonger charon-systemd curl dbus faketime gnutls-bin iproute2 iputils-ping ldap-utils libaudit1 libbcpkix-java libbcprov-java libbcutil-java \
+PACKAGES := build-essential certmonger charon-systemd curl dbus faketime gnutls-bin iproute2 iputils-ping jq ldap-utils libaudit1 libbcpkix-java libbcprov-java libbcutil-java \
 	libcap-ng0 libcharon-extra-plugins libcurl3-nss libevent-2.1-7 libevent-core-2.1-7 libevent-pthreads-2.1-7 libjansson-dev \
 	libldap-2.5-0 libldns3 libnss3-tools libssl-dev libstrongswan-extra-plugins libstrongswan-standard-plugins libsystemd-dev libunbound8 \
 	nftables openjdk-17-jdk-headless openssl openvpn pkg-config procps python3 python3-cryptography python3-oscrypto python3-requests python3-six python3-venv \
 	scep slapd strongswan-pki strongswan-swanctl util-linux
 # What only the benches run against: another CA, and the counter of instructions.
 BENCH_PACKAGES := golang-cfssl valgrind
-# IKE daemons that do not go beside strongSwan, and fail2ban, whose service nobody wants started: unpacked into a folder, not installed.
-UNPACKED := libreswan openiked fail2ban
+# IKE daemons that do not go beside strongSwan, and fail2ban and Prometheus, whose services nobody wants started: unpacked into a folder, not
+# installed.
+UNPACKED := libreswan openiked fail2ban prometheus
 VENV := target/test-tools
 # PyScep, over Debian's oscrypto: that of PyPI does not find OpenSSL 3.
 PYSCEP := target/test-pyscep
