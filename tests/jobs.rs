@@ -49,6 +49,7 @@ jobs! {
     a_policy_for_three_groups: "11-policy-for-three-groups.sh",
     a_colleague_may_revoke_and_no_more: "12-revoke-only-colleague.sh",
     a_monitor_is_told_what_is_wrong: "13-monitor.sh",
+    another_ca_is_taken_over: "14-take-over.sh",
     the_passphrase_is_changed: "15-change-the-passphrase.sh",
 }
 
