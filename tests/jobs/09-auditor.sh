@@ -114,7 +114,7 @@ jq -e '[.. | .name? // empty] | index("gw1")' answer > /dev/null || fail "$(cat 
 [ "$(asked "$api/administrators")" = 200 ] || fail "$(cat answer)"
 jq -e '[.. | .name? // empty] | index("alice") and index("erika")' answer > /dev/null || fail "$(cat answer)"
 json='Content-Type: application/json'
-[ "$(asked "$api/accounts" -H "$json" -d '{"name":"gw9","ids":["fqdn:gw9.example.net"]}')" = 403 ] || fail "she adds accounts: $(cat answer)"
+[ "$(asked "$api/accounts" -H "$json" -d '{"accounts":[{"name":"gw9","ids":["fqdn:gw9.example.net"],"profile":"gateway"}]}')" = 403 ] || fail "she adds accounts: $(cat answer)"
 [ "$(asked "$api/accounts/gw1" -X DELETE)" = 403 ] || fail "she removes accounts: $(cat answer)"
 [ "$(asked "$api/crls" -H "$json" -d '{}')" = 403 ] || fail "she signs CRLs: $(cat answer)"
 countersign peer show gw1 > /dev/null

@@ -47,12 +47,20 @@ countersign admin add dora --role revoker --id email:dora@example.net --json | j
 enrol dora
 api=https://127.0.0.1:$admin_port/api/v1
 asked() { curl -s --cacert data/keys/root.crt --cert "$1/$1.crt" --key "$1/$1.key" -o answer -w '%{http_code}' -H 'Content-Type: application/json' "${@:2}"; }
+account='{"accounts":[{"name":"gw9","ids":["fqdn:gw9.example.net"],"profile":"gateway","secret":{"seconds":3600,"uses":1}}]}'
+secret='{"seconds":3600,"uses":1}'
+eve='{"name":"eve","grants":[{"role":"administrator"}],"secret":{"seconds":3600,"uses":1}}'
 [ "$(asked dora "$api/certificates")" = 200 ] || fail "$(cat answer)"
-[ "$(asked dora "$api/accounts" -d '{"name":"gw9","ids":["fqdn:gw9.example.net"]}')" = 403 ] || fail "she adds accounts: $(cat answer)"
+[ "$(asked dora "$api/accounts" -d "$account")" = 403 ] || fail "she adds accounts: $(cat answer)"
 [ "$(asked dora "$api/accounts/gw2" -X DELETE)" = 403 ] || fail "she removes accounts: $(cat answer)"
-[ "$(asked dora "$api/accounts/gw2/secret" -d '{}')" = 403 ] || fail "she makes secrets: $(cat answer)"
+[ "$(asked dora "$api/accounts/gw2/secret" -X POST -d "$secret")" = 403 ] || fail "she makes secrets: $(cat answer)"
 [ "$(asked dora "$api/crls" -d '{}')" = 403 ] || fail "she signs CRLs: $(cat answer)"
-[ "$(asked dora "$api/administrators" -d '{"name":"eve","grants":[{"role":"administrator"}]}')" = 403 ] || fail "she makes administrators: $(cat answer)"
+[ "$(asked dora "$api/administrators" -d "$eve")" = 403 ] || fail "she makes administrators: $(cat answer)"
+# The same requests of somebody who may: it was not their form that was refused.
+countersign admin add otto --role administrator --id email:otto@example.net --json | jq .account > otto.json
+enrol otto
+[ "$(asked otto "$api/accounts" -d "$account")" = 201 ] || fail "$(cat answer)"
+[ "$(asked otto "$api/administrators" -d "$eve")" = 201 ] || fail "$(cat answer)"
 # Carol's certificate is revoked: she is nobody here.
 [ "$(asked carol "$api/certificates")" = 401 ] || fail "carol still looks: $(cat answer)"
 say "she revoked one certificate, and could do nothing else"
