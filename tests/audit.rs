@@ -65,6 +65,7 @@ fn everything() -> Instance {
         "ed25519",
     ]);
     instance.ok(&["ca", "set-default", "issuing"]);
+    instance.ok(&["ca", "roll", "issuing", "--staged"]);
     instance.serve();
     let ids = |name: &str| format!("fqdn:{name}.example.net");
     for (name, flags) in [
@@ -96,6 +97,10 @@ fn everything() -> Instance {
         let id = waiting.as_array().unwrap().iter().find(is_undecided).unwrap()["id"].clone();
         instance.ok(&["request", decision, id.as_str().unwrap()]);
     }
+    // It is not safe to activate the next key, as the others have not shown to have it: exit code 1.
+    let plan = instance.run(&["ca", "plan", "issuing", "--mark", "gw1"]);
+    assert_eq!(plan.status.code(), Some(1), "{}", common::text(&plan));
+    instance.ok(&["ca", "retire", "third"]);
     instance.ok(&["peer", "edit", "gw3", "--note", "moved"]);
     instance.ok(&["peer", "rename", "gw2", "berlin-gw2"]);
     instance.ok(&["peer", "remove", "slow2"]);
@@ -274,7 +279,7 @@ fn a_stranger_s_checker_accepts_the_journal_and_refuses_each_change_of_it() {
         serde_json::from_str::<Value>(line).unwrap()["kind"].as_str().unwrap().to_owned()
     };
     let kinds: BTreeSet<String> = export.lines().map(kind).collect();
-    let expected = "account-changed account-removed account-renamed accounts-created administrator-changed administrator-removed ca ca-assigned \
+    let expected = "account-changed account-removed account-renamed accounts-created administrator-changed administrator-removed anchor-shown ca ca-assigned \
                     clock-accepted confirmed crl deed issued released request-decided requested reserved restored revoked vendor-removed vendor-trusted";
     assert_eq!(kinds.iter().map(String::as_str).collect::<Vec<_>>().join(" "), expected);
 

@@ -15,13 +15,14 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 T, O, U, M, B = str, bytes, int, int, bool  # the letters of the page
 ACCOUNT = [T, list, T, T, list, M, U, list, list, T, T, B]
 KINDS = {  # kind: (types of the fields, how many must be there)
-    1: ([T, B, O, list, list], 4), 2: ([T, O], 2), 3: ([T, O, T, T, M, O, B, list, O, U, B, B, B, U], 7), 4: ([O], 1),
-    5: ([T, O, M, U, M, list, B], 4), 6: ([T, O], 2), 7: ([T, U, M, M, U, O, U, B, M, U], 6), 8: ([list], 1), 9: (ACCOUNT, 6), 10: ([T], 1),
+    1: ([T, B, O, list, list], 4), 2: ([T, O, O], 2), 3: ([T, O, T, T, M, O, B, list, O, U, B, B, B, U], 7), 4: ([O], 1),
+    5: ([T, O, M, U, M, list, B], 4), 6: ([T, O], 2), 7: ([T, U, M, M, U, O, U, B, M, U, O], 6), 8: ([list], 1), 9: (ACCOUNT, 6), 10: ([T], 1),
     11: ([T, M], 2), 12: ([T, T, T], 3), 13: ([T, T], 2), 20: ([list, O, O, list, list, M, M, T, T, O, B], 9), 21: ([O, U, T, T], 3),
     22: ([O, list], 2), 23: ([O, T, T, T], 3), 30: ([T, T, list, list, T, list, M], 7), 31: ([T], 1), 40: ([T, O, B], 3), 41: ([T], 1),
-    42: ([T, O, M, U, M, M, U], 6), 50: ([T, U], 2), 60: ([T, list, list, M], 4), 61: ([T], 1)}
-OPTIONAL = {1: {4}, 3: {7, 8, 9, 10, 11, 12, 13}, 5: {4, 5, 6}, 7: {6, 7, 8, 9}, 9: {3, 4, 6, 7, 8, 9, 10, 11}, 20: {2, 5, 6, 9, 10}, 21: {3}, 23: {3},
-            30: {4}, 42: {4, 6}}
+    42: ([T, O, M, U, M, M, U], 6), 50: ([T, U], 2), 54: ([T, T, U, T], 3),
+    60: ([T, list, list, M, list], 4), 61: ([T], 1)}
+OPTIONAL = {1: {4}, 3: {7, 8, 9, 10, 11, 12, 13}, 5: {4, 5, 6}, 2: {2}, 7: {6, 7, 8, 9, 10}, 9: {3, 4, 6, 7, 8, 9, 10, 11}, 20: {2, 5, 6, 9, 10}, 21: {3}, 23: {3},
+            30: {4}, 42: {4, 6}, 54: {3}, 60: {4}}
 
 def need(holds, why):
     if not holds:
@@ -79,8 +80,10 @@ class Checker:
         if kind == 1:
             self.cas[body[0]] = x509.load_der_x509_certificate(body[2])
         elif kind == 2:
-            need(body[1] and len(body[1]) % 16 == 0, "serial numbers of other lengths")
-            for serial in (body[1][n:n + 16] for n in range(0, len(body[1]), 16)):
+            large = (body + [None])[2] or b""
+            need((body[1] or large) and len(body[1]) % 16 == len(large) % 20 == 0, "serial numbers of other lengths")
+            parts = [(body[1], 16), (large, 20)]
+            for serial in (all_[n:n + size] for all_, size in parts for n in range(0, len(all_), size)):
                 need((body[0], serial) not in self.serials, "a serial number was reserved before")
                 self.serials[body[0], serial] = 2
         elif kind == 3:
