@@ -121,10 +121,13 @@ fn what_names_an_account_by_an_earlier_name_is_its_own_and_nobody_else_s() {
         assert_eq!(store.former_names(&label("b")).unwrap(), [label("a"), label("c")]);
         let by_reference = store.account_by_reference("ref-a").unwrap().unwrap();
         let holders = store.holders(&before.identities[0]).unwrap();
-        assert_eq!((by_reference.name, &holders[..]), (label("b"), &[account.clone()][..]));
+        assert_eq!((by_reference.name, &holders[..]), (label("b"), std::slice::from_ref(&account)));
         let labelled =
             AccountQuery { label: Some("site=berlin".parse().unwrap()), ..Default::default() };
-        assert_eq!(store.list_accounts(&labelled, None, 9).unwrap().accounts, [account.clone()]);
+        assert_eq!(
+            store.list_accounts(&labelled, None, 9).unwrap().accounts,
+            std::slice::from_ref(&account)
+        );
         let query =
             CertificateQuery { label: Some("site=berlin".parse().unwrap()), ..Default::default() };
         assert_eq!(store.list(&query, None, 9).unwrap().records.len(), 3);
