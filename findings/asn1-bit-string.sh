@@ -5,7 +5,7 @@
 # library takes the unused bits away, so that what is left is the string moved right as a whole: 08 80, 7 unused, would be 00 11. X.690 §8.23.8: a
 # BMPString has two octets for each character, and the encoder, which takes text for it, writes these.
 # Seen: of two octets or more each is moved for itself, and what falls out of one stands in the next where it stood: 12 34 with 2 unused is 04 0d,
-# not 04 8d; with more than 4 it is a ValueError. `ReadFlags.WithUnused` gives the same. A BMPString is written in UTF-8, and is read as octets.
+# not 04 8d; with more than 4 it may be a ValueError. `ReadFlags.WithUnused` gives the same. A BMPString is written in UTF-8, and is read as octets.
 # So: KeyUsage (RFC 5280 §4.2.1.3) is read until decipherOnly is set; cut the extension's octets by hand, and write BMPStrings as
 # `text.encode("utf-16-be")`.
 set -euo pipefail

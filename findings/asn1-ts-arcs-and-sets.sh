@@ -3,8 +3,8 @@
 #
 # Expected: X.690 §8.19.2: an arc has as many octets as it needs; identifiers made of a UUID (X.667 §7, 2.25 and the UUID as a number) have one of 128
 # bits. §11.6: in DER the members of a SET OF stand sorted by their octets, as `set` sorts those of a SET by tag (§10.3).
-# Seen: of an arc the lower 32 bits are read, and as a negative number where the top one of them is set: no error, unless seven zero bits in a row
-# stand inside, which are taken for padding. `setOf` leaves the members as they were given.
+# Seen: of an arc the lower 32 bits are read, and as a negative number where the top one of them is set: no error, but for an octet `80` that
+# follows where these bits are zero, and is taken for padding. `setOf` leaves the members as they were given.
 # So: two identifiers of UUIDs can be one here: compare `value`, the octets. Sort attributes and RDNs before they go into `setOf`.
 set -euo pipefail
 place=$(mktemp -d)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # libconvert-asn1-perl 0.33-1 (Debian), `Convert::ASN1`: GeneralizedTime.
 #
-# Expected: the year has four digits (RFC 5280 §4.1.2.5.2): 1961 is 1961, as in the dateOfBirth of a person's certificate (RFC 3739 §3.3.2). In DER a
+# Expected: the year has four digits (RFC 5280 §4.1.2.5.2): 1961 is 1961, as in the dateOfBirth of a person's certificate (RFC 3739 §3.2.2). In DER a
 # fraction of a second has no zeros at its end (X.690 §11.7.3).
 # Seen: years of the last century up to 1975 are read a hundred years later: 1961 is 2061. Half a second is written `.500`, with `encoding => 'DER'`,
 # too. An offset, which is BER only, is read right.
