@@ -62,7 +62,7 @@ fn two_gateways_connect_and_one_is_revoked() {
         "CMP info: received PKICONF",
         "DNS:west.demo.example",
         "DNS:east.demo.example",
-        "$ countersign check west east\n   none",
+        "$ countersign check west east\n   no obstacle between `west` and `east`",
         "successfully loaded 1 connections",
         "east# swanctl --initiate",
         "IKE_SA west[1] established between 10.9.0.3[east.demo.example]...10.9.0.2[west.demo.example]",
