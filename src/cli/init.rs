@@ -124,7 +124,8 @@ impl Init {
         let in_force = location.config()?;
         self.issuing.options(&in_force, &root_label()?, &self.name, ANY_TAG)?;
         self.root_options(ANY_TAG)?;
-        let (foundation, places) = found_empty(context)?;
+        let private = Private::begin();
+        let (foundation, places) = found_empty(context, &private)?;
         let elsewhere = self.issuing.root_csr.is_some() || self.issuing.root_cert.is_some();
         let tag = tag(&foundation)?;
         let options = self.issuing.options(&in_force, &root_label()?, &self.name, &tag)?;
@@ -280,11 +281,13 @@ fn root_answer(foundation: &Foundation) -> Result<Value, Failure> {
 }
 
 /// Makes the data folder, the configuration, the passphrase and the instance's own keys, unless they are there. Returns the instance, and what
-/// an answer says of their places.
-pub fn found_empty(context: &Context) -> Result<(Foundation, Map<String, Value>), Failure> {
+/// an answer says of their places. The caller's private umask must last until the CAs are made, too.
+pub fn found_empty(
+    context: &Context,
+    _private: &Private,
+) -> Result<(Foundation, Map<String, Value>), Failure> {
     let location = &context.location;
     location.folder.create()?;
-    let _private = Private::begin();
     let config = location.folder.config();
     if location.config.is_none() && !config.exists() {
         countersign_ca::write_atomically(&config, TEMPLATE.as_bytes())?;

@@ -105,7 +105,7 @@ impl Import {
     /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         context.require_here("ca import")?;
-        let _private = Private::begin();
+        let private = Private::begin();
         let location = &context.location;
         if location.server()?.is_some() {
             return Err(Failure::unavailable(
@@ -160,7 +160,7 @@ impl Import {
                 foundation.create_own_keys()?;
                 (foundation, serde_json::Map::new())
             }
-            None => init::found_empty(context)?,
+            None => init::found_empty(context, &private)?,
         };
         if let Some(key) = &source.key {
             foundation.keep_key(&source.name, key)?;
