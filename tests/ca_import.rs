@@ -1017,6 +1017,71 @@ fn a_database_without_certificates_gives_what_it_can() {
     assert_eq!(deeds(&instance)[0], "init");
 }
 
+/// Between the two readings a file loses its certificate, which the records would lack for ever.
+#[test]
+fn a_file_that_changes_while_it_is_read_stops_the_import() {
+    let ca = tempfile::tempdir().unwrap();
+    let path = |name: &str| ca.path().join(name).display().to_string();
+    python(PYTHON_CA, &["5"], ca.path());
+    tool_ok("mkfifo", "coreutils", &["pipe"], ca.path());
+    let instance = Instance::init(&[]);
+    let mut import = vec!["ca", "import", "--accounts", "create"]
+        .into_iter()
+        .map(String::from)
+        .collect::<Vec<_>>();
+    for (option, file) in [
+        ("--certificate", "ca.crt"),
+        ("--key", "ca.key"),
+        ("--issued", "issued"),
+        ("--issued", "pipe"),
+        ("--crl", "crl.pem"),
+    ] {
+        import.extend([option.to_owned(), path(file)]);
+    }
+    let last = fs::read(path("last.pem")).unwrap();
+    let line =
+        tool_ok("openssl", "openssl", &["x509", "-in", "last.pem", "-noout", "-serial"], ca.path());
+    let serial = line.trim().trim_start_matches("serial=").to_lowercase();
+    let extra = fs::read(path("issued/4.pem")).unwrap();
+    fs::rename(path("issued/4.pem"), path("extra.pem")).unwrap();
+    // What the pipe gives at the third reading, as in the test above.
+    for (third, words) in [
+        (Vec::new(), format!("{serial} is gone")),
+        ([&last[..], &extra].concat(), format!("came ({})", path("pipe"))),
+    ] {
+        let mut command = Command::new(COUNTERSIGN);
+        command.arg("--data").arg(instance.data()).args(&import);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let pipe = ca.path().join("pipe");
+        let fds = format!("/proc/{}/fd", child.id());
+        let is_open = || {
+            let fds = fs::read_dir(&fds).unwrap().flatten();
+            fds.filter_map(|fd| fs::read_link(fd.path()).ok()).any(|file| file == pipe)
+        };
+        for _ in 0..2 {
+            let mut writer = fs::OpenOptions::new().write(true).open(&pipe).unwrap();
+            wait_for("the command that opens the pipe", || is_open().then_some(()));
+            writer.write_all(&last).unwrap();
+            drop(writer);
+            wait_for("the command that has read the pipe", || (!is_open()).then_some(()));
+        }
+        fs::OpenOptions::new().write(true).open(&pipe).unwrap().write_all(&third).unwrap();
+        let output = child.wait_with_output().unwrap();
+        fails(&output, 5, &["changed while they were read", &words]);
+        assert!(!instance.ok(&["ca", "show"]).contains("python-ca"));
+    }
+    fs::rename(path("extra.pem"), path("issued/4.pem")).unwrap();
+    fs::remove_file(path("pipe")).unwrap();
+    fs::rename(path("last.pem"), path("pipe")).unwrap();
+    let done = instance.json(&strs(&import));
+    assert_eq!(
+        (&done["certificates"], &done["certificates_known_before"]),
+        (&1.into(), &4.into()),
+        "{done}"
+    );
+    assert!(instance.ok(&["ca", "show"]).contains("python-ca"));
+}
+
 #[test]
 fn a_retired_ca_issues_no_more_and_goes_on_with_crls_and_ocsp() {
     let old = OpensslCa::ec("/CN=Old CA");
