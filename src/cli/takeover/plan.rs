@@ -342,7 +342,9 @@ impl<'a> Plan<'a> {
             warnings: self.all_warnings(),
             ..Summary::default()
         };
-        let drafts = self.holders.drafts();
+        // Those with fewer names first: if the command is interrupted here, no account holds the names of another that is still missing.
+        let mut drafts = self.holders.drafts().to_vec();
+        drafts.sort_by_key(|draft| draft.identities.len());
         for part in drafts.chunks(ACCOUNTS) {
             accounts.add_ahead(profiles, part, records.ca)?;
         }
@@ -460,6 +462,7 @@ impl<'a> Plan<'a> {
     /// What the operator should know, each as a sentence.
     fn all_warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.clone();
+        warnings.extend(self.holders.warnings().iter().cloned());
         if self.weak > 0 {
             warnings.push(format!(
                 "{} certificates have a signature with SHA-1, which verifiers of today refuse: renew them soon",
