@@ -26,7 +26,7 @@ const CONFIGURATION: &str = "\
 [ca]\ndefault_ca = d\n
 [d]\ndatabase = index.txt\nnew_certs_dir = newcerts\nserial = serial\ncrlnumber = crlnumber\ncertificate = ca.crt\nprivate_key = ca.key\n\
 default_md = sha256\ndefault_days = 300\ndefault_crl_days = 30\npolicy = p\ncopy_extensions = copy\nunique_subject = no\nx509_extensions = v\n
-[v]\nbasicConstraints = CA:FALSE\n\n[w]\nbasicConstraints = critical,CA:TRUE\n
+[v]\nbasicConstraints = CA:FALSE\n\n[c]\nbasicConstraints = CA:FALSE\nextendedKeyUsage = clientAuth\n\n[w]\nbasicConstraints = critical,CA:TRUE\n
 [p]\nO = optional\nCN = optional\n";
 
 /// The usages that a CA's certificate needs.
@@ -1015,6 +1015,158 @@ fn a_database_without_certificates_gives_what_it_can() {
     instance.stop();
     assert_eq!(deeds(&instance).iter().filter(|deed| *deed == "ca import").count(), 2);
     assert_eq!(deeds(&instance)[0], "init");
+}
+
+/// Whoever had the CA before could name a certificate after an administrator, and give it the same key usage.
+#[test]
+fn a_certificate_of_before_makes_nobody_an_administrator() {
+    let old = OpensslCa::ec("/CN=Old CA");
+    old.issue("alice", None, &["-extensions", "c"]);
+    let expired = ["-startdate", "20200101000000Z", "-enddate", "20210101000000Z"];
+    old.issue("lost", Some("email:alice@example.net"), &["-extensions", "c"]);
+    let lost = old.path("lost.crt").display().to_string();
+    fs::remove_file(old.path(&format!("newcerts/{}.pem", old.serial("lost").to_uppercase())))
+        .unwrap();
+    let valid = old.serial("alice");
+    old.issue("alice", None, &[&["-extensions", "c"], &expired[..]].concat());
+    let ended = old.serial("alice");
+    let instance = Instance::init(&[]);
+    let ids = ["--id", "dn:CN=alice,O=Example", "--id", "email:alice@example.net"];
+    instance.ok(&[&["admin", "add", "alice", "--role", "administrator"], &ids[..]].concat());
+    let words = ["the administrator `alice`", "--accounts none", "nothing was imported"];
+    for more in [&["--accounts", "create", "--dry-run"][..], &["--accounts", "create"], &[]] {
+        fails(&instance.run(&strs(&old.import(more))), 2, &words);
+    }
+    let profile = ["--accounts", "create", "--profile", "administrator"];
+    fails(&instance.run(&strs(&old.import(&profile))), 2, &["countersign admin add"]);
+    for more in [&["--accounts", "none", "--dry-run"][..], &["--accounts", "none"]] {
+        let done = instance.json(&strs(&old.import(more)));
+        let warnings = done["warnings"].to_string();
+        assert!(
+            warnings.contains(&valid) && warnings.contains("proves no administrator"),
+            "{done}"
+        );
+    }
+    for serial in [&valid, &ended] {
+        let shown = instance.json(&["cert", "show", serial]);
+        assert_eq!((&shown["account"], &shown["profile"]), (&"_former".into(), &"_former".into()));
+    }
+    // Nor does one that turns up later, by its names alone.
+    fails(&instance.run(&["cert", "import", &lost]), 1, &["would prove", "--account alice"]);
+    fails(&instance.run(&["cert", "show", &old.serial("lost")]), 3, &[]);
+    instance.ok(&["cert", "import", &lost, "--account", "_former"]);
+    assert_eq!(instance.json(&["cert", "show", &old.serial("lost")])["account"], "_former");
+}
+
+/// A renewal gets all names of the account: what one certificate had would be the other's, too.
+#[test]
+fn certificates_share_a_new_account_only_if_they_have_the_same_names() {
+    let old = OpensslCa::ec("/CN=Old CA");
+    let (cluster, both) =
+        ("DNS:cluster.example.net", "DNS:cluster.example.net,DNS:gw-b.example.net");
+    old.issue("gw-a", Some(cluster), &[]);
+    old.issue("gw-b", Some(both), &[]);
+    for name in ["gw-c", "gw-d"] {
+        old.issue(name, Some("DNS:shared.example.net,IP:192.0.2.9"), &[]);
+    }
+    // The same subject, and once no further name.
+    old.issue("gw-e", None, &[]);
+    let alone = old.serial("gw-e");
+    old.issue("gw-e", Some("DNS:gw-e.example.net"), &[]);
+    let mut instance = Instance::init(&[]);
+    let create = old.import(&["--accounts", "create"]);
+    let run = instance.run(&strs(&create));
+    fails(&run, 2, &["`fqdn:cluster.example.net`, `fqdn:gw-b.example.net`", "one holder"]);
+    let said = text(&run);
+    assert!(
+        ["gw-a", "gw-b"].iter().all(|name| said.to_lowercase().contains(&old.serial(name))),
+        "{said}"
+    );
+    assert_eq!(instance.json(&["peer", "list"]).as_array().unwrap().len(), 0);
+    // The operator says that they are two.
+    let [one, other] = ["fqdn:cluster.example.net", "fqdn:gw-b.example.net"];
+    instance.ok(&["peer", "add", "b", "--id", one, "--id", other, "--no-secret"]);
+    instance.ok(&["peer", "add", "a", "--id", one, "--no-secret"]);
+    let done = instance.json(&strs(&create));
+    assert_eq!(done["accounts_made"], 3, "{done}");
+    let account = |serial: &str| {
+        instance.json(&["cert", "show", serial])["account"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(
+        (account(&old.serial("gw-a")), account(&old.serial("gw-b"))),
+        ("a".into(), "b".into())
+    );
+    assert_eq!(account(&old.serial("gw-c")), account(&old.serial("gw-d")));
+    assert_ne!(account(&old.serial("gw-e")), account(&alone));
+    let ids = instance.json(&["peer", "show", &account(&alone)])["ids"].clone();
+    assert_eq!(ids, serde_json::json!(["dn:CN=gw-e,O=Example"]));
+    instance.serve();
+    instance.stop();
+}
+
+/// Between the two readings a file loses its certificate, which the records would lack for ever.
+#[test]
+fn a_file_that_changes_while_it_is_read_stops_the_import() {
+    let ca = tempfile::tempdir().unwrap();
+    let path = |name: &str| ca.path().join(name).display().to_string();
+    python(PYTHON_CA, &["5"], ca.path());
+    tool_ok("mkfifo", "coreutils", &["pipe"], ca.path());
+    let instance = Instance::init(&[]);
+    let mut import = vec!["ca", "import", "--accounts", "create"]
+        .into_iter()
+        .map(String::from)
+        .collect::<Vec<_>>();
+    for (option, file) in [
+        ("--certificate", "ca.crt"),
+        ("--key", "ca.key"),
+        ("--issued", "issued"),
+        ("--issued", "pipe"),
+        ("--crl", "crl.pem"),
+    ] {
+        import.extend([option.to_owned(), path(file)]);
+    }
+    let last = fs::read(path("last.pem")).unwrap();
+    let line =
+        tool_ok("openssl", "openssl", &["x509", "-in", "last.pem", "-noout", "-serial"], ca.path());
+    let serial = line.trim().trim_start_matches("serial=").to_lowercase();
+    let extra = fs::read(path("issued/4.pem")).unwrap();
+    fs::rename(path("issued/4.pem"), path("extra.pem")).unwrap();
+    // What the pipe gives at the third reading, as in the test above.
+    for (third, words) in [
+        (Vec::new(), format!("{serial} is gone")),
+        ([&last[..], &extra].concat(), format!("came ({})", path("pipe"))),
+    ] {
+        let mut command = Command::new(COUNTERSIGN);
+        command.arg("--data").arg(instance.data()).args(&import);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let pipe = ca.path().join("pipe");
+        let fds = format!("/proc/{}/fd", child.id());
+        let is_open = || {
+            let fds = fs::read_dir(&fds).unwrap().flatten();
+            fds.filter_map(|fd| fs::read_link(fd.path()).ok()).any(|file| file == pipe)
+        };
+        for _ in 0..2 {
+            let mut writer = fs::OpenOptions::new().write(true).open(&pipe).unwrap();
+            wait_for("the command that opens the pipe", || is_open().then_some(()));
+            writer.write_all(&last).unwrap();
+            drop(writer);
+            wait_for("the command that has read the pipe", || (!is_open()).then_some(()));
+        }
+        fs::OpenOptions::new().write(true).open(&pipe).unwrap().write_all(&third).unwrap();
+        let output = child.wait_with_output().unwrap();
+        fails(&output, 5, &["changed while they were read", &words]);
+        assert!(!instance.ok(&["ca", "show"]).contains("python-ca"));
+    }
+    fs::rename(path("extra.pem"), path("issued/4.pem")).unwrap();
+    fs::remove_file(path("pipe")).unwrap();
+    fs::rename(path("last.pem"), path("pipe")).unwrap();
+    let done = instance.json(&strs(&import));
+    assert_eq!(
+        (&done["certificates"], &done["certificates_known_before"]),
+        (&1.into(), &4.into()),
+        "{done}"
+    );
+    assert!(instance.ok(&["ca", "show"]).contains("python-ca"));
 }
 
 #[test]

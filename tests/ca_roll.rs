@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 
 use common::general::*;
 use common::openssl::{by_secret, cmp, cmp_by, enrol, key};
-use common::{COUNTERSIGN, Instance, Process, at_another_time, tool, tool_ok, wait_for};
+use common::{COUNTERSIGN, Instance, Process, at_another_time, fails, tool, tool_ok, wait_for};
 use serde_json::Value;
 
 const URL: &str = "http://pki.example.net";
@@ -341,6 +341,59 @@ fn when_the_old_ca_ends_the_new_one_goes_on_alone() {
     // What is signed with the new certificate is answered by the new CA's signer.
     let request = ["-cmd", "genm", "-infotype", "caCerts", "-cert", "gw1.crt", "-key", "gw1.key"];
     cmp_by(client(), &instance, &request).granted();
+}
+
+/// Accounts that name no CA always get certificates, and a retired line issues none, whichever of its keys is named.
+#[test]
+fn a_line_is_retired_or_the_default_with_all_of_its_keys() {
+    let mut instance = founded(&[]);
+    let file = instance.data().join("countersign.toml");
+    let plain = fs::read_to_string(&file).unwrap();
+    let configured = |ca: &str| {
+        fs::write(&file, format!("{plain}[authority]\ndefault_ca = \"{ca}\"\n")).unwrap()
+    };
+    instance.ok(&["ca", "add", "branches", "--subject", "CN=Branches"]);
+    roll(&instance, "issuing");
+    instance.ok(&["ca", "set-default", "branches"]);
+    // 1. The configuration names the default CA by its first key, and the second one issues.
+    configured("issuing");
+    let kept = |instance: &Instance| {
+        for name in ["issuing", "issuing.2"] {
+            fails(
+                &instance.run(&["ca", "retire", name]),
+                3,
+                &["`authority.default_ca` is `issuing`"],
+            );
+        }
+    };
+    kept(&instance);
+    instance.serve();
+    kept(&instance);
+    instance.stop();
+    // 2. The next key of a retired CA waits until the retirement is undone.
+    fs::write(&file, &plain).unwrap();
+    instance.ok(&["ca", "set-default", "issuing"]);
+    instance.ok(&["ca", "roll", "branches", "--staged"]);
+    instance.ok(&["ca", "retire", "branches"]);
+    instance.serve();
+    let refused = ["`branches`", "is retired", "ca retire branches --undo"];
+    fails(&instance.run(&["ca", "activate", "branches.2"]), 3, &refused);
+    instance.ok(&["ca", "retire", "branches", "--undo"]);
+    instance.ok(&["ca", "activate", "branches.2"]);
+    // 3. A line whose newest key is retired does not become the default, by no name.
+    instance.ok(&["ca", "retire", "branches.2"]);
+    let refused = ["`branches.2`", "is retired", "ca retire branches.2 --undo"];
+    for name in ["branches", "branches.2"] {
+        fails(&instance.run(&["ca", "set-default", name]), 3, &refused[1..]);
+    }
+    fails(&instance.run(&["ca", "set-default", "branches"]), 3, &refused);
+    instance.stop();
+    configured("branches");
+    fails(&instance.run(&["crl", "publish"]), 2, &["`default_ca` names `branches`", "is retired"]);
+    instance.ok(&["ca", "retire", "branches.2", "--undo"]);
+    instance.ok(&["crl", "publish"]);
+    instance.serve();
+    instance.stop();
 }
 
 #[test]

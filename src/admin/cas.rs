@@ -81,7 +81,8 @@ pub fn assign(
     match instance.opened() {
         Some(authority) => authority.assign(name, duty)?,
         None => {
-            refuse_overruled(instance.config.authority.default_ca.as_ref(), name, duty)?;
+            let (cas, configured) = (instance.store.cas()?, &instance.config.authority.default_ca);
+            refuse_overruled(cas.iter(), configured.as_ref(), name, duty)?;
             instance.store.record_assigned(instance.now(), name, duty)?;
         }
     }

@@ -4,6 +4,7 @@ use std::sync::PoisonError;
 
 use super::state::Authority;
 use crate::error::{Denial, Error, Result};
+use crate::record::line::{Member, issuing_now};
 use crate::record::{Duty, Label};
 
 impl Authority {
@@ -13,7 +14,7 @@ impl Authority {
     /// As [`Store::record_assigned`](crate::Store::record_assigned); `Denied` with [`Denial::Conflict`] if the
     /// configuration names the default CA.
     pub fn assign(&self, name: &Label, duty: Duty) -> Result<()> {
-        refuse_overruled(self.settings.default_ca.as_ref(), name, duty)?;
+        refuse_overruled(self.cas.values(), self.settings.default_ca.as_ref(), name, duty)?;
         self.foundation.store.record_assigned(self.now(), name, duty)?;
         match duty {
             Duty::Default => {
@@ -36,14 +37,23 @@ impl Authority {
 }
 
 /// Refuses the duty [`Duty::Default`] if the configuration names the default CA (`configured`), because the configuration takes
-/// precedence over the records, and [`Duty::Retire`] for that CA. Any other duty passes.
+/// precedence over the records, and [`Duty::Retire`] for a CA of its line among `cas`: any key of it. Any other duty passes.
 ///
 /// # Errors
 /// `Denied` with [`Denial::Conflict`] if it refuses.
-pub fn refuse_overruled(configured: Option<&Label>, name: &Label, duty: Duty) -> Result<()> {
+pub fn refuse_overruled<'a, C: Member + 'a>(
+    cas: impl Iterator<Item = &'a C> + Clone,
+    configured: Option<&Label>,
+    name: &Label,
+    duty: Duty,
+) -> Result<()> {
+    let issuer = |of: &Label| issuing_now(cas.clone(), of).map(Member::name);
+    let is_of_its_line = |configured: &Label| {
+        configured == name || issuer(name).is_some_and(|ca| issuer(configured) == Some(ca))
+    };
     match configured {
         Some(configured)
-            if duty == Duty::Default || (duty == Duty::Retire && configured == name) =>
+            if duty == Duty::Default || (duty == Duty::Retire && is_of_its_line(configured)) =>
         {
             Err(Error::denied(
                 Denial::Conflict,

@@ -17,6 +17,7 @@ use crate::founding::{AUDIT_KEY, Foundation, SEAL_KEY};
 use crate::key::Opener;
 use crate::profile::Profiles;
 use crate::record::Label;
+use crate::record::line::issuing_now;
 
 impl Authority {
     /// Opens a founded instance: its sealing key, its audit key and the keys of its issuing CAs. An issuing CA whose delegate for CMP
@@ -77,7 +78,12 @@ fn default_ca(
         cas.values().map(Ca::info).filter(|info| !info.is_root).map(|info| &info.name);
     match wanted {
         Some(wanted) => match issuing.find(|name| *name == wanted) {
-            Some(name) => Ok(Some(name.clone())),
+            Some(name) => match issuing_now(cas.values(), name).map(Ca::require_active) {
+                None | Some(Ok(())) => Ok(Some(name.clone())),
+                Some(Err(error)) => Err(Error::malformed(format!(
+                    "`default_ca` names `{name}`: {error}; name another CA there, or undo it with `countersign ca retire NAME --undo`"
+                ))),
+            },
             None => Err(Error::malformed(format!(
                 "`default_ca` names `{wanted}`, and there is no such issuing CA"
             ))),

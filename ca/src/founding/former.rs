@@ -9,9 +9,7 @@ use der::{Decode, Encode};
 use x509_cert::crl::CertificateList;
 use x509_cert::time::Time;
 
-use super::recovery::{
-    Numbered, is_administrators, not_read, note_crl, numbered, refuse_indirect, stated_revocation,
-};
+use super::recovery::{Numbered, not_read, note_crl, numbered, refuse_indirect, stated_revocation};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Denial, Error, Result};
 use crate::key::SubjectPublicKey;
@@ -69,8 +67,6 @@ pub struct FormerCertificate {
     pub identities: Vec<Identity>,
     /// Whether it is a CA's.
     pub is_ca: bool,
-    /// Whether its only extended key usage is that of an administrator's certificate.
-    pub is_administrators: bool,
     /// Whether its signature uses SHA-1, which verifiers of today refuse.
     pub is_weak: bool,
 }
@@ -183,7 +179,6 @@ impl FormerCa {
             subject: facts.subject,
             identities,
             is_ca: facts.is_ca,
-            is_administrators: is_administrators(&parsed),
             is_weak: parsed.signature_algorithm.oid == oid::RSA_SHA1,
         })))
     }

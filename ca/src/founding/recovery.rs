@@ -110,16 +110,26 @@ impl Recovery<'_> {
             return Ok(ImportedCertificate { ca: ca.name, serial, account, is_new: false });
         }
         // 3. Find its account.
+        let is_named = account.is_some();
         let (account, profile) = match account {
             Some(own) if own.as_str().starts_with(OWN_ACCOUNT_PREFIX) => (own.clone(), own.clone()),
             _ => {
                 let account = self.account(&facts, account)?;
-                // Otherwise the names alone would make a peer's certificate prove an administrator.
-                if is_administrators_profile(&account.profile) && !is_administrators(&parsed) {
-                    return Err(Error::not_authorized(format!(
-                        "the certificate has names of the administrator `{}`, and a key usage that is not an administrator's",
-                        account.name
-                    )));
+                // Otherwise the names alone would make a peer's certificate prove an administrator. A CA that was taken over may have
+                // issued one with the same key usage to somebody else.
+                if is_administrators_profile(&account.profile) {
+                    let name = &account.name;
+                    if !is_administrators(&parsed) {
+                        return Err(Error::not_authorized(format!(
+                            "the certificate has names of the administrator `{name}`, and a key usage that is not an administrator's"
+                        )));
+                    }
+                    if !is_named {
+                        return Err(Error::not_authorized(format!(
+                            "the certificate has names of the administrator `{name}`, and would prove to be that person: if this instance \
+                             issued it to `{name}`, say so with `--account {name}`; `--account _former` records it without an account"
+                        )));
+                    }
                 }
                 (account.name, account.profile)
             }
@@ -461,7 +471,7 @@ pub(super) fn not_read(error: der::Error) -> Error {
 }
 
 /// Whether the only extended key usage is that of an administrator's certificate, id-kp-clientAuth.
-pub(super) fn is_administrators(certificate: &x509_cert::Certificate) -> bool {
+fn is_administrators(certificate: &x509_cert::Certificate) -> bool {
     let usage = certificate.tbs_certificate.get::<ExtendedKeyUsage>().ok().flatten();
     usage.is_some_and(|(_, usage)| usage.0 == [oid::CLIENT_AUTH])
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use countersign_ca::authority::accounts::AccountDraft;
 use countersign_ca::founding::{FormerAccount, FormerCertificate};
 use countersign_ca::profile::Profiles;
-use countersign_ca::record::{Account, Label, Remarks, is_administrators_profile};
+use countersign_ca::record::{Account, Label, Remarks, Serial, is_administrators_profile};
 use countersign_ca::store::EmbeddedStore;
 use countersign_ca::{Identity, Store};
 
@@ -41,11 +41,32 @@ pub struct Holders<'a> {
     ca: &'a Label,
     missing: Option<Missing>,
     drafts: Vec<AccountDraft>,
+    /// For which certificate each of them was drafted.
+    firsts: Vec<First>,
     /// The drafts that hold an identity.
     by_identity: BTreeMap<String, Vec<usize>>,
     names: BTreeSet<Label>,
     /// The number of the last name with this stem.
     numbers: BTreeMap<String, usize>,
+    warnings: Vec<String>,
+}
+
+/// The certificate for which an account was drafted.
+struct First {
+    serial: Serial,
+    /// Its names, as [`key`] writes them.
+    names: BTreeSet<String>,
+    /// Its names, to be told.
+    shown: String,
+}
+
+/// The accounts that exist and hold all names of a certificate.
+#[derive(Default)]
+struct Existing {
+    /// Those that may have it; if several hold its names, and one of them no further ones, that one alone.
+    accounts: Vec<Account>,
+    /// An administrator's. Whoever had the CA before could otherwise have made an administrator.
+    administrator: Option<Label>,
 }
 
 impl<'a> Holders<'a> {
@@ -58,13 +79,30 @@ impl<'a> Holders<'a> {
         missing: Option<Missing>,
     ) -> Self {
         let (drafts, by_identity, names) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
-        let numbers = BTreeMap::new();
-        Self { store, profiles, profile, ca, missing, drafts, by_identity, names, numbers }
+        let (numbers, firsts, warnings) = (BTreeMap::new(), Vec::new(), Vec::new());
+        Self {
+            store,
+            profiles,
+            profile,
+            ca,
+            missing,
+            drafts,
+            firsts,
+            by_identity,
+            names,
+            numbers,
+            warnings,
+        }
     }
 
     /// The new accounts.
     pub fn drafts(&self) -> &[AccountDraft] {
         &self.drafts
+    }
+
+    /// What the operator should know, each as a sentence.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// The account of a certificate that is valid. If there is none, one is drafted as the operator wants it.
@@ -79,9 +117,10 @@ impl<'a> Holders<'a> {
             return Ok(Ok(Holder::Nobody));
         }
         let words = shown(&certificate.identities);
-        match self.existing(certificate)?.as_slice() {
+        let Existing { accounts, administrator } = self.existing(certificate)?;
+        match accounts.as_slice() {
             [] => {}
-            [one] => return Ok(usable(one, certificate)),
+            [one] => return Ok(usable(one)),
             several => {
                 let names: Vec<String> =
                     several.iter().map(|account| format!("`{}`", account.name)).collect();
@@ -91,12 +130,25 @@ impl<'a> Holders<'a> {
                 )));
             }
         }
-        if let Some(draft) = self.drafted(&certificate.identities) {
-            self.extend(draft, &certificate.identities);
-            return Ok(Ok(Holder::New(draft)));
+        if let Some(name) = administrator {
+            let serial = certificate.serial;
+            if self.missing != Some(Missing::None) {
+                return Ok(Err(format!(
+                    "{words} is what the administrator `{name}` holds, and no certificate of before proves an administrator: take the file \
+                     out, and import it alone with `--accounts none`; its holder needs an account with other names"
+                )));
+            }
+            self.warnings.push(format!(
+                "{serial} has the names of the administrator `{name}`, {words}: it is recorded without an account, and proves no administrator"
+            ));
+            return Ok(Ok(Holder::Nobody));
         }
         match self.missing {
-            Some(Missing::Create) => self.draft(certificate).map(Ok),
+            Some(Missing::Create) => match self.drafted(certificate) {
+                Ok(Some(draft)) => Ok(Ok(Holder::New(draft))),
+                Ok(None) => self.draft(certificate).map(Ok),
+                Err(why) => Ok(Err(why)),
+            },
             Some(Missing::None) => Ok(Ok(Holder::Nobody)),
             None => Ok(Err(format!(
                 "no account holds {words}: `--accounts create` makes one, `--accounts none` records the certificate without"
@@ -113,11 +165,27 @@ impl<'a> Holders<'a> {
         if certificate.is_ca || certificate.identities.is_empty() {
             return Ok(Holder::Nobody);
         }
-        if let [one] = self.existing(certificate)?.as_slice() {
-            return Ok(usable(one, certificate).unwrap_or(Holder::Nobody));
+        let Existing { accounts, administrator } = self.existing(certificate)?;
+        if let [one] = accounts.as_slice() {
+            return Ok(usable(one).unwrap_or(Holder::Nobody));
         }
-        let draft = self.drafted(&certificate.identities);
-        Ok(draft.map_or(Holder::Nobody, Holder::New))
+        if administrator.is_some() {
+            return Ok(Holder::Nobody);
+        }
+        if let Ok(Some(same)) = self.drafted(certificate) {
+            return Ok(Holder::New(same));
+        }
+        let holds = |number: &usize| {
+            self.drafts.get(*number).is_some_and(|draft| {
+                let own = &draft.identities;
+                certificate.identities.iter().all(|name| own.iter().any(|one| one.is_same(name)))
+            })
+        };
+        let sharing = self.sharing(&certificate.identities).into_iter();
+        Ok(match sharing.filter(holds).collect::<Vec<_>>().as_slice() {
+            [one] => Holder::New(*one),
+            _ => Holder::Nobody,
+        })
     }
 
     /// The account as it is recorded with a certificate.
@@ -137,43 +205,59 @@ impl<'a> Holders<'a> {
     }
 
     /// The accounts that exist and hold all identities of a certificate.
-    fn existing(&self, certificate: &FormerCertificate) -> Result<Vec<Account>, Failure> {
+    fn existing(&self, certificate: &FormerCertificate) -> Result<Existing, Failure> {
         let (Some(store), Some(first)) = (self.store, certificate.identities.first()) else {
-            return Ok(Vec::new());
+            return Ok(Existing::default());
         };
         let mut found = store.holders(first)?;
         found.retain(|account| {
             certificate.identities.iter().all(|identity| account.held(identity).is_some())
         });
-        Ok(found)
+        let (administrators, mut accounts): (Vec<Account>, Vec<Account>) =
+            found.into_iter().partition(|account| is_administrators_profile(&account.profile));
+        // An account that was made here holds the names of its certificate and, besides, subjects.
+        let names = keys(&certificate.identities);
+        let is_exact = |account: &Account| {
+            let further = account.identities.iter().filter(|own| !names.contains(&key(own)));
+            further.into_iter().all(|own| matches!(own, Identity::Dn(_)))
+        };
+        if accounts.iter().filter(|account| is_exact(account)).count() == 1 {
+            accounts.retain(is_exact);
+        }
+        let administrator = administrators.into_iter().next().map(|account| account.name);
+        Ok(Existing { accounts, administrator })
     }
 
-    /// The only draft that shares an identity, if all of its identities, or all of these, are the other's.
-    fn drafted(&self, identities: &[Identity]) -> Option<usize> {
+    /// The drafts that hold one of these identities.
+    fn sharing(&self, identities: &[Identity]) -> BTreeSet<usize> {
         let sharing = identities.iter().filter_map(|identity| self.by_identity.get(&key(identity)));
-        let sharing: BTreeSet<usize> = sharing.flatten().copied().collect();
-        let mut sharing = sharing.into_iter();
-        let (number, None) = (sharing.next()?, sharing.next()) else { return None };
-        let draft = self.drafts.get(number)?;
-        let within = |some: &[Identity], all: &[Identity]| {
-            some.iter().all(|one| all.iter().any(|other| one.is_same(other)))
-        };
-        // A DN identity beside others is only the subject.
-        let own: Vec<Identity> = match identities {
-            [Identity::Dn(_)] => draft.identities.clone(),
-            _ => without_dn(&draft.identities),
-        };
-        (within(identities, &draft.identities) || within(&own, identities)).then_some(number)
+        sharing.flatten().copied().collect()
     }
 
-    /// Gives a draft identities that it lacks.
-    fn extend(&mut self, number: usize, identities: &[Identity]) {
-        let Some(draft) = self.drafts.get_mut(number) else { return };
-        for identity in identities {
-            if !draft.identities.iter().any(|own| own.is_same(identity)) {
-                draft.identities.push(identity.clone());
-                self.by_identity.entry(key(identity)).or_default().push(number);
+    /// The draft for the certificates of the same names. A draft's further identity, the subject, is none of them.
+    ///
+    /// # Errors
+    /// Some of the names, but not all, are those of another certificate: nobody but the operator knows whether both have one holder, and a
+    /// renewal in one account gets the names of both.
+    fn drafted(&self, certificate: &FormerCertificate) -> Result<Option<usize>, String> {
+        let names = keys(&certificate.identities);
+        let mut other = None;
+        for number in self.sharing(&certificate.identities) {
+            let Some(first) = self.firsts.get(number) else { continue };
+            if first.names == names {
+                return Ok(Some(number));
             }
+            if !first.names.is_disjoint(&names) {
+                other = other.or(Some(first));
+            }
+        }
+        match other {
+            None => Ok(None),
+            Some(First { serial, shown: names, .. }) => Err(format!(
+                "its names are {}, and some of them are those of the certificate {serial}, {names}: if both have one holder, make an account \
+                 with all of these names, and otherwise one for each, with `countersign peer add --no-secret`",
+                shown(&certificate.identities)
+            )),
         }
     }
 
@@ -206,6 +290,11 @@ impl<'a> Holders<'a> {
                 }
                 self.names.insert(name);
                 self.drafts.push(draft);
+                self.firsts.push(First {
+                    serial: certificate.serial,
+                    names: keys(&certificate.identities),
+                    shown: shown(&certificate.identities),
+                });
                 return Ok(Holder::New(number));
             }
         }
@@ -237,13 +326,7 @@ impl<'a> Holders<'a> {
 }
 
 /// The account for a certificate whose names it holds, if it may have it.
-fn usable(account: &Account, certificate: &FormerCertificate) -> Result<Holder, String> {
-    if is_administrators_profile(&account.profile) && !certificate.is_administrators {
-        return Err(format!(
-            "its names are those of the administrator `{}`, and its key usage is not an administrator's",
-            account.name
-        ));
-    }
+fn usable(account: &Account) -> Result<Holder, String> {
     account.require_enabled().map_err(|error| error.to_string())?;
     let (name, profile) = (account.name.clone(), account.profile.clone());
     Ok(Holder::Existing(FormerAccount { name, profile }))
@@ -262,15 +345,13 @@ pub fn label_text(text: &str) -> String {
     if text.is_empty() { "peer".to_owned() } else { text.to_owned() }
 }
 
-fn without_dn(identities: &[Identity]) -> Vec<Identity> {
-    let others: Vec<Identity> =
-        identities.iter().filter(|own| !matches!(own, Identity::Dn(_))).cloned().collect();
-    if others.is_empty() { identities.to_vec() } else { others }
-}
-
 /// A text that is equal for identities that are the same.
 fn key(identity: &Identity) -> String {
     identity.to_string().to_lowercase()
+}
+
+fn keys(identities: &[Identity]) -> BTreeSet<String> {
+    identities.iter().map(key).collect()
 }
 
 fn shown(identities: &[Identity]) -> String {

@@ -18,7 +18,7 @@ use countersign_ca::founding::{Examined, FormerCa, FormerRecords, Foundation};
 use countersign_ca::key::{
     Bundle, FileKey, is_encrypted, read_bundle, read_key, read_private, read_private_octets,
 };
-use countersign_ca::record::{CaRecord, Label};
+use countersign_ca::record::{CaRecord, Label, is_administrators_profile};
 use countersign_ca::x509::{Facts, read_all};
 use countersign_ca::{Clock, Store, SystemClock};
 use countersign_ike_plugin::gateway::warnings_of_ca;
@@ -115,6 +115,11 @@ impl Import {
         let config = location.config()?;
         if config.profiles.named(&self.profile).is_none() {
             return Err(Failure::input(format!("there is no profile `{}`", self.profile)));
+        }
+        if is_administrators_profile(&self.profile) {
+            return Err(Failure::input(
+                "no certificate of before proves an administrator: `countersign admin add` makes administrators",
+            ));
         }
         // 1. Read the CA, before an empty folder becomes an instance.
         let given = self.given()?;

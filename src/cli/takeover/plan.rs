@@ -205,8 +205,7 @@ impl<'a> Plan<'a> {
         problems: &mut Problems,
     ) -> Result<bool, Failure> {
         let Object { line, label, der } = object;
-        let labels = ["CERTIFICATE", "TRUSTED CERTIFICATE", "X509 CERTIFICATE"];
-        if label.as_ref().is_some_and(|label| !labels.contains(&label.as_str())) {
+        if !may_be_certificate(label.as_deref()) {
             return Ok(false);
         }
         let der = match der {
@@ -330,7 +329,7 @@ impl<'a> Plan<'a> {
     /// attempt recorded is left as it is.
     ///
     /// # Errors
-    /// Those of the store.
+    /// A file was changed since it was read; those of the store.
     pub fn record(
         mut self,
         records: &FormerRecords<'_>,
@@ -343,7 +342,9 @@ impl<'a> Plan<'a> {
             warnings: self.all_warnings(),
             ..Summary::default()
         };
-        let drafts = self.holders.drafts();
+        // Those with fewer names first: if the command is interrupted here, no account holds the names of another that is still missing.
+        let mut drafts = self.holders.drafts().to_vec();
+        drafts.sort_by_key(|draft| draft.identities.len());
         for part in drafts.chunks(ACCOUNTS) {
             accounts.add_ahead(profiles, part, records.ca)?;
         }
@@ -374,18 +375,24 @@ impl<'a> Plan<'a> {
     ) -> Result<(), Failure> {
         let mut bar = Bar::new("recording certificates");
         let total = count(self.found.len());
-        let mut batch = Vec::with_capacity(BATCH);
+        let (mut batch, mut changed) = (Vec::with_capacity(BATCH), Vec::new());
         for file in std::mem::take(&mut self.files) {
             for object in objects(&file)? {
                 let Ok(der) = object.der else { continue };
+                if !may_be_certificate(object.label.as_deref()) || self.above.contains(&der) {
+                    continue;
+                }
                 let Ok(Former::Issued(certificate)) = self.ca.certificate(&der) else { continue };
                 let digest = sha256(&der);
-                // A certificate that lies in two files, or came since the files were read, is recorded once, or not now.
                 let found = self.found.get_mut(&certificate.serial);
-                let Some(found) = found.filter(|found| found.is_new && found.sha256 == digest)
-                else {
+                let Some(found) = found.filter(|found| found.sha256 == digest) else {
+                    changed.push(format!("{} came ({})", certificate.serial, file.display()));
                     continue;
                 };
+                // A certificate that lies in two files is recorded once.
+                if !found.is_new {
+                    continue;
+                }
                 found.is_new = false;
                 let holder = match found.holder.take() {
                     Some(holder) => holder,
@@ -404,6 +411,9 @@ impl<'a> Plan<'a> {
         }
         records.certificates(batch)?;
         bar.done();
+        let gone = self.found.iter().filter(|(_, found)| found.is_new);
+        changed.extend(gone.map(|(serial, _)| format!("{serial} is gone")));
+        refuse_changed(&changed)?;
         summary.known = total.saturating_sub(summary.certificates);
         Ok(())
     }
@@ -452,6 +462,7 @@ impl<'a> Plan<'a> {
     /// What the operator should know, each as a sentence.
     fn all_warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.clone();
+        warnings.extend(self.holders.warnings().iter().cloned());
         if self.weak > 0 {
             warnings.push(format!(
                 "{} certificates have a signature with SHA-1, which verifiers of today refuse: renew them soon",
@@ -506,6 +517,26 @@ impl Named {
     fn is_revoked_for_good(&self) -> bool {
         self.revocation.as_ref().is_some_and(|of| of.reason != Reason::CertificateHold)
     }
+}
+
+/// Refuses to go on if the files have other certificates than before: a CA that lacks some of them would be recorded as whole.
+fn refuse_changed(changed: &[String]) -> Result<(), Failure> {
+    let Some(some) = changed.get(..changed.len().min(TOLD)).filter(|some| !some.is_empty()) else {
+        return Ok(());
+    };
+    let more = changed.len().saturating_sub(TOLD);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Err(Failure::unavailable(format!(
+        "the files were changed while they were read: certificate {}{more}. Run the same command again when nothing writes to \
+         them; until then the import is not finished",
+        some.join(", certificate ")
+    )))
+}
+
+/// Whether a PEM block with this label may be a certificate; a file in DER has none.
+fn may_be_certificate(label: Option<&str>) -> bool {
+    let labels = ["CERTIFICATE", "TRUSTED CERTIFICATE", "X509 CERTIFICATE"];
+    label.is_none_or(|label| labels.contains(&label))
 }
 
 fn sha256(octets: &[u8]) -> [u8; 32] {

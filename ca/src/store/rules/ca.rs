@@ -1,11 +1,13 @@
 //! The rules for CAs and their duties.
 
 use super::super::keys;
+use super::super::keys::Space;
 use super::super::view::View;
 use super::Rules;
 use super::refusal::conflict;
 use crate::error::Result;
 use crate::journal::{decode_ca, encode_ca};
+use crate::record::line::issuing_now;
 use crate::record::{CaRecord, Duty, Label};
 
 impl<V: View> Rules<'_, V> {
@@ -43,7 +45,28 @@ impl<V: View> Rules<'_, V> {
             Duty::Default if waits => Err(conflict(format!(
                 "the CA `{name}` waits to issue in place of another: `countersign ca activate {name}` first"
             ))),
+            Duty::Default | Duty::Issue => self.refuse_retired_line(name),
             _ => Ok(()),
+        }
+    }
+
+    /// Refuses a CA if the one that issues in its place now is retired: with no key does that line issue.
+    fn refuse_retired_line(&self, name: &Label) -> Result<()> {
+        let mut names = Vec::new();
+        self.view.scan_durable(Space::Ca, &mut |_, octets| {
+            names.push(decode_ca(octets)?.name);
+            Ok(())
+        })?;
+        let mut cas = Vec::with_capacity(names.len());
+        for name in &names {
+            cas.extend(self.ca(name)?);
+        }
+        let Some(issuing) = issuing_now(cas.iter(), name).map(|ca| &ca.name) else { return Ok(()) };
+        match self.view.value(&keys::retired(issuing))? {
+            None => Ok(()),
+            Some(_) => Err(conflict(format!(
+                "the CA `{issuing}`, which issues in place of `{name}`, is retired: `countersign ca retire {issuing} --undo` first"
+            ))),
         }
     }
 
