@@ -995,6 +995,57 @@ fn a_signer_that_is_remembered_is_verified_each_time_and_loses_its_rights_at_onc
 }
 
 #[test]
+fn a_signer_that_is_remembered_stays_its_account_s_under_every_name_and_nobody_else_s() {
+    let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
+    let authority = &place.authority;
+    let gw1 = account(authority, "gw1", 2);
+    let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
+    let authorized = authority.authorize(&requester(authority, &gw1), request(&key)).unwrap();
+    let issued = authority.issue(authorized, None).unwrap();
+    let by = || authority.authenticate_certificate(&issued.certificate, &mut |_| Ok(()));
+    let names = || {
+        let found = by().unwrap();
+        match found.credential() {
+            Credential::Certificate(record) => {
+                (found.account().name.clone(), record.account.clone())
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let rename = |from: &str, to: &str| {
+        authority
+            .store()
+            .record_account_renamed(authority.now(), &label(from), &label(to))
+            .unwrap();
+    };
+    assert_eq!(names(), (label("gw1"), label("gw1")));
+    for (from, name) in [("gw1", "gw2"), ("gw2", "gw3"), ("gw3", "gw1"), ("gw1", "gw4")] {
+        rename(from, name);
+        for _ in 0..2 {
+            assert_eq!(names(), (label(name), label(name)));
+        }
+    }
+    // A new account of its first name is another one, and the certificate is not that one's.
+    let later = account(authority, "gw1", 1);
+    assert_eq!(names(), (label("gw4"), label("gw4")));
+    let updates = CertificateRequest { updates: Some(issued.serial), ..request(&key) };
+    authority.issue(authority.authorize(&by().unwrap(), updates).unwrap(), None).unwrap();
+    // Once its account is gone, the certificate authenticates nobody, whatever has its names by then.
+    authority.remove_account(&label("gw4")).unwrap();
+    let refused = || match by() {
+        Err(Error::Denied { kind: Denial::SignerNotTrusted, why }) => {
+            assert!(why.contains("gone"), "{why}")
+        }
+        other => panic!("{other:?}"),
+    };
+    refused();
+    rename(later.account.name.as_str(), "gw4");
+    refused();
+    authority.revoke(&issued.ca, &issued.serial, Reason::KeyCompromise, None).unwrap();
+    assert!(matches!(by(), Err(Error::Denied { kind: Denial::AlreadyRevoked, .. })));
+}
+
+#[test]
 fn a_secret_that_is_kept_is_tried_each_time_and_ends_with_its_account() {
     let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
     let authority = &place.authority;
