@@ -1,5 +1,5 @@
 //! `peer rename`: the account stays the same. OpenSSL renews, polls and vouches under the new name, ldapsearch finds the entry there, and a
-//! new account of the old name owns nothing.
+//! new account of the old name owns nothing. Who signed before goes on, over each protocol.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,9 +14,11 @@ use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
 use common::cmp::{CP, CR, Draft, Key, exchange};
+use common::est::Site;
 use common::gateway::eventually;
 use common::nested::{registrar, vouched_for};
 use common::openssl::{Run, by_secret, cmp, enrol, key};
+use common::scep::{self, Client, ENABLED, RENEWAL, challenge, fetch_certificates};
 use common::{Instance, fails, tool_ok};
 use serde_json::Value;
 
@@ -161,4 +163,76 @@ fn a_renamed_account_keeps_what_is_its_own_and_the_old_name_is_free() {
     let is_rebuild = |line: &Value| line["action"] == "store rebuild";
     assert!(done.as_array().unwrap().iter().any(is_rebuild), "{done}");
     instance.ok(&["audit", "verify"]);
+}
+
+#[test]
+fn who_signed_under_one_name_signs_under_the_next_over_each_protocol_and_is_answered_again() {
+    let site = Site::start_with(&[ENABLED], "");
+    let instance = &site.instance;
+    fetch_certificates(instance, "/scep");
+    let peer = |name: &str, flags: &[&str]| {
+        instance.peer_with(name, &[&format!("fqdn:{name}.example.net")], flags)
+    };
+    // CMP, EST and SCEP, by OpenSSL and curl; and a registration authority.
+    let by_cmp = peer("gw1", &[]);
+    key(instance, "p256", "gw1.key");
+    enrol(instance, &by_cmp, "gw1.key", &[]).granted();
+    let by_est = peer("gw2", &["--uses", "1"]);
+    site.enrol(&by_est, "p256");
+    let first = site.der("gw2");
+    let by_scep = peer("gw3", &[]);
+    let client = Client::rsa(instance, "gw3");
+    let csr = client.csr("gw3.example.net", "DNS:gw3.example.net", &challenge(&by_scep));
+    client.enrol("first", csr);
+    let csr = client.csr("gw3.example.net", "DNS:gw3.example.net", "");
+    let ra = registrar(instance, "ra1");
+    peer("gw4", &[]);
+
+    let mut names = ["gw1", "gw2", "gw3", "ra1"].map(str::to_owned);
+    for (round, prefix) in ["", "berlin-", "paris-", ""].into_iter().enumerate() {
+        for (name, first) in names.iter_mut().zip(["gw1", "gw2", "gw3", "ra1"]) {
+            let next = format!("{prefix}{first}");
+            if *name != next {
+                instance.ok(&["peer", "rename", name, &next]);
+            }
+            *name = next;
+        }
+        let kur = ["-cmd", "kur", "-cert", "gw1.crt", "-key", "gw1.key", "-newkey", "gw1.key"];
+        cmp(instance, &[&kur[..], &["-certout", "next.crt"]].concat()).granted();
+        let next = format!("next{round}");
+        site.request(&next, "p256", "/CN=gw2.example.net", "DNS:gw2.example.net");
+        let by = ["--cert", "gw2.crt", "--key", "gw2.key"];
+        site.keep(&site.post("/.well-known/est/simplereenroll", &next, &by), &next);
+        let id = format!("renewal{round}");
+        let renewed = client.send(&client.message(&scep::Draft::new(RENEWAL, &id, csr.clone())));
+        assert_eq!(client.certificates(&renewed).len(), 1);
+        let vouched = Draft::new(CR, vouched_for(&Key::new(), "CN=gw4.example.net")).implicit();
+        let answer = exchange(instance, &vouched.by(&ra));
+        assert_eq!(answer.kind, CP, "{:?}", answer.status().map(|status| status.words()));
+        // Who lost the first answer gets it again, though the secret is used up.
+        let again = site.post_as("/.well-known/est/simpleenroll", "gw2", &by_est);
+        assert_eq!(site.keep(&again, "again"), first);
+        let counts =
+            ["gw4", &names[0], &names[1], &names[2]].map(|name| serials(instance, name).len());
+        assert_eq!(counts, [round + 1, round + 2, round + 2, round + 2]);
+    }
+
+    // Whoever gets the name of an account that was removed is told of that one's certificates, as one who is added.
+    instance.ok(&["peer", "rename", "gw1", "berlin-gw1"]);
+    instance.ok(&["peer", "remove", "berlin-gw1"]);
+    let left = serials(instance, "berlin-gw1");
+    let warned = instance.json(&["peer", "rename", "gw2", "berlin-gw1"]);
+    assert_eq!((warned["name"].as_str(), left.len()), (Some("berlin-gw1"), 5));
+    let warning = warned["warnings"][0].as_str().unwrap();
+    assert!(left.iter().all(|serial| warning.contains(serial)), "{warning}");
+    assert_eq!(instance.json(&["peer", "rename", "gw3", "berlin-gw3"])["warnings"], Value::Null);
+    // And they can all be revoked by the name, also those that were issued under a former one.
+    instance.ok(&["cert", "revoke", "--account", "berlin-gw1", "--all"]);
+    let all = instance.certificates("berlin-gw1");
+    let revoked: BTreeSet<&str> = all
+        .iter()
+        .filter(|one| one["status"] == "revoked")
+        .map(|one| one["serial"].as_str().unwrap())
+        .collect();
+    assert!(left.iter().all(|serial| revoked.contains(&**serial)));
 }

@@ -21,14 +21,15 @@ use authority_common::{
     requester, roll,
 };
 use countersign_ca::authority::accounts::refuse_outside;
-use countersign_ca::authority::accounts::{AccountDraft, Accounts, SecretPolicy};
+use countersign_ca::authority::accounts::{AccountDraft, Accounts, NewAccount, SecretPolicy};
 use countersign_ca::authority::{Attempt, Authority, Candidate};
 use countersign_ca::founding;
 use countersign_ca::founding::Foundation;
 use countersign_ca::profile::{DefaultUrls, Profiles};
 use countersign_ca::record::search::SearchKey;
 use countersign_ca::record::{
-    AdminAction, CaRecord, CertificateRecord, CrlScope, Duty, Reason, Serial,
+    Account, AdminAction, CaRecord, CertificateRecord, CrlScope, Duty, Issued, Label, Reason,
+    Serial,
 };
 use countersign_ca::x509::{Facts, to_pem};
 use countersign_ca::{
@@ -992,6 +993,120 @@ fn a_signer_that_is_remembered_is_verified_each_time_and_loses_its_rights_at_onc
     authority.revoke(ca, serial, Reason::KeyCompromise, None).unwrap();
     denied(by(Ok(())), Denial::AlreadyRevoked);
     assert_eq!(verified, 7);
+}
+
+#[test]
+fn a_signer_that_is_remembered_stays_its_account_s_under_every_name_and_nobody_else_s() {
+    let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
+    let authority = &place.authority;
+    let gw1 = account(authority, "gw1", 2);
+    let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
+    let authorized = authority.authorize(&requester(authority, &gw1), request(&key)).unwrap();
+    let issued = authority.issue(authorized, None).unwrap();
+    let by = || authority.authenticate_certificate(&issued.certificate, &mut |_| Ok(()));
+    let names = || {
+        let found = by().unwrap();
+        match found.credential() {
+            Credential::Certificate(record) => {
+                (found.account().name.clone(), record.account.clone())
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let rename = |from: &str, to: &str| {
+        authority
+            .store()
+            .record_account_renamed(authority.now(), &label(from), &label(to))
+            .unwrap();
+    };
+    assert_eq!(names(), (label("gw1"), label("gw1")));
+    for (from, name) in [("gw1", "gw2"), ("gw2", "gw3"), ("gw3", "gw1"), ("gw1", "gw4")] {
+        rename(from, name);
+        for _ in 0..2 {
+            assert_eq!(names(), (label(name), label(name)));
+        }
+    }
+    // A new account of its first name is another one, and the certificate is not that one's.
+    let later = account(authority, "gw1", 1);
+    assert_eq!(names(), (label("gw4"), label("gw4")));
+    let updates = CertificateRequest { updates: Some(issued.serial), ..request(&key) };
+    authority.issue(authority.authorize(&by().unwrap(), updates).unwrap(), None).unwrap();
+    // Once its account is gone, the certificate authenticates nobody, whatever has its names by then.
+    authority.remove_account(&label("gw4")).unwrap();
+    let refused = || match by() {
+        Err(Error::Denied { kind: Denial::SignerNotTrusted, why }) => {
+            assert!(why.contains("gone"), "{why}")
+        }
+        other => panic!("{other:?}"),
+    };
+    refused();
+    rename(later.account.name.as_str(), "gw4");
+    refused();
+    authority.revoke(&issued.ca, &issued.serial, Reason::KeyCompromise, None).unwrap();
+    assert!(matches!(by(), Err(Error::Denied { kind: Denial::AlreadyRevoked, .. })));
+}
+
+#[test]
+fn a_renewal_by_a_certificate_of_another_ca_replaces_nothing_that_has_its_serial_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let ground = founded(folder.path());
+    let (old, new) = (label("issuing"), label("second"));
+    ground.create_issuing(&new, &options("CN=Second", Some(0)), KeyAlgorithm::P256).unwrap();
+    let authority = open(ground, folder.path());
+    let store = authority.store();
+    let (gw1, gw2) = (account(&authority, "gw1", 2), account(&authority, "gw2", 2));
+    let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
+    let issue = |account: &NewAccount| {
+        let authorized = authority.authorize(&requester(&authority, account), request(&key));
+        authority.issue(authorized.unwrap(), None).unwrap()
+    };
+    let first = issue(&gw1);
+    assert_eq!(first.ca, old);
+    // The second CA numbered its certificates as the first one did: the same serial number is somebody else's there.
+    store.reserve_serials(authority.now(), &new, &[first.serial]).unwrap();
+    let others = Issued {
+        ca: new.clone(),
+        serial: first.serial,
+        account: gw2.account.name.clone(),
+        incarnation: None,
+        profile: label("gateway"),
+        not_after: authority.now().plus(Duration::from_secs(86_400)),
+        certificate: issue(&gw2).certificate,
+        consumes_secret: false,
+        consumes_equipment: false,
+        transaction: None,
+        replaces: None,
+        partition: None,
+        withheld: false,
+        unpublished: false,
+        retires: None,
+    };
+    store.record_issued(authority.now(), &others).unwrap();
+    let renew = |signer: &[u8], serial| {
+        let signer = authority.authenticate_certificate(signer, &mut |_| Ok(())).unwrap();
+        let update = CertificateRequest { updates: Some(serial), ..request(&key) };
+        authority.issue(authority.authorize(&signer, update).unwrap(), None)
+    };
+    let is_awaited = |ca: &Label| {
+        let far = authority.now().plus(Duration::from_secs(4000 * 86_400));
+        let found = store.expiring(authority.now(), far, 100).unwrap();
+        found.iter().any(|record| (&record.ca, record.serial) == (ca, first.serial))
+    };
+    // The account moves to the second CA, and renews with the first one's certificate.
+    let moved = store.account(&gw1.account.name).unwrap().unwrap();
+    let moved = Account { ca: Some(new.clone()), ..moved };
+    store.record_account_changed(authority.now(), &moved).unwrap();
+    let renewed = renew(&first.certificate, first.serial).unwrap();
+    assert_eq!(renewed.ca, new);
+    assert!(is_awaited(&new), "the renewal of another one's certificate is awaited as before");
+    // Neither does it matter that the other one is revoked.
+    authority.revoke(&new, &first.serial, Reason::KeyCompromise, None).unwrap();
+    renew(&first.certificate, first.serial).unwrap();
+    // Within a CA, the old certificate is replaced, and need not be renewed.
+    store.record_account_changed(authority.now(), &Account { ca: None, ..moved }).unwrap();
+    assert!(is_awaited(&old));
+    renew(&first.certificate, first.serial).unwrap();
+    assert!(!is_awaited(&old));
 }
 
 #[test]

@@ -162,6 +162,54 @@ fn what_names_an_account_by_an_earlier_name_is_its_own_and_nobody_else_s() {
 }
 
 #[test]
+fn certificates_of_a_removed_account_are_found_by_its_last_name_whatever_becomes_of_that_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let serials: Vec<_> = (1..=9).map(serial).collect();
+    store.reserve_serials(at(0), &ca(), &serials).unwrap();
+    // One was `a`, and is removed as `b`.
+    store.record_accounts(at(1), &[account("a", 5), account("c", 5)]).unwrap();
+    issue(&store, 2, 1, "a");
+    issue(&store, 3, 2, "c");
+    store.record_account_renamed(at(4), &label("a"), &label("b")).unwrap();
+    issue(&store, 5, 3, "b");
+    store.record_account_removed(at(6), &label("b")).unwrap();
+    assert_eq!(own(&store, "b"), [1, 3]);
+    // Another one gets its last name, is called otherwise, and gets it again.
+    let names = |store: &dyn Store, name: &str| store.former_names(&label(name)).unwrap();
+    store.record_account_renamed(at(7), &label("c"), &label("b")).unwrap();
+    issue(&store, 8, 4, "b");
+    assert_eq!((own(&store, "b"), names(&store, "b")), (vec![1, 2, 3, 4], vec![label("c")]));
+    store.record_account_renamed(at(9), &label("b"), &label("d")).unwrap();
+    assert_eq!((own(&store, "b"), own(&store, "d")), (vec![1, 3], vec![2, 4]));
+    assert_eq!((names(&store, "b"), names(&store, "d")), (vec![], vec![label("c"), label("b")]));
+    store.record_account_renamed(at(10), &label("d"), &label("b")).unwrap();
+    // And one that was `a` after it is removed as `b`, too: both are found.
+    store.record_account_removed(at(11), &label("b")).unwrap();
+    let next = Account { secret: None, ..account("a", 1) };
+    store.record_accounts(at(12), &[next]).unwrap();
+    issue(&store, 13, 5, "a");
+    store.record_account_renamed(at(14), &label("a"), &label("b")).unwrap();
+    let look = |store: &EmbeddedStore| {
+        assert_eq!(
+            (own(store, "a"), own(store, "b"), own(store, "d")),
+            (vec![], vec![1, 2, 3, 4, 5], vec![])
+        );
+        let holders = (1..=5).map(|number| holder(store, number).unwrap_or_default());
+        assert_eq!(holders.collect::<Vec<_>>(), ["", "", "", "", "b"]);
+        assert_eq!(names(store, "b"), [label("a")]);
+        let newest = store.enrolled(&store.accounts().unwrap(), at(20)).unwrap();
+        assert_eq!(newest[0].newest.as_ref().map(|record| record.serial), Some(serial(5)));
+    };
+    look(&store);
+    drop(store);
+    let store = rebuilt(folder.path());
+    look(&store);
+    store.record_account_renamed(at(15), &label("b"), &label("e")).unwrap();
+    assert_eq!((own(&store, "b"), own(&store, "e")), (vec![1, 2, 3, 4], vec![5]));
+}
+
+#[test]
 fn an_account_is_renamed_so_often_and_no_more() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());

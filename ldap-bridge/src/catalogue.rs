@@ -335,8 +335,8 @@ impl Catalogue {
         Ok(true)
     }
 
-    /// Ensures that there is an entry for an account and profile. If the entry belongs to an earlier account of the same name, its
-    /// certificates are removed.
+    /// Ensures that there is an entry for an account and profile. If the entry belongs to another account that had the name before, its
+    /// certificates leave it: they get to the entry of that account's present name, if it has one.
     fn own(&mut self, owner: &Owner) -> Result<()> {
         let incarnation = self.authority.store().incarnation(&owner.account)?;
         let known = self.peers.get(owner);
@@ -353,6 +353,10 @@ impl Catalogue {
         let id = self.first_identity(&owner.account)?;
         let peer = Peer { incarnation, id, certificates: BTreeMap::new() };
         self.peers.insert(owner.clone(), peer);
+        // The account was removed, or the history tells of its rename later.
+        for CertificateId { ca, serial } in &before {
+            self.look_again(ca, serial)?;
+        }
         Ok(())
     }
 

@@ -336,13 +336,13 @@ pub fn set_disabled(
     shown(instance, &account)
 }
 
-/// Gives an account another name. Those of administrators keep theirs: it is the administrator's, too.
+/// Gives an account another name, and warns of valid certificates of an earlier account of that name. Those of administrators keep theirs: it is the administrator's, too.
 pub fn rename(
     instance: &Instance,
     actor: &str,
     from: &Label,
     to: &Label,
-) -> Result<AccountLine, Failure> {
+) -> Result<EditedAccount, Failure> {
     for name in [from, to] {
         if instance.store.administrator(name)?.is_some() {
             return Err(Failure::missing(format!(
@@ -350,9 +350,11 @@ pub fn rename(
             )));
         }
     }
-    let account = instance.accounts().rename(from, to)?;
+    let accounts = instance.accounts();
+    let warnings = accounts.warning_of_name(to)?.into_iter().collect();
+    let account = accounts.rename(from, to)?;
     record(instance, actor, "peer rename", &format!("{from} to {to}"))?;
-    shown(instance, &account)
+    Ok(EditedAccount { account: shown(instance, &account)?, warnings })
 }
 
 /// The warning that the journal does not say who acted. `None` if the journal says it. It is not an error, because an error would lose the

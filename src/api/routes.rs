@@ -247,7 +247,7 @@ fn accounts() -> Vec<Route> {
                 let Renaming { name } = input.json()?;
                 Ok(Request::PeerRename { name: input.label("name")?, to: name })
             }),
-            shape::<answer::AccountLine>,
+            shape::<answer::EditedAccount>,
         )
         .with(Method::POST, shape::<Renaming>)
         .conflicting(),

@@ -371,17 +371,21 @@ impl Edit {
             note: self.note.clone(),
         };
         let request = Request::PeerEdit { name: self.name.clone(), edit: Box::new(edit) };
-        let EditedAccount { account, warnings } = context.ask_for(request)?;
-        if context.format == Format::Json {
-            output::print(context.format, &to_value(EditedAccount { account, warnings })?);
-            return Ok(());
-        }
-        for text in &warnings {
-            output::warning(&format!("account `{}`: {text}", self.name));
-        }
-        output::print(context.format, &to_value(account)?);
-        Ok(())
+        show_edited(context, &self.name, context.ask_for(request)?)
     }
+}
+
+/// Prints an account after a change, and for people the warnings on standard error. A script finds them in the JSON answer.
+fn show_edited(context: &Context, name: &Label, edited: EditedAccount) -> Result<(), Failure> {
+    if context.format == Format::Json {
+        output::print(context.format, &to_value(edited)?);
+        return Ok(());
+    }
+    for text in &edited.warnings {
+        output::warning(&format!("account `{name}`: {text}"));
+    }
+    output::print(context.format, &to_value(edited.account)?);
+    Ok(())
 }
 
 /// `countersign peer import`
@@ -482,7 +486,8 @@ impl Peer {
                 context.show(Request::PeerDisable { name: name.clone(), disabled: false })
             }
             Self::Rename { name, new } => {
-                context.show(Request::PeerRename { name: name.clone(), to: new.clone() })
+                let request = Request::PeerRename { name: name.clone(), to: new.clone() };
+                show_edited(context, new, context.ask_for(request)?)
             }
             Self::Show { name } => context.show(Request::PeerShow { name: name.clone() }),
             Self::SetEquipment { name, equipment, uses, none: _ } => {

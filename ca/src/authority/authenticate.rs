@@ -165,12 +165,12 @@ impl Authority {
     ) -> Result<Requester> {
         let refused = |why: String| Error::denied(Denial::SignerNotTrusted, why);
         let known = self.known_record(certificate)?;
-        let is_known = known.is_some();
+        let mut is_known = known.is_some();
         let record = match known {
             Some(known) => Some(known),
             None => self.own_certificate(certificate, facts)?,
         };
-        let record = record.ok_or_else(|| {
+        let mut record = record.ok_or_else(|| {
             refused(format!("the signer's certificate of `{}` was not issued here", facts.subject))
         })?;
         // A cross certificate is recorded under the account that asked for it, but its key belongs to a CA and signs no
@@ -189,6 +189,15 @@ impl Authority {
                 record.serial, facts.not_before, facts.not_after
             )));
         }
+        // A certificate authenticates the account to which it was issued, and no later account of the same name.
+        let mut account = self.store().holder(&record)?;
+        // If the account got another name since the record was read, the record as it is now has that name.
+        if account.is_none()
+            && let Some(present) = self.own_certificate(certificate, facts)?
+        {
+            account = self.store().holder(&present)?;
+            (record, is_known) = (present, false);
+        }
         if let Some(revocation) = &record.revocation {
             let kind = match revocation.reason {
                 Reason::CertificateHold => Denial::SignerNotTrusted,
@@ -202,8 +211,7 @@ impl Authority {
                 ),
             ));
         }
-        // A certificate authenticates the account to which it was issued, and no later account of the same name.
-        let account = self.store().holder(&record)?.ok_or_else(|| {
+        let account = account.ok_or_else(|| {
             refused(format!(
                 "the account `{}` that the signer's certificate {} was issued to is gone; enrol again with a secret of the \
                  present one",

@@ -10,6 +10,7 @@ use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsag
 use super::equipment::{check_equipment, without_vendors_names};
 use super::issuer::Ca;
 use super::request::{CertificateRequest, Credential, Requester};
+use super::retire::retires;
 use super::state::Authority;
 use crate::clock::{BACKDATING, Timestamp};
 use crate::error::{Denial, Error, Result};
@@ -41,6 +42,7 @@ pub struct Authorized {
     pub(super) not_after: Timestamp,
     pub(super) consumes_secret: bool,
     pub(super) consumes_equipment: bool,
+    /// The serial number of the certificate that this one replaces, if the same CA issued that with whichever of its keys.
     pub(super) replaces: Option<Serial>,
     pub(super) unpublished: bool,
     /// How long after the certificate is good the one that it replaces is revoked; `None` if it is not.
@@ -122,9 +124,13 @@ impl Authority {
             (None, Credential::Certificate(old)) => request.updates.is_some() && old.unpublished,
             (None, _) => false,
         };
-        let retires = match (&request.updates, requester.credential()) {
-            (Some(_), Credential::Certificate(old)) => self.retires(old, &profile, ca),
-            _ => None,
+        // A certificate of another CA is replaced as well, but the record has no place for its CA: the serial number alone could be that
+        // of somebody else's certificate of this CA.
+        let (replaces, retires) = match (request.updates, requester.credential()) {
+            (Some(serial), Credential::Certificate(old)) if self.is_of_line(old, ca) => {
+                (Some(serial), retires(old, &profile))
+            }
+            _ => (None, None),
         };
         let to_approve = profile.needs_approval().then(|| Box::new(request.clone()));
         Ok(Authorized {
@@ -138,7 +144,7 @@ impl Authority {
             not_after,
             consumes_secret: matches!(requester.credential(), Credential::Secret),
             consumes_equipment: matches!(requester.credential(), Credential::Vendor(_)),
-            replaces: request.updates,
+            replaces,
             unpublished,
             retires,
             changes,

@@ -23,18 +23,17 @@ pub struct Superseded {
     pub next: Option<Retirement>,
 }
 
+/// How long after a renewal by the same CA is good the certificate that it replaces is revoked; `None` if it is not. Only a certificate with
+/// the same profile counts as replaced.
+pub(super) fn retires(old: &CertificateRecord, profile: &Profile) -> Option<Duration> {
+    profile.supersede().filter(|_| old.profile == *profile.name())
+}
+
 impl Authority {
-    /// How long after a renewal is good the certificate that it replaces is revoked; `None` if it is not. Only a certificate with the same
-    /// profile, by the same CA with whichever of its keys, counts as replaced.
-    pub(super) fn retires(
-        &self,
-        old: &CertificateRecord,
-        profile: &Profile,
-        ca: &Ca,
-    ) -> Option<Duration> {
+    /// Whether a certificate was issued by this CA, with whichever of its keys.
+    pub(super) fn is_of_line(&self, old: &CertificateRecord, ca: &Ca) -> bool {
         let line = |ca: &Ca| self.latest(ca).info().name.clone();
-        let is_same = self.cas.get(&old.ca).is_some_and(|before| line(before) == line(ca));
-        profile.supersede().filter(|_| is_same && old.profile == *profile.name())
+        self.cas.get(&old.ca).is_some_and(|before| line(before) == line(ca))
     }
 
     /// Whether certificates of this one's profile are revoked after their renewal.

@@ -1,8 +1,10 @@
 //! Remembers the certificates that signed messages, so that a peer's next message need not have its certificate parsed and read from the
 //! journal again.
 //!
-//! INVARIANT: only what never changes is remembered: the parsed octets, and the record of a confirmed certificate without its revocation.
-//! The revocation and the account are read for each message.
+//! INVARIANT: only what never changes is remembered, but for names: the parsed octets, and the record of a confirmed certificate without its
+//! revocation. The revocation and the account are read for each message. The names of the account and of the registration authority in the
+//! record become outdated by a rename. An account counts as the holder only if its incarnation is the remembered one, too, so that an outdated
+//! name leads to nobody; then the record is read, and remembered, again.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,7 +43,8 @@ impl Signers {
         found.filter(|signer| signer.record.certificate == certificate)
     }
 
-    /// Remembers a certificate that signed a message, if nothing about it can change but its revocation.
+    /// Remembers a certificate that signed a message, in place of an earlier record of it, if nothing about it can change but its revocation
+    /// and the names in it.
     pub(super) fn remember(&self, facts: &Facts, record: &CertificateRecord) {
         if !record.confirmed || record.withheld || record.revocation.is_some() {
             return;

@@ -182,16 +182,7 @@ impl Accounts {
         let mut warnings = Vec::new();
         for draft in drafts {
             let account = || draft.name.clone();
-            // The certificates of an account that is there are its own.
-            let is_new = self.store.incarnation(&draft.name)?.is_none();
-            let valid = if is_new { self.valid_certificates(&draft.name)? } else { Vec::new() };
-            if !valid.is_empty() {
-                let text = format!(
-                    "{} of an account that had this name before can still be used with IKE peers ({}), and speak for the present \
-                     account nowhere here; `countersign cert revoke SERIAL` ends them",
-                    counted(valid.len()),
-                    shown(valid.iter().map(|record| record.serial.to_string()))
-                );
+            if let Some(text) = self.warning_of_name(&draft.name)? {
                 warnings.push(Warning { account: account(), text });
             }
             for identity in &draft.identities {
@@ -218,6 +209,25 @@ impl Accounts {
             }
         }
         Ok(warnings)
+    }
+
+    /// The warning about a name that an account is to get: valid certificates of an earlier account of that name. `None` if there are none, or
+    /// an account has the name.
+    ///
+    /// # Errors
+    /// The errors of the store.
+    pub fn warning_of_name(&self, name: &Label) -> Result<Option<String>> {
+        // The certificates of an account that is there are its own.
+        let is_new = self.store.incarnation(name)?.is_none();
+        let valid = if is_new { self.valid_certificates(name)? } else { Vec::new() };
+        Ok((!valid.is_empty()).then(|| {
+            format!(
+                "{} of an account that had this name before can still be used with IKE peers ({}), and speak for the present account nowhere \
+                 here; `countersign cert revoke SERIAL` ends them",
+                counted(valid.len()),
+                shown(valid.iter().map(|record| record.serial.to_string()))
+            )
+        }))
     }
 
     /// The valid certificates of every account that has or had this name. Expired and revoked ones are left out; those on hold are

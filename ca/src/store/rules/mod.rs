@@ -229,7 +229,8 @@ impl<V: View> Rules<'_, V> {
     }
 
     /// The certificate with this serial that a new certificate of this CA replaces; `None` if there is none. The CA may
-    /// have signed it with an earlier key, and so as a predecessor.
+    /// have signed it with an earlier key, and so as a predecessor. The authority names no certificate of another CA, whose serial number
+    /// could be that of another certificate here; earlier journals may.
     fn find_replaced(&self, ca: &Label, serial: &Serial) -> Result<Option<Subject>, Stop> {
         let mut ca = ca.clone();
         for _ in 0..MAX_KEYS {

@@ -10,6 +10,12 @@ use super::refusal::conflict;
 use crate::error::Result;
 use crate::record::{Account, Label, OWN_ACCOUNT_PREFIX};
 
+/// The former names that are filed under two names after an account got the second in place of the first.
+struct Former {
+    of_present: Vec<u8>,
+    of_next: Vec<u8>,
+}
+
 impl<V: View> Rules<'_, V> {
     pub(super) fn check_renamed(&self, from: &Label, to: &Label) -> Result<()> {
         self.known_account(from)?;
@@ -20,10 +26,10 @@ impl<V: View> Rules<'_, V> {
             return Err(conflict(format!("`{to}` would be a name of the instance itself")));
         }
         let given_up = self.renamed(from)?.len();
-        let former = self.view.value(&keys::former(from))?.unwrap_or_default();
-        match given_up.max(holders::names(&former).count()) >= MAX_RENAMED {
+        let former = self.former(from, to)?.of_next;
+        match given_up >= MAX_RENAMED || holders::names(&former).count() > MAX_RENAMED {
             true => Err(conflict(format!(
-                "the account `{from}`, or the name, was renamed {MAX_RENAMED} times: add another account"
+                "the account `{from}`, or an earlier one of the name `{from}` or `{to}`, was renamed {MAX_RENAMED} times: add another account"
             ))),
             false => Ok(()),
         }
@@ -37,22 +43,21 @@ impl<V: View> Rules<'_, V> {
         let before = account.incarnation;
         let account = Account { name: to.clone(), incarnation: before.named_at(offset), ..account };
         self.file_account(&account)?;
-        // 2. Its former names lead to the present one.
-        let former = self.view.value(&keys::former(from))?.unwrap_or_default();
-        let names = former_names(&former)?;
-        for name in &names {
-            let mut all = self.renamed(name)?;
+        // 2. Its former names lead to the present one. Those of accounts that were removed stay where they are.
+        let former = self.former(from, to)?;
+        for name in former_names(&former.of_next)? {
+            let mut all = self.renamed(&name)?;
             for one in all.iter_mut().filter(|one| one.name == *from && !one.is_removed) {
                 one.name = to.clone();
             }
-            self.view.put(keys::renamed(name), renamed::encode(&all));
+            if name == *from {
+                let (since, name) = (before.named(), to.clone());
+                all.push(Renamed { from: since, until: offset, name, is_removed: false });
+            }
+            self.view.put(keys::renamed(&name), renamed::encode(&all));
         }
-        let mut all = self.renamed(from)?;
-        let (since, name) = (before.named(), to.clone());
-        all.push(Renamed { from: since, until: offset, name, is_removed: false });
-        self.view.put(keys::renamed(from), renamed::encode(&all));
-        self.view.remove(keys::former(from));
-        self.view.put(keys::former(to), holders::with(&former, from));
+        self.put_or_remove(keys::former(from), former.of_present);
+        self.view.put(keys::former(to), former.of_next);
         // 3. What it has shown to have stays its own.
         if let Some(shown) = self.view.value(&keys::shown(from))? {
             self.view.remove(keys::shown(from));
@@ -79,6 +84,26 @@ impl<V: View> Rules<'_, V> {
             self.view.put(keys::renamed(&name), renamed::encode(&all));
         }
         Ok(())
+    }
+
+    /// The values of [`keys::former`] of both names after an account is renamed. Removed accounts had these names, too: the former names of one
+    /// stay with its last name, and those of the account are added.
+    fn former(&self, from: &Label, to: &Label) -> Result<Former> {
+        let value = |name| self.view.value(&keys::former(name)).map(Option::unwrap_or_default);
+        let (mut of_present, mut of_next) = (Vec::new(), value(to)?);
+        for name in former_names(&value(from)?)? {
+            let all = self.renamed(&name)?;
+            let had = |is_removed| {
+                all.iter().any(|one| one.name == *from && one.is_removed == is_removed)
+            };
+            if had(true) {
+                of_present = holders::with(&of_present, &name);
+            }
+            if had(false) {
+                of_next = holders::with(&of_next, &name);
+            }
+        }
+        Ok(Former { of_present, of_next: holders::with(&of_next, from) })
     }
 
     /// The account that the entry at `offset` names, as it is now.

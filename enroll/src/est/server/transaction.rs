@@ -18,8 +18,8 @@ const KEY_PREFIX: &[u8] = b"estkey ";
 /// The context of every transaction: the protocol alone, because the next request repeats everything else.
 const CONTEXT: &[u8] = b"EST";
 
-/// The identifier of the transaction of a request by this requester. A new secret, a renewed certificate and a later account of the same
-/// name begin another transaction. `renews` is the serial number of the certificate that is renewed.
+/// The identifier of the transaction of a request by this requester. A new secret, a renewed certificate and a later account begin another
+/// transaction; a rename of the account does not. `renews` is the serial number of the certificate that is renewed.
 pub fn identifier(requester: &Requester, renews: Option<&Serial>, request: &[u8]) -> Vec<u8> {
     [PREFIX, &hash(requester, renews, request)].concat()
 }
@@ -40,12 +40,14 @@ fn hash(requester: &Requester, renews: Option<&Serial>, request: &[u8]) -> [u8; 
         Credential::Certificate(record) | Credential::Registrar(record) => {
             record.certificate.clone()
         }
-        Credential::Vendor(vendor) => vendor.certificate.to_vec(),
+        // Beside the certificate, the name tells accounts of one import apart that were for the same equipment one after the other.
+        Credential::Vendor(vendor) => {
+            [account.name.as_str().as_bytes(), &[0], &vendor.certificate].concat()
+        }
     };
     let renews = renews.map(ToString::to_string).unwrap_or_default();
     let mut hash = Context::new(&SHA256);
-    let name = account.name.as_str().as_bytes();
-    for part in [name, &incarnation, &credential, renews.as_bytes(), request] {
+    for part in [&incarnation[..], &credential, renews.as_bytes(), request] {
         hash.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         hash.update(part);
     }
