@@ -212,6 +212,11 @@ fn an_openssl_ca_is_taken_over_and_its_gateways_go_on() {
         assert_eq!(done[field], expected, "{field}: {done}");
         assert_eq!(planned[field], expected, "{field}, planned: {planned}");
     }
+    let without = "certificates_without_account";
+    assert!(
+        done[without].is_u64() && done[without] == planned[without],
+        "{done}, planned: {planned}"
+    );
     assert!(
         done["warnings"].to_string().contains("of 1 valid certificates only the serial number"),
         "{done}"

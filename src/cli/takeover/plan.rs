@@ -75,6 +75,15 @@ pub struct Plan<'a> {
     warnings: Vec<String>,
 }
 
+/// The certificates of a second reading of the files.
+#[derive(Debug, Default)]
+struct Assigned {
+    /// How many belong to no account.
+    without_account: u64,
+    /// The differences to the first reading.
+    changed: Vec<String>,
+}
+
 /// How much was recorded, or would be.
 #[derive(Debug, Default)]
 pub struct Summary {
@@ -288,7 +297,10 @@ impl<'a> Plan<'a> {
     }
 
     /// What would be recorded.
-    pub fn summary(&self) -> Result<Summary, Failure> {
+    ///
+    /// # Errors
+    /// A file was changed since it was read; those of the store.
+    pub fn summary(mut self) -> Result<Summary, Failure> {
         let mut summary = Summary {
             accounts: self.holders.drafts().len(),
             crl_number: self.crl.as_ref().map(|crl| crl.number),
@@ -300,9 +312,6 @@ impl<'a> Plan<'a> {
             match found.is_new {
                 true => summary.certificates = summary.certificates.saturating_add(1),
                 false => summary.known = summary.known.saturating_add(1),
-            }
-            if found.is_new && matches!(found.holder, Some(Holder::Nobody)) {
-                summary.without_account = summary.without_account.saturating_add(1);
             }
         }
         for (serial, named) in &self.named {
@@ -322,6 +331,9 @@ impl<'a> Plan<'a> {
                 false => summary.revoked.listed = summary.revoked.listed.saturating_add(1),
             }
         }
+        let assigned = self.assign(|_| Ok(()))?;
+        refuse_changed(&assigned.changed)?;
+        summary.without_account = assigned.without_account;
         Ok(summary)
     }
 
@@ -375,7 +387,30 @@ impl<'a> Plan<'a> {
     ) -> Result<(), Failure> {
         let mut bar = Bar::new("recording certificates");
         let total = count(self.found.len());
-        let (mut batch, mut changed) = (Vec::with_capacity(BATCH), Vec::new());
+        let (mut batch, mut recorded) = (Vec::with_capacity(BATCH), 0_u64);
+        let assigned = self.assign(|certificate| {
+            batch.push(certificate);
+            recorded = recorded.saturating_add(1);
+            if batch.len() >= BATCH {
+                records.certificates(std::mem::take(&mut batch))?;
+                bar.show(recorded, total);
+            }
+            Ok(())
+        })?;
+        records.certificates(batch)?;
+        bar.done();
+        refuse_changed(&assigned.changed)?;
+        (summary.certificates, summary.without_account) = (recorded, assigned.without_account);
+        summary.known = total.saturating_sub(recorded);
+        Ok(())
+    }
+
+    /// Reads the files once more, and hands over each new certificate with its account.
+    fn assign(
+        &mut self,
+        mut to: impl FnMut((FormerCertificate, Vec<u8>, FormerAccount)) -> Result<(), Failure>,
+    ) -> Result<Assigned, Failure> {
+        let mut assigned = Assigned::default();
         for file in std::mem::take(&mut self.files) {
             for object in objects(&file)? {
                 let Ok(der) = object.der else { continue };
@@ -386,10 +421,14 @@ impl<'a> Plan<'a> {
                 let digest = sha256(&der);
                 let found = self.found.get_mut(&certificate.serial);
                 let Some(found) = found.filter(|found| found.sha256 == digest) else {
-                    changed.push(format!("{} came ({})", certificate.serial, file.display()));
+                    assigned.changed.push(format!(
+                        "{} came ({})",
+                        certificate.serial,
+                        file.display()
+                    ));
                     continue;
                 };
-                // A certificate that lies in two files is recorded once.
+                // A certificate that lies in two files is handed over once.
                 if !found.is_new {
                     continue;
                 }
@@ -399,23 +438,14 @@ impl<'a> Plan<'a> {
                     None => self.holders.of_ended(&certificate)?,
                 };
                 let account: FormerAccount = self.holders.account(holder)?;
-                summary.certificates = summary.certificates.saturating_add(1);
-                summary.without_account =
-                    summary.without_account.saturating_add(u64::from(account.is_none()));
-                batch.push((*certificate, der, account));
-                if batch.len() >= BATCH {
-                    records.certificates(std::mem::take(&mut batch))?;
-                    bar.show(summary.certificates, total);
-                }
+                let without = u64::from(account.is_none());
+                assigned.without_account = assigned.without_account.saturating_add(without);
+                to((*certificate, der, account))?;
             }
         }
-        records.certificates(batch)?;
-        bar.done();
         let gone = self.found.iter().filter(|(_, found)| found.is_new);
-        changed.extend(gone.map(|(serial, _)| format!("{serial} is gone")));
-        refuse_changed(&changed)?;
-        summary.known = total.saturating_sub(summary.certificates);
-        Ok(())
+        assigned.changed.extend(gone.map(|(serial, _)| format!("{serial} is gone")));
+        Ok(assigned)
     }
 
     fn record_revocations(
