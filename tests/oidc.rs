@@ -444,6 +444,65 @@ fn one_person_by_two_doors_does_not_approve_twice() {
     assert_eq!(decide(By::Token(&token)).json(200)["status"], "approved");
 }
 
+/// Three must approve: one person is one of them, by whatever names in succession, also when the names are said to be one person's only
+/// later, and when the administrator is no more.
+#[test]
+fn a_person_whose_names_change_between_approvals_is_still_one() {
+    let issuer = Issuer::real();
+    let more = "scopes = [\"openid\", \"groups\"]\ngrants = { approvers = [{ role = \"approver\" }] }\n\
+                [profiles.gateway]\napproval = true\napprovals = 3";
+    let site = Site::start_with(&[], &issuer.section("public", more));
+    let request = |name: &str| {
+        let peer = site.instance.peer(name, &[&format!("fqdn:{name}.example.net")]);
+        private(&site.instance.file("secret"), &peer.secret);
+        let mut enrol = Command::new(COUNTERSIGN);
+        enrol
+            .args(["enroll", "--server", &format!("http://{}", site.instance.address)])
+            .args(["--reference", &peer.reference, "--secret-file", "secret"])
+            .args(["--trust", &site.root(), "--out", name, "--patience", "1s"])
+            .current_dir(site.instance.file("."));
+        assert_eq!(common::output_of(&mut enrol).status.code(), Some(7));
+        let waiting = site.instance.json(&["request", "list"]);
+        let waiting = waiting.as_array().unwrap().iter().find(|one| one["account"] == name);
+        format!("/api/v1/requests/{}/decision", waiting.unwrap()["id"].as_str().unwrap())
+    };
+    let approve = json!({"approve": true, "words": null});
+    let decide = |by, path: &str| site.send_with(by, "PUT", path, &approve, &[OWN]);
+    let user = "olga.approvers";
+    let name = format!("oidc:{user}@{}", issuer.url);
+    let alice = site.token_of("alice", &["--role", "approver"]);
+    let bob = site.token_of("bob", &["--role", "approver"]);
+    let carol = site.token_of("carol", &["--role", "approver"]);
+
+    // alice and the user approve it, and turn out to be one.
+    let first = request("gw1");
+    assert_eq!(decide(By::Token(&alice), &first).json(200)["approved_by"], json!(["alice"]));
+    let olga = session(&site, "olga", user);
+    decide(olga, &first).json(200);
+    site.instance.ok(&["admin", "bind", "alice", "--oidc", user]);
+    let state = decide(By::Token(&bob), &first).json(200);
+    assert_eq!(state["status"], "waiting", "{state}");
+    assert_eq!(state["approved_by"], json!(["alice", name, "bob"]));
+    assert_eq!(decide(By::Token(&carol), &first).json(200)["status"], "approved");
+
+    // alice is the user when she approves it, by a session or a token, and is not any more when the user does.
+    for (account, by_token, change) in [
+        ("gw2", false, &["admin", "bind", "alice", "--none"][..]),
+        ("gw3", true, &["admin", "remove", "alice"]),
+    ] {
+        let path = request(account);
+        site.instance.ok(&["admin", "bind", "alice", "--oidc", user]);
+        let by_session = session(&site, "alice", user);
+        let by = if by_token { By::Token(&alice) } else { by_session };
+        assert_eq!(decide(by, &path).json(200)["approved_by"], json!(["alice"]));
+        site.instance.ok(change);
+        let olga = session(&site, "olga", user);
+        decide(olga, &path).is_problem(409, &[&name, "another person"]);
+        assert_eq!(decide(By::Token(&bob), &path).json(200)["status"], "waiting");
+        assert_eq!(decide(By::Token(&carol), &path).json(200)["status"], "approved");
+    }
+}
+
 /// An issuer that does as it is told.
 struct Hostile {
     issuer: Issuer,
