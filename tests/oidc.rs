@@ -245,6 +245,18 @@ fn an_administrator_logs_in_at_a_real_issuer_and_works_by_a_session() {
     let token = json!({"name": "t", "seconds": 3600});
     let kept = site.send_with(alice, "POST", "/api/v1/administrators/alice/tokens", &token, &[OWN]);
     kept.is_problem(403, &[]);
+    // Nor does one that may change administrators, and it has no secret for a certificate; for others it has both.
+    site.instance.ok(&["admin", "grant", "alice", "--role", "administrator"]);
+    let root = session(&site, "root", "alice");
+    let tokens = |name: &str| format!("/api/v1/administrators/{name}/tokens");
+    let secret = |name: &str| format!("/api/v1/accounts/{name}/secret");
+    let ask = |path: &str, body: &Value| site.send_with(root, "POST", path, body, &[OWN]);
+    ask(&tokens("alice"), &token).is_problem(403, &["only by certificate"]);
+    ask(&secret("alice"), &json!({"seconds": 3600, "uses": 1}))
+        .is_problem(403, &["only by certificate"]);
+    assert_eq!(ask(&tokens("bob"), &token).status, 201);
+    site.instance.ok(&["admin", "grant", "alice", "--role", "operator"]);
+    let alice = session(&site, "jar", "alice");
 
     // The answer of the issuer again: in this browser, in the one that began, and in another.
     let again = |jar: &str| browse(&site, jar, &callback, &[]);
