@@ -727,11 +727,17 @@ fn nobody_believes_an_answer_to_another_login() {
     keep();
     answer(&site, &format!("state={state}&state={state}&{iss}")).is(400, &["cannot be read"]);
     keep();
-    // The code of another login, which another verifier began.
-    let (_, _, foreign) = begin(&site);
-    keep();
-    answer(&site, &format!("code={}&state={state}&{iss}", code(&foreign, &nonce)))
-        .is(403, &["does not take the code"]);
+    // The code of another login, which another verifier began. The issuer is asked once for each login.
+    let foreign = code(&begin(&site).2, &nonce);
+    let (spoiled, _, _) = begin(&site);
+    let spoilt = fs::read(site.instance.file("jar")).unwrap();
+    let exchanged = || hostile.ask("/exchanged").as_u64().unwrap();
+    let before = exchanged();
+    for words in ["does not take the code", "has ended already", "has ended already"] {
+        fs::write(site.instance.file("jar"), &spoilt).unwrap();
+        answer(&site, &format!("code={foreign}&state={spoiled}&{iss}")).is(403, &[words]);
+    }
+    assert_eq!(exchanged(), before + 1);
     keep();
     answer(&site, &format!("code={good}&state={state}&{iss}")).is(200, &["You are logged in"]);
     keep();
@@ -752,6 +758,52 @@ fn nobody_believes_an_answer_to_another_login() {
     unknown.is_problem(401, &["unknown or has ended"]);
     site.get(By::Nothing, "/api/v1/caller").is_problem(401, &["a session, which begins at /login"]);
     assert_eq!(site.curl(By::Nothing, "/logout", &["-X", "POST", "-H", OWN]).status, 204);
+}
+
+/// The server remembers each login of which the issuer was asked, and the journal has each session for ever.
+#[test]
+fn neither_a_stranger_nor_a_person_logs_in_without_end() {
+    let hostile = Hostile::start();
+    let site = hostile.site("");
+    let forged = |told: Value| forged(&site, &hostile, told);
+    for number in 0..30 {
+        assert_eq!(forged(json!({})).status, 200, "{number}");
+    }
+    let refused = forged(json!({}));
+    assert_eq!(refused.status, 429, "{}", refused.body);
+    assert!(refused.body.contains("logged in 30 times within an hour"), "{}", refused.body);
+    let seconds: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=3600).contains(&seconds), "{seconds}");
+    assert_eq!(cookie(&site, "jar", "__Host-countersign"), None);
+    assert_eq!(site.actors("session begin").len(), 30);
+    // It is one person's bound, and logging out twice is in the journal once.
+    forged(json!({"claims": {"sub": "other"}})).is(200, &["You are logged in"]);
+    fs::copy(site.instance.file("jar"), site.instance.file("twice")).unwrap();
+    for jar in ["jar", "twice"] {
+        let out = site.curl(By::Session(jar), "/logout", &["-X", "POST", "-H", OWN]);
+        assert_eq!(out.status, 204, "{}", out.body);
+    }
+    assert_eq!(site.actors("session end").len(), 1);
+    // A stranger with codes that the issuer never made. Somebody at another address logs in all the same.
+    let exchanged = || hostile.ask("/exchanged").as_u64().unwrap();
+    for _ in exchanged()..64 {
+        forged(json!({"challenge": "no", "raw": "x.y"})).is(403, &[]);
+    }
+    let refused = forged(json!({"raw": "x.y"}));
+    assert_eq!(refused.status, 429, "{}", refused.body);
+    assert!(
+        refused.body.contains("64 logins from `127.0.0.1` ended within ten minutes"),
+        "{}",
+        refused.body
+    );
+    assert_eq!((refused.header("retry-after"), exchanged()), (Some("600"), 64));
+    let (state, nonce, challenge) = begin(&site);
+    let told = json!({"challenge": challenge, "claims": {"nonce": nonce, "sub": "other"}});
+    let code = BASE64URL_NOPAD.encode(told.to_string().as_bytes());
+    let query = format!("code={code}&state={state}&iss={}", hostile.issuer.url);
+    let url = format!("{}/login/callback?{query}", site.url());
+    let elsewhere = ["--interface", "127.0.0.2", "-4", "--cacert", &site.root(), "-b", "jar", &url];
+    curl(&site.instance, &elsewhere).is(200, &["You are logged in"]);
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod repeats;
 mod routes;
 mod sender;
 mod session;
+mod slots;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
