@@ -245,18 +245,6 @@ fn an_administrator_logs_in_at_a_real_issuer_and_works_by_a_session() {
     let token = json!({"name": "t", "seconds": 3600});
     let kept = site.send_with(alice, "POST", "/api/v1/administrators/alice/tokens", &token, &[OWN]);
     kept.is_problem(403, &[]);
-    // Nor does one that may change administrators, and it has no secret for a certificate; for others it has both.
-    site.instance.ok(&["admin", "grant", "alice", "--role", "administrator"]);
-    let root = session(&site, "root", "alice");
-    let tokens = |name: &str| format!("/api/v1/administrators/{name}/tokens");
-    let secret = |name: &str| format!("/api/v1/accounts/{name}/secret");
-    let ask = |path: &str, body: &Value| site.send_with(root, "POST", path, body, &[OWN]);
-    ask(&tokens("alice"), &token).is_problem(403, &["only by certificate"]);
-    ask(&secret("alice"), &json!({"seconds": 3600, "uses": 1}))
-        .is_problem(403, &["only by certificate"]);
-    assert_eq!(ask(&tokens("bob"), &token).status, 201);
-    site.instance.ok(&["admin", "grant", "alice", "--role", "operator"]);
-    let alice = session(&site, "jar", "alice");
 
     // The answer of the issuer again: in this browser, in the one that began, and in another.
     let again = |jar: &str| browse(&site, jar, &callback, &[]);
@@ -293,6 +281,31 @@ fn an_administrator_logs_in_at_a_real_issuer_and_works_by_a_session() {
     let validator = file("target/test-api/bin/openapi-spec-validator");
     let name = validator.to_str().unwrap();
     tool_ok(name, "openapi-spec-validator", &["openapi.json"], &site.instance.file("."));
+}
+
+/// Not even one that may change administrators: it would outlive the session or the token.
+#[test]
+fn neither_a_session_nor_a_token_makes_a_credential_for_itself() {
+    let issuer = Issuer::real();
+    let site = Site::start_with(&[], &issuer.section("public", ""));
+    site.admin("bob", &["--role", "viewer"]);
+    let added = site.admin("alice", &["--role", "administrator", "--oidc", "alice"]);
+    site.enrol("alice", &added);
+    let by_token = site.token("alice", "first", &[]);
+    let by_session = session(&site, "jar", "alice");
+    let tokens = |name: &str| format!("/api/v1/administrators/{name}/tokens");
+    let secret = |name: &str| format!("/api/v1/accounts/{name}/secret");
+    let policy = json!({"seconds": 3600, "uses": 1});
+    for (number, by) in [by_session, By::Token(&by_token)].into_iter().enumerate() {
+        let ask = |path: &str, body: &Value| site.send_with(by, "POST", path, body, &[OWN]);
+        let token = json!({"name": format!("t{number}"), "seconds": 3600});
+        ask(&tokens("alice"), &token).is_problem(403, &["only by certificate"]);
+        ask(&secret("alice"), &policy).is_problem(403, &["only by certificate"]);
+        assert_eq!(ask(&tokens("bob"), &token).status, 201, "for another one");
+    }
+    let token = json!({"name": "second", "seconds": 3600});
+    let made = site.send(By::Login("alice"), "POST", &tokens("alice"), &token);
+    assert_eq!(made.status, 201, "{}", made.body);
 }
 
 /// A public client, ES256, and rights by groups; who is also an administrator is that administrator.
