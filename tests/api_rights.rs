@@ -459,3 +459,16 @@ fn refused_requests_are_in_the_journal_so_often_and_no_more() {
         .unwrap();
     assert!(line["detail"].as_str().unwrap().contains("`otto` may not `peer-edit`"), "{line}");
 }
+
+/// The CRL of a root that is kept elsewhere may have many entries: it is no small request.
+#[test]
+fn a_crl_that_is_brought_may_be_large() {
+    let site = Site::start();
+    let token = site.token_of("alice", &["--role", "operator"]);
+    let crl = json!({"crl": format!("-----BEGIN X509 CRL-----\n{}", "A".repeat(80 << 10))});
+    let reply = site.send(By::Token(&token), "POST", "/api/v1/cas/root/crl", &crl);
+    assert_eq!(reply.status, 400, "it is no CRL: {}", reply.body);
+    let small = json!({"expires": "A".repeat(80 << 10)});
+    site.send(By::Token(&token), "POST", "/api/v1/accounts/gw1/secret", &small)
+        .is_problem(413, &["65536"]);
+}

@@ -79,6 +79,8 @@ fn what_is_said_is_what_is_configured_over_both_doors() {
     text += "\n[profiles.field]\nvalidity = \"41d\"\nkeys = [\"ed25519\"]\nkey_usage = [\"digitalSignature\", \"nonRepudiation\"]\n\
              extended_key_usage = [\"clientAuth\"]\nsubject = \"CN={id},O=Field\"\nalt_names = [\"email\"]\napproval = true\napprovals = 2\n\
              supersede = \"revoke-after 6d\"\npolicies = [{ oid = \"1.3.6.1.4.1.99999.7\", cps = \"http://pki.example.net/cps\" }]\n";
+    text += "[admin.oidc]\nissuer = \"https://id.example.net\"\nclient_id = \"pki\"\nsession_idle = \"7m\"\nsession_lifetime = \"3h\"\n\
+             grants = { noc = [{ role = \"viewer\" }] }\n";
     fs::write(&path, text).unwrap();
     instance.ok(&["ca", "add", "second", "--subject", "CN=Second issuing CA"]);
     let check = |statement: &str| {
@@ -100,6 +102,9 @@ fn what_is_said_is_what_is_configured_over_both_doors() {
             ("4.9.2", "- `revoker`"),
             ("5.2.2", "`field` (2)"),
             ("5.2.3", "client certificate"),
+            ("5.2.3", "OpenID provider `https://id.example.net`"),
+            ("5.2.3", "ends after 7m without a request and after 3h at most"),
+            ("5.2.3", "these groups of the provider need no record here: `noc`"),
             ("6.1.5", "| `field` | Ed25519 |"),
             ("6.1.7", "| `field` | digitalSignature, nonRepudiation | clientAuth |"),
             ("6.3.2", "| `field` | 41 days |"),
@@ -125,6 +130,7 @@ fn what_is_said_is_what_is_configured_over_both_doors() {
     ] {
         assert!(!section(&before, number).contains(words), "{number}");
     }
+    assert!(!section(&before, "5.2.3").contains("OpenID"));
     assert!(section(&before, "3.2.3").contains("| SCEP (RFC 8894) | off |"));
     assert!(!section(&here, "4.9.2").contains("`viewer`"), "a viewer revokes nothing");
     // The running server says the same of what it runs with, and a file is never written over.

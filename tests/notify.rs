@@ -10,7 +10,7 @@
 mod common;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -307,6 +307,44 @@ fn what_a_webhook_answers_counts_and_a_redirect_is_not_followed() {
     assert!(!instance.log().contains("counts only at the next start"), "{}", instance.log());
     let names = instance.json(&["notify", "show"]);
     assert_eq!(names.as_array().unwrap().len(), 1, "{names}");
+}
+
+/// A test keeps whoever asks for it waiting. A mail server that writes a little now and then does not do so for ever, nor do several who ask.
+#[test]
+fn a_mail_server_that_never_ends_is_given_up_and_has_one_test_at_a_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (came, comes) = std::sync::mpsc::channel();
+    // The thread ends with the process of the test at the latest.
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        came.send(()).unwrap();
+        while stream.write_all(b"220-mail.example.net\r\n").is_ok() {
+            std::thread::sleep(std::time::Duration::from_millis(500));
+        }
+        came.send(()).unwrap();
+    });
+    let mut instance = instance(&format!(
+        "[[notify.receivers]]\nname = \"slow\"\nto = [\"noc@example.net\"]\nfrom = \"pki@example.net\"\nsmtp = \"127.0.0.1:{port}\"\n\
+         tls = \"none\"\ncodes = [\"clock\"]\n"
+    ));
+    instance.serve();
+    let test = ["notify", "test", "slow"];
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| instance.run(&test));
+        comes.recv().unwrap();
+        fails(&instance.run(&test), 5, &["a test of `slow`", "is under way"]);
+        fails(&first.join().unwrap(), 5, &["did not take the message within 30 seconds"]);
+    });
+    // The connection is closed, and another test may begin.
+    comes.recv().unwrap();
+    fails(&instance.run(&test), 5, &["`slow`", "onnect"]);
+    // No notification failed: nothing was to be told.
+    let state = shown(&instance);
+    assert_eq!((&state["outcome"], &state["failed"]), (&json!("failed"), &json!(2)), "{state}");
+    let findings = instance.json(&["status"])["findings"].clone();
+    let codes: Vec<&Value> = findings.as_array().unwrap().iter().map(|one| &one["code"]).collect();
+    assert!(!codes.is_empty() && !codes.contains(&&json!("notify")), "{findings}");
 }
 
 #[test]

@@ -283,6 +283,31 @@ fn an_administrator_logs_in_at_a_real_issuer_and_works_by_a_session() {
     tool_ok(name, "openapi-spec-validator", &["openapi.json"], &site.instance.file("."));
 }
 
+/// Not even one that may change administrators: it would outlive the session or the token.
+#[test]
+fn neither_a_session_nor_a_token_makes_a_credential_for_itself() {
+    let issuer = Issuer::real();
+    let site = Site::start_with(&[], &issuer.section("public", ""));
+    site.admin("bob", &["--role", "viewer"]);
+    let added = site.admin("alice", &["--role", "administrator", "--oidc", "alice"]);
+    site.enrol("alice", &added);
+    let by_token = site.token("alice", "first", &[]);
+    let by_session = session(&site, "jar", "alice");
+    let tokens = |name: &str| format!("/api/v1/administrators/{name}/tokens");
+    let secret = |name: &str| format!("/api/v1/accounts/{name}/secret");
+    let policy = json!({"seconds": 3600, "uses": 1});
+    for (number, by) in [by_session, By::Token(&by_token)].into_iter().enumerate() {
+        let ask = |path: &str, body: &Value| site.send_with(by, "POST", path, body, &[OWN]);
+        let token = json!({"name": format!("t{number}"), "seconds": 3600});
+        ask(&tokens("alice"), &token).is_problem(403, &["only by certificate"]);
+        ask(&secret("alice"), &policy).is_problem(403, &["only by certificate"]);
+        assert_eq!(ask(&tokens("bob"), &token).status, 201, "for another one");
+    }
+    let token = json!({"name": "second", "seconds": 3600});
+    let made = site.send(By::Login("alice"), "POST", &tokens("alice"), &token);
+    assert_eq!(made.status, 201, "{}", made.body);
+}
+
 /// A public client, ES256, and rights by groups; who is also an administrator is that administrator.
 #[test]
 fn groups_have_grants_and_an_administrator_is_one_by_any_door() {
@@ -442,6 +467,65 @@ fn one_person_by_two_doors_does_not_approve_twice() {
     decide(By::Token(&token)).is_problem(409, &["`bob` approved", "another person"]);
     let token = site.token_of("carol", &["--role", "approver"]);
     assert_eq!(decide(By::Token(&token)).json(200)["status"], "approved");
+}
+
+/// Three must approve: one person is one of them, by whatever names in succession, also when the names are said to be one person's only
+/// later, and when the administrator is no more.
+#[test]
+fn a_person_whose_names_change_between_approvals_is_still_one() {
+    let issuer = Issuer::real();
+    let more = "scopes = [\"openid\", \"groups\"]\ngrants = { approvers = [{ role = \"approver\" }] }\n\
+                [profiles.gateway]\napproval = true\napprovals = 3";
+    let site = Site::start_with(&[], &issuer.section("public", more));
+    let request = |name: &str| {
+        let peer = site.instance.peer(name, &[&format!("fqdn:{name}.example.net")]);
+        private(&site.instance.file("secret"), &peer.secret);
+        let mut enrol = Command::new(COUNTERSIGN);
+        enrol
+            .args(["enroll", "--server", &format!("http://{}", site.instance.address)])
+            .args(["--reference", &peer.reference, "--secret-file", "secret"])
+            .args(["--trust", &site.root(), "--out", name, "--patience", "1s"])
+            .current_dir(site.instance.file("."));
+        assert_eq!(common::output_of(&mut enrol).status.code(), Some(7));
+        let waiting = site.instance.json(&["request", "list"]);
+        let waiting = waiting.as_array().unwrap().iter().find(|one| one["account"] == name);
+        format!("/api/v1/requests/{}/decision", waiting.unwrap()["id"].as_str().unwrap())
+    };
+    let approve = json!({"approve": true, "words": null});
+    let decide = |by, path: &str| site.send_with(by, "PUT", path, &approve, &[OWN]);
+    let user = "olga.approvers";
+    let name = format!("oidc:{user}@{}", issuer.url);
+    let alice = site.token_of("alice", &["--role", "approver"]);
+    let bob = site.token_of("bob", &["--role", "approver"]);
+    let carol = site.token_of("carol", &["--role", "approver"]);
+
+    // alice and the user approve it, and turn out to be one.
+    let first = request("gw1");
+    assert_eq!(decide(By::Token(&alice), &first).json(200)["approved_by"], json!(["alice"]));
+    let olga = session(&site, "olga", user);
+    decide(olga, &first).json(200);
+    site.instance.ok(&["admin", "bind", "alice", "--oidc", user]);
+    let state = decide(By::Token(&bob), &first).json(200);
+    assert_eq!(state["status"], "waiting", "{state}");
+    assert_eq!(state["approved_by"], json!(["alice", name, "bob"]));
+    assert_eq!(decide(By::Token(&carol), &first).json(200)["status"], "approved");
+
+    // alice is the user when she approves it, by a session or a token, and is not any more when the user does.
+    for (account, by_token, change) in [
+        ("gw2", false, &["admin", "bind", "alice", "--none"][..]),
+        ("gw3", true, &["admin", "remove", "alice"]),
+    ] {
+        let path = request(account);
+        site.instance.ok(&["admin", "bind", "alice", "--oidc", user]);
+        let by_session = session(&site, "alice", user);
+        let by = if by_token { By::Token(&alice) } else { by_session };
+        assert_eq!(decide(by, &path).json(200)["approved_by"], json!(["alice"]));
+        site.instance.ok(change);
+        let olga = session(&site, "olga", user);
+        decide(olga, &path).is_problem(409, &[&name, "another person"]);
+        assert_eq!(decide(By::Token(&bob), &path).json(200)["status"], "waiting");
+        assert_eq!(decide(By::Token(&carol), &path).json(200)["status"], "approved");
+    }
 }
 
 /// An issuer that does as it is told.
@@ -656,11 +740,17 @@ fn nobody_believes_an_answer_to_another_login() {
     keep();
     answer(&site, &format!("state={state}&state={state}&{iss}")).is(400, &["cannot be read"]);
     keep();
-    // The code of another login, which another verifier began.
-    let (_, _, foreign) = begin(&site);
-    keep();
-    answer(&site, &format!("code={}&state={state}&{iss}", code(&foreign, &nonce)))
-        .is(403, &["does not take the code"]);
+    // The code of another login, which another verifier began. The issuer is asked once for each login.
+    let foreign = code(&begin(&site).2, &nonce);
+    let (spoiled, _, _) = begin(&site);
+    let spoilt = fs::read(site.instance.file("jar")).unwrap();
+    let exchanged = || hostile.ask("/exchanged").as_u64().unwrap();
+    let before = exchanged();
+    for words in ["does not take the code", "has ended already", "has ended already"] {
+        fs::write(site.instance.file("jar"), &spoilt).unwrap();
+        answer(&site, &format!("code={foreign}&state={spoiled}&{iss}")).is(403, &[words]);
+    }
+    assert_eq!(exchanged(), before + 1);
     keep();
     answer(&site, &format!("code={good}&state={state}&{iss}")).is(200, &["You are logged in"]);
     keep();
@@ -681,6 +771,52 @@ fn nobody_believes_an_answer_to_another_login() {
     unknown.is_problem(401, &["unknown or has ended"]);
     site.get(By::Nothing, "/api/v1/caller").is_problem(401, &["a session, which begins at /login"]);
     assert_eq!(site.curl(By::Nothing, "/logout", &["-X", "POST", "-H", OWN]).status, 204);
+}
+
+/// The server remembers each login of which the issuer was asked, and the journal has each session for ever.
+#[test]
+fn neither_a_stranger_nor_a_person_logs_in_without_end() {
+    let hostile = Hostile::start();
+    let site = hostile.site("");
+    let forged = |told: Value| forged(&site, &hostile, told);
+    for number in 0..30 {
+        assert_eq!(forged(json!({})).status, 200, "{number}");
+    }
+    let refused = forged(json!({}));
+    assert_eq!(refused.status, 429, "{}", refused.body);
+    assert!(refused.body.contains("logged in 30 times within an hour"), "{}", refused.body);
+    let seconds: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=3600).contains(&seconds), "{seconds}");
+    assert_eq!(cookie(&site, "jar", "__Host-countersign"), None);
+    assert_eq!(site.actors("session begin").len(), 30);
+    // It is one person's bound, and logging out twice is in the journal once.
+    forged(json!({"claims": {"sub": "other"}})).is(200, &["You are logged in"]);
+    fs::copy(site.instance.file("jar"), site.instance.file("twice")).unwrap();
+    for jar in ["jar", "twice"] {
+        let out = site.curl(By::Session(jar), "/logout", &["-X", "POST", "-H", OWN]);
+        assert_eq!(out.status, 204, "{}", out.body);
+    }
+    assert_eq!(site.actors("session end").len(), 1);
+    // A stranger with codes that the issuer never made. Somebody at another address logs in all the same.
+    let exchanged = || hostile.ask("/exchanged").as_u64().unwrap();
+    for _ in exchanged()..64 {
+        forged(json!({"challenge": "no", "raw": "x.y"})).is(403, &[]);
+    }
+    let refused = forged(json!({"raw": "x.y"}));
+    assert_eq!(refused.status, 429, "{}", refused.body);
+    assert!(
+        refused.body.contains("64 logins from `127.0.0.1` ended within ten minutes"),
+        "{}",
+        refused.body
+    );
+    assert_eq!((refused.header("retry-after"), exchanged()), (Some("600"), 64));
+    let (state, nonce, challenge) = begin(&site);
+    let told = json!({"challenge": challenge, "claims": {"nonce": nonce, "sub": "other"}});
+    let code = BASE64URL_NOPAD.encode(told.to_string().as_bytes());
+    let query = format!("code={code}&state={state}&iss={}", hostile.issuer.url);
+    let url = format!("{}/login/callback?{query}", site.url());
+    let elsewhere = ["--interface", "127.0.0.2", "-4", "--cacert", &site.root(), "-b", "jar", &url];
+    curl(&site.instance, &elsewhere).is(200, &["You are logged in"]);
 }
 
 #[test]

@@ -171,7 +171,12 @@ pub fn remove(
         record(instance, actor, "admin remove", name)?;
     }
     let account = accounts::remove(instance, actor, name, Some("affiliationChanged".to_owned()))?;
-    Ok(RemovedAdministrator { administrator: name.clone(), account })
+    let has_groups =
+        instance.config.admin.oidc.as_ref().is_some_and(|oidc| !oidc.grants.is_empty());
+    let note = has_groups.then_some(
+        "if this person is in a group of admin.oidc.grants, the next login has its grants; have the OpenID provider end that, too",
+    );
+    Ok(RemovedAdministrator { administrator: name.clone(), account, note })
 }
 
 /// Makes a token for a program of an administrator.

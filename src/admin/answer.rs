@@ -901,6 +901,9 @@ pub struct RemovedAdministrator {
     pub administrator: Label,
     /// The account, whose certificates were revoked.
     pub account: RemovedAccount,
+    /// A note on what the person may do without the record; `None` where no groups of an OpenID provider have grants.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<&'static str>,
 }
 
 /// A token that was just made. Its text is shown this once.

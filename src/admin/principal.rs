@@ -279,6 +279,13 @@ impl Principal {
             {
                 Err(self.refused(verb, "it needs `admin-grant` for everything"))
             }
+            // It would outlive the session or the token, also of those who may change administrators.
+            Request::AdminTokenAdd { name, .. } | Request::PeerResetSecret { name, .. }
+                if self.name.is(name) && !self.is_certified_as(name) =>
+            {
+                let why = "for oneself, only by certificate, or at the server";
+                Err(self.refused(verb, why))
+            }
             Request::AdminTokenAdd { name, .. } | Request::AdminTokenRemove { name, .. }
                 if !self.may_change_administrators(roles) && !self.is_certified_as(name) =>
             {

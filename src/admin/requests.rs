@@ -1,10 +1,12 @@
 //! Requests that need an approval, as administrators see and decide them. A decision is recorded with the administrator who made it.
 
+use std::collections::BTreeSet;
+
 use countersign_ca::authority::checked_comment;
-use countersign_ca::record::OidcUser;
 use countersign_ca::record::approval::{
     Decision, PartialApproval, RequestPrefix, Verdict, WaitingRequest,
 };
+use countersign_ca::record::{Administrator, OidcUser};
 use countersign_ca::{Identity, Store, SubjectPublicKey};
 use data_encoding::HEXLOWER;
 
@@ -22,6 +24,7 @@ pub fn list(instance: &Instance) -> Result<Vec<RequestLine>, Failure> {
 pub fn show(instance: &Instance, id: &str) -> Result<RequestInFull, Failure> {
     let waiting = find(instance, id)?;
     let approved_by = instance.store.approvers(&waiting.id)?;
+    let approved_by = approved_by.iter().map(|recorded| shown(recorded).to_owned()).collect();
     Ok(in_full(&waiting, approvals(instance, &waiting), approved_by))
 }
 
@@ -54,42 +57,90 @@ fn suffices(
     comment: Option<&str>,
 ) -> Result<bool, Failure> {
     let wanted = approvals(instance, waiting);
-    let person = known_as(instance, actor::person(actor))?;
-    let before = instance.store.approvers(&waiting.id)?;
     if waiting.verdict().is_some() || wanted <= 1 {
         return Ok(true);
     }
-    // Somebody may have approved it as a user of the OpenID provider, and have become an administrator since.
-    let names = before.iter().cloned().map(|name| known_as(instance, name));
-    let names = names.collect::<Result<Vec<String>, Failure>>()?;
-    if names.contains(&person) && !before.contains(&person) {
+    let administrators = instance.store.administrators()?;
+    let (person, own) = person_of(&administrators, &actor::person(actor));
+    let mut before = Vec::new();
+    for recorded in instance.store.approvers(&waiting.id)? {
+        before.push(names_of(&administrators, &recorded));
+    }
+    if before.iter().any(|names| !names.is_disjoint(&own)) {
         return Err(Failure::missing(format!(
             "`{person}` approved the request `{}` already; another person must, too",
             waiting.id
         )));
     }
+    before.push(own);
+    if people(before) >= wanted {
+        return Ok(true);
+    }
     let approval = PartialApproval {
-        person: person.clone(),
+        person: recorded_as(&administrators, &person),
         actor: actor.to_owned(),
         comment: comment.map(str::to_owned),
     };
-    let is_last = before.len().saturating_add(1) >= wanted;
-    if is_last && !before.contains(&person) {
-        return Ok(true);
-    }
-    // A person who approved it before is refused here.
     instance.store.record_partly_approved(instance.now(), &waiting.id, &approval)?;
     tracing::info!(actor, request = %waiting.id, wanted, "approved; more people must");
-    Ok(instance.store.approvers(&waiting.id)?.len() >= wanted)
+    let approvers = instance.store.approvers(&waiting.id)?;
+    Ok(people(approvers.iter().map(|recorded| names_of(&administrators, recorded))) >= wanted)
 }
 
-/// The administrator's name, of a user of the OpenID provider who is one by now.
-fn known_as(instance: &Instance, person: String) -> Result<String, Failure> {
-    let Some(user) = person.strip_prefix("oidc:") else { return Ok(person) };
-    let known = instance.store.administrators()?;
-    let is_same = |oidc: &OidcUser| oidc.to_string() == user;
-    let known = known.iter().find(|known| known.oidc.as_ref().is_some_and(is_same));
-    Ok(known.map_or(person, |known| known.name.to_string()))
+/// What a user of the OpenID provider is called, and what stands between an administrator's name and the user who the administrator was.
+const USER: &str = "oidc:";
+const WHO_WAS: &str = " oidc:";
+
+/// An approver as the journal names one: an administrator with the user who the administrator is at that moment, such as
+/// `alice oidc:7@https://id.example.net`. The user is the same person when the administrator is no more, or is another user.
+fn recorded_as(administrators: &[Administrator], person: &str) -> String {
+    let administrator = administrators.iter().find(|known| known.name.as_str() == person);
+    match administrator.and_then(|known| known.oidc.as_ref()) {
+        Some(user) => format!("{person}{WHO_WAS}{user}"),
+        None => person.to_owned(),
+    }
+}
+
+/// The name of a recorded approver, without the user.
+fn shown(recorded: &str) -> &str {
+    recorded.split_once(WHO_WAS).map_or(recorded, |(name, _)| name)
+}
+
+/// The name of a person, which is an administrator's for a user who is one by now, and all names of that person.
+fn person_of(administrators: &[Administrator], person: &str) -> (String, BTreeSet<String>) {
+    let is_user = |oidc: &OidcUser| person.strip_prefix(USER) == Some(oidc.to_string().as_str());
+    let known = administrators.iter().find(|known| known.oidc.as_ref().is_some_and(is_user));
+    let name = known.map_or_else(|| person.to_owned(), |known| known.name.to_string());
+    let mut names = names_of(administrators, &recorded_as(administrators, &name));
+    names.insert(person.to_owned());
+    (name, names)
+}
+
+/// All names of a recorded approver: the one that was recorded, the user who that was, and the administrator who that user is by now.
+fn names_of(administrators: &[Administrator], recorded: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::from([shown(recorded).to_owned()]);
+    names.extend(recorded.split_once(WHO_WAS).map(|(_, user)| format!("{USER}{user}")));
+    let is_named = |user: &OidcUser| names.contains(&format!("{USER}{user}"));
+    let known = administrators.iter().filter(|known| known.oidc.as_ref().is_some_and(is_named));
+    let known: Vec<String> = known.map(|known| known.name.to_string()).collect();
+    names.extend(known);
+    names
+}
+
+/// How many people have these names. Who share a name are one person.
+fn people(all: impl IntoIterator<Item = BTreeSet<String>>) -> usize {
+    let mut people: Vec<BTreeSet<String>> = Vec::new();
+    for mut names in all {
+        people.retain(|other| {
+            let is_another = other.is_disjoint(&names);
+            if !is_another {
+                names.extend(other.iter().cloned());
+            }
+            is_another
+        });
+        people.push(names);
+    }
+    people.len()
 }
 
 /// How many people must approve a request. A profile that is gone wants one.
@@ -158,5 +209,53 @@ fn in_full(waiting: &WaitingRequest, approvals: usize, approved_by: Vec<String>)
         decided: decision.map(|(at, _)| at.whole_seconds().to_string()),
         decided_by: decision.map(|(_, decision)| decision.actor.clone()),
         reason: decision.and_then(|(_, decision)| decision.comment.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_ca::Timestamp;
+
+    use super::*;
+
+    fn administrator(name: &str, subject: Option<&str>) -> Administrator {
+        Administrator {
+            name: name.parse().unwrap(),
+            grants: Vec::new(),
+            tokens: Vec::new(),
+            created: Timestamp::from_seconds(1_800_000_000),
+            oidc: subject.map(|one| OidcUser::new("https://id.example.net", one).unwrap()),
+        }
+    }
+
+    fn user(subject: &str) -> String {
+        format!("oidc:{}", OidcUser::new("https://id.example.net", subject).unwrap())
+    }
+
+    #[test]
+    fn one_person_by_several_names_is_counted_once() {
+        let count = |known: &[Administrator], recorded: &[&str]| {
+            people(recorded.iter().map(|one| names_of(known, one)))
+        };
+        let (none, bound) = ([], [administrator("alice", Some("1")), administrator("bob", None)]);
+        // Two names, of which it is said later that they are one person's.
+        let both = ["alice", &user("1")];
+        assert_eq!((count(&none, &both), count(&bound, &both)), (2, 1));
+        assert_eq!(count(&bound, &["alice", &user("1"), "bob"]), 2);
+        // The administrator is removed, or is another user, after the approval.
+        let recorded = recorded_as(&bound, "alice");
+        assert_eq!(recorded, format!("alice {}", user("1")));
+        assert_eq!(shown(&recorded), "alice");
+        let other = [administrator("alice", Some("2"))];
+        for known in [&none[..], &other] {
+            assert_eq!(count(known, &[&recorded, &user("1")]), 1);
+            let (_, names) = person_of(known, &user("1"));
+            assert!(!names.is_disjoint(&names_of(known, &recorded)));
+        }
+        assert_eq!(person_of(&bound, &user("1")).0, "alice");
+        // A third name joins two that were apart.
+        assert_eq!(count(&none, &["alice", &user("1"), &recorded]), 1);
+        assert_eq!(count(&none, &["uid 0", "uid 1000"]), 2);
+        assert_eq!(shown("uid 1000"), "uid 1000");
     }
 }

@@ -3,11 +3,12 @@
 //! The cookie of a session is `SameSite=Strict`. A browser does not send it on a navigation that another site began, as the issuer's redirect
 //! is; so the callback answers with a page, and the page leads on.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix_web::http::header::{
-    CONTENT_LENGTH, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY, SET_COOKIE,
-    TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_LENGTH, CONTENT_SECURITY_POLICY, HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER,
+    SET_COOKIE, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Data};
@@ -22,15 +23,21 @@ use super::input::{Site, refuse_foreign_site};
 use super::problem::Problem;
 use super::sender::{Presented, turn};
 use super::session::{self, Rights, Sessions};
+use super::slots::{Slot, Slots};
 use crate::admin::record_action;
+use crate::admin::refusals::Hourly;
 use crate::config::OidcConfig;
 use crate::exit::Failure;
 use crate::instance::Instance;
 use crate::logging::REFUSED;
 use crate::oidc::{CALLBACK, Callback, LoggedIn, PATIENCE, Provider, Refusal};
 
-/// The most logins that are worked on at once.
-pub const MAX_LOGINS: usize = 4;
+/// The most logins that are worked on at once, and the most of one IPv4 address or one /64 of IPv6.
+pub const MAX_LOGINS: usize = 8;
+const MAX_OF_ONE: usize = 2;
+
+/// The most sessions of one person that begin within an hour. Each is in the journal, which is kept for ever.
+const MAX_BEGUN: u32 = 30;
 
 /// The path at which a login begins, and the one at which a session ends.
 const LOGIN: &str = "/login";
@@ -53,7 +60,8 @@ pub struct Login {
     /// The sessions.
     pub sessions: Sessions,
     grants: OidcConfig,
-    slots: Arc<Semaphore>,
+    slots: Slots,
+    begun: Hourly,
     gate: Arc<Semaphore>,
 }
 
@@ -76,8 +84,15 @@ impl Login {
             provider: Provider::new(config, port)?,
             sessions: Sessions::new(config.session_idle, config.session_lifetime),
             grants: config.clone(),
-            slots: Arc::new(Semaphore::new(MAX_LOGINS)),
+            slots: Slots::new(MAX_LOGINS, MAX_OF_ONE),
+            begun: Hourly::new(MAX_BEGUN),
         })
+    }
+
+    /// A slot for a client, and its address; `None` if none is free.
+    fn slot(&self, request: &HttpRequest) -> Option<(Slot, IpAddr)> {
+        let address = request.peer_addr()?.ip().to_canonical();
+        Some((self.slots.take(address.into())?, address))
     }
 
     /// What a user may do: as the administrator who is this user, or else by groups.
@@ -148,7 +163,7 @@ async fn begun(login: &Data<Login>, request: &HttpRequest) -> HttpResponse {
             return page(StatusCode::BAD_REQUEST, "Not logged in", why, None);
         }
     };
-    let Ok(slot) = Arc::clone(&login.slots).try_acquire_owned() else { return busy() };
+    let Some((slot, _)) = login.slot(request) else { return busy() };
     let login = login.clone();
     let work = web::block(move || {
         let _slot = slot;
@@ -185,18 +200,19 @@ async fn finished(login: &Data<Login>, request: &HttpRequest) -> HttpResponse {
         let why = "the answer of the issuer cannot be read";
         return page(StatusCode::BAD_REQUEST, "Not logged in", why, None);
     };
-    let Some(address) = request.peer_addr().map(|address| address.ip().to_canonical()) else {
-        return busy();
-    };
     let begun = session::cookie_of(request, BEGUN);
-    let Ok(slot) = Arc::clone(&login.slots).try_acquire_owned() else { return busy() };
+    let Some((slot, address)) = login.slot(request) else { return busy() };
     let (login, instance) = (login.clone(), Arc::clone(&login.instance));
     let work = web::block(move || {
         let _slot = slot;
         let begun = begun.as_ref().map(|cookie| cookie.as_str());
-        let logged_in = login.provider.finish(&answer, begun)?;
+        let logged_in = login.provider.finish(&answer, begun, address.into())?;
         let rights = login.rights(&instance, &logged_in)?;
         let principal = session::principal(&logged_in.user, &rights, address);
+        login.begun.take(&principal.name, instance.now()).map_err(|left| {
+            let why = format!("`{}` logged in {MAX_BEGUN} times within an hour", principal.name);
+            Refusal::TooMany(why, left)
+        })?;
         let id = login.provider.random()?;
         let begun = login.sessions.begin(&id, logged_in.user.clone(), rights);
         begun.map_err(Refusal::Unavailable)?;
@@ -247,14 +263,13 @@ async fn end(login: Data<Login>, request: HttpRequest, payload: web::Payload) ->
     let work = web::block(move || {
         let _slot = slot;
         let principal = presented.authenticate(&authority, &instance, Some(&login.sessions));
-        if let Some(id) = presented.session() {
-            login.sessions.end(id);
-        }
-        match principal {
-            Ok(principal) => {
+        // Of several who end it at once, one does.
+        let ended = presented.session().and_then(|id| login.sessions.end(id));
+        match (principal, ended) {
+            (Ok(principal), Some(_)) => {
                 record_action(&instance, &principal.to_string(), "session end", &principal.name)
             }
-            Err(_) => Ok(()),
+            _ => Ok(()),
         }
     });
     let mut response = match work.await {
@@ -303,6 +318,13 @@ fn refused(request: &HttpRequest, refusal: Refusal) -> HttpResponse {
             tracing::warn!(client, "nobody logs in: {why}");
             let why = "the issuer cannot be asked; the log of the server says why";
             page(StatusCode::SERVICE_UNAVAILABLE, "Not logged in", why, None)
+        }
+        Refusal::TooMany(why, left) => {
+            tracing::warn!(client, "nobody logs in: {why}");
+            let mut response = page(StatusCode::TOO_MANY_REQUESTS, "Not logged in", &why, None);
+            let seconds = HeaderValue::from(left.as_secs().max(1));
+            response.headers_mut().insert(RETRY_AFTER, seconds);
+            response
         }
     }
 }

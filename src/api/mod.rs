@@ -13,6 +13,7 @@ mod repeats;
 mod routes;
 mod sender;
 mod session;
+mod slots;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -56,8 +57,14 @@ pub const MAX_LOGINS: usize = login::MAX_LOGINS;
 const SMALL: usize = 64 << 10;
 
 /// The verbs whose requests may be large.
-const LARGE: [Verb; 5] =
-    [Verb::PeerAdd, Verb::PeerImport, Verb::CertRevokeMany, Verb::CertImport, Verb::TrustAdd];
+const LARGE: [Verb; 6] = [
+    Verb::PeerAdd,
+    Verb::PeerImport,
+    Verb::CertRevokeMany,
+    Verb::CertImport,
+    Verb::CrlImport,
+    Verb::TrustAdd,
+];
 
 /// The most large bodies that are read or worked on at once.
 const MAX_LARGE: usize = 4;

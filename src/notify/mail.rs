@@ -1,6 +1,5 @@
 //! Messages by mail, over lettre, which encodes headers and addresses.
 
-use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -10,14 +9,15 @@ use lettre::message::Mailboxes;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
-use lettre::{SmtpTransport, Transport};
+use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
+use tokio::runtime;
 
 use super::files::read;
 use super::message::Message;
 use crate::config::{Mail, MailTls};
 
-/// How long the mail server may take for each step.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long the mail server may take for a message, from the search of its address to its last answer.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Hands a message to the mail server.
 ///
@@ -30,7 +30,7 @@ pub fn deliver(
     now: Timestamp,
 ) -> Result<(), String> {
     let letter = letter(mail, message, now)?;
-    let mut builder = SmtpTransport::builder_dangerous(&mail.host)
+    let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&mail.host)
         .port(mail.port)
         .timeout(Some(PATIENCE))
         .tls(match mail.tls {
@@ -43,26 +43,24 @@ pub fn deliver(
         let password = password.trim_end_matches(['\r', '\n']).to_owned();
         builder = builder.credentials(Credentials::new(user.clone(), password));
     }
-    match builder.build().send(&letter) {
-        Ok(_) => Ok(()),
-        Err(e) if is_timeout(&e) => {
-            Err(format!("`{}`: no answer within {} seconds", mail.host, PATIENCE.as_secs()))
-        }
+    let transport = builder.build();
+    // A bound for each step alone would let a server that writes now and then go on for ever. What is dropped ends the connection.
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| e.to_string())?;
+    let sent =
+        runtime.block_on(async { tokio::time::timeout(PATIENCE, transport.send(letter)).await });
+    // A search for an address of the server may still be under way.
+    runtime.shutdown_background();
+    match sent {
+        Ok(Ok(_)) => Ok(()),
+        Err(_) => Err(format!(
+            "`{}`: it did not take the message within {} seconds",
+            mail.host,
+            PATIENCE.as_secs()
+        )),
         // The mail server's words may be part of it.
-        Err(e) => Err(format!("`{}`: {}", mail.host, chain(&e))),
+        Ok(Err(e)) => Err(format!("`{}`: {}", mail.host, chain(&e))),
     }
-}
-
-/// Whether a step took too long. lettre 0.11.23 does not count a read that ended so.
-fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<std::io::Error>() {
-            return matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock);
-        }
-        cause = error.source();
-    }
-    false
 }
 
 /// An error with its causes.

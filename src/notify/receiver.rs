@@ -56,7 +56,7 @@ pub struct Outcome {
     pub delivered: u64,
     /// How many attempts failed since the server started.
     pub failed: u64,
-    /// How many attempts failed in a row, while something is to be told.
+    /// How many attempts failed in a row, while something is to be told. Tests do not count.
     pub failures: u32,
     /// The last verdict; `None` before the first.
     pub last: Option<Verdict>,
@@ -226,8 +226,23 @@ impl Receiver {
         Ok(Unsent { changes: plan.changes.clone(), message: Message::new(&content, now)? })
     }
 
-    /// Makes one attempt, and records how it went.
-    pub fn deliver(&self, message: &Message) -> Result<(), String> {
+    /// Makes one attempt to tell the receiver what is to be told, and records how it went.
+    fn deliver(&self, message: &Message) -> Result<(), String> {
+        let result = self.attempt(message);
+        let mut shared = self.shared();
+        let outcome = &mut shared.outcome;
+        match &result {
+            Ok(()) => {
+                outcome.failures = 0;
+                outcome.next_try = None;
+            }
+            Err(_) => outcome.failures = outcome.failures.saturating_add(1),
+        }
+        result
+    }
+
+    /// Makes one attempt with a message of which nothing depends on whether it is taken, or one of [`Self::deliver`]'s.
+    pub fn attempt(&self, message: &Message) -> Result<(), String> {
         let now = SystemClock.now();
         let result = deliver(&self.config, message, now);
         let (name, id) = (&self.config.name, &message.id);
@@ -237,15 +252,12 @@ impl Receiver {
             Ok(()) => {
                 tracing::info!(receiver = %name, id, "the receiver took a notification");
                 outcome.delivered = outcome.delivered.saturating_add(1);
-                outcome.failures = 0;
                 outcome.last = Some(Verdict::Delivered);
                 outcome.last_success = Some(now);
-                outcome.next_try = None;
             }
             Err(why) => {
                 tracing::warn!(receiver = %name, id, "a notification was not taken: {why}");
                 outcome.failed = outcome.failed.saturating_add(1);
-                outcome.failures = outcome.failures.saturating_add(1);
                 outcome.last = Some(Verdict::Failed(why.clone()));
             }
         }

@@ -4,18 +4,18 @@
 //! Everything that asks the issuer blocks.
 
 mod fetch;
+mod heard;
 mod sealed;
 mod token;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use countersign_ca::Network;
 use countersign_ca::key::read_private;
 use countersign_ca::record::OidcUser;
 use data_encoding::{BASE64, BASE64URL_NOPAD};
-use jsonwebtoken::Header;
-use jsonwebtoken::jwk::Jwk;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ring::digest;
 use serde::Deserialize;
@@ -23,28 +23,20 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use fetch::Fetcher;
+use heard::{Issuer, Metadata};
 use sealed::Sealer;
 
 pub use sealed::PATIENCE;
 
-use crate::config::{OidcConfig, is_secure};
+use crate::config::OidcConfig;
 use crate::exit::Failure;
 
 /// The path below the origin to which the issuer sends browsers back.
 pub const CALLBACK: &str = "/login/callback";
 
-/// How long what the issuer says of itself, and its keys, are kept.
-const KEPT: Duration = Duration::from_secs(3600);
-
-/// How long after a failure the issuer is not asked again.
-const PAUSE: Duration = Duration::from_secs(5);
-
-/// How long after the keys were fetched for an unknown one they are not fetched for another.
-const KEY_PAUSE: Duration = Duration::from_secs(30);
-
-/// The most keys of an issuer, and the most finished logins that are remembered.
-const MAX_KEYS: usize = 100;
-const MAX_FINISHED: usize = 4096;
+/// The most logins that are remembered because their code was exchanged, and the most of one network. Whoever has more must wait.
+const MAX_FINISHED: usize = 16 << 10;
+const MAX_OF_ONE: usize = 64;
 
 /// The largest file of a client's secret, in octets.
 const MAX_SECRET: u64 = 4096;
@@ -59,6 +51,8 @@ pub enum Refusal {
     Refused(String),
     /// The issuer, or this server, cannot do it now: a message for the log.
     Unavailable(String),
+    /// There were too many: a message for the user, and after how long it may be tried again.
+    TooMany(String, Duration),
 }
 
 impl From<Failure> for Refusal {
@@ -95,38 +89,14 @@ pub struct LoggedIn {
     pub to: String,
 }
 
-/// What an issuer says of itself (OpenID Connect Discovery 1.0 §3, RFC 8414 §2).
-#[derive(Debug, Deserialize)]
-struct Metadata {
-    issuer: String,
-    authorization_endpoint: String,
-    token_endpoint: String,
-    jwks_uri: String,
-    #[serde(default)]
-    authorization_response_iss_parameter_supported: bool,
-    code_challenge_methods_supported: Option<Vec<String>>,
-    token_endpoint_auth_methods_supported: Option<Vec<String>>,
-}
-
-/// What was last heard of the issuer.
-#[derive(Default)]
-struct Heard {
-    metadata: Option<(Instant, Arc<Metadata>)>,
-    keys: Option<(Instant, Arc<Vec<Jwk>>)>,
-    /// When the keys were last fetched because a token named an unknown one.
-    sought: Option<Instant>,
-    failed: Option<(Instant, String)>,
-}
-
 /// An issuer, with which this server is a client.
 pub struct Provider {
     config: OidcConfig,
     redirect: String,
-    fetcher: Fetcher,
+    issuer: Issuer,
     sealer: Sealer,
-    heard: Mutex<Heard>,
-    /// The SHA-256 of the state of each login that ended well, and when.
-    finished: Mutex<HashMap<Vec<u8>, Instant>>,
+    /// The SHA-256 of the state of each login whose code was exchanged, whatever came of it, and when and from where.
+    finished: Mutex<HashMap<Vec<u8>, (Instant, Network)>>,
 }
 
 impl Provider {
@@ -137,9 +107,8 @@ impl Provider {
     pub fn new(config: &OidcConfig, port: u16) -> Result<Self, Failure> {
         Ok(Self {
             redirect: format!("{}{CALLBACK}", config.origin(port)),
-            fetcher: Fetcher::new(config.ca_file.as_deref())?,
+            issuer: Issuer::new(&config.issuer, Fetcher::new(config.ca_file.as_deref())?),
             sealer: Sealer::new()?,
-            heard: Mutex::default(),
             finished: Mutex::default(),
             config: config.clone(),
         })
@@ -158,7 +127,7 @@ impl Provider {
     /// # Errors
     /// [`Refusal::Unavailable`] if the issuer cannot be asked, or is none that can be used.
     pub fn begin(&self, to: &str) -> Result<Beginning, Refusal> {
-        let metadata = self.metadata()?;
+        let metadata = self.issuer.metadata()?;
         let begun = self.sealer.begin(to)?;
         let challenge = BASE64URL_NOPAD.encode(&sha256(&begun.verifier));
         let parameters = [
@@ -181,12 +150,18 @@ impl Provider {
         Ok(Beginning { url, cookie: self.sealer.seal(&begun)? })
     }
 
-    /// Ends a login: the code in the issuer's answer is exchanged for an ID token. `cookie` is that of the browser which brings the answer.
+    /// Ends a login: the code in the issuer's answer is exchanged for an ID token. `cookie` is that of the browser which brings the answer,
+    /// and `network` where it is. A login has one such exchange, and a network so many in ten minutes.
     ///
     /// # Errors
     /// [`Refusal::Refused`] if the answer is not one to the login of this browser, or the ID token is not as it must be;
-    /// [`Refusal::Unavailable`] if the issuer cannot be asked.
-    pub fn finish(&self, answer: &Callback, cookie: Option<&str>) -> Result<LoggedIn, Refusal> {
+    /// [`Refusal::Unavailable`] if the issuer cannot be asked; [`Refusal::TooMany`] if it was for too many others.
+    pub fn finish(
+        &self,
+        answer: &Callback,
+        cookie: Option<&str>,
+        network: Network,
+    ) -> Result<LoggedIn, Refusal> {
         let refused = |why: &str| Refusal::Refused(why.to_owned());
         let other = "this browser did not begin this login, or did more than ten minutes ago";
         let begun =
@@ -199,7 +174,7 @@ impl Provider {
         if self.finished().contains_key(&state) {
             return Err(refused("this login has ended already"));
         }
-        let metadata = self.metadata()?;
+        let metadata = self.issuer.metadata()?;
         match &answer.iss {
             Some(iss) if *iss != metadata.issuer => {
                 return Err(refused("the answer is that of another issuer (`iss`, RFC 9207)"));
@@ -217,22 +192,33 @@ impl Provider {
             return Err(refused(&format!("the issuer answers `{}`", text.trim().escape_debug())));
         }
         let code = answer.code.as_deref().ok_or_else(|| refused("the answer has no code"))?;
+        self.use_up(state, network)?;
         let token = self.exchange(&metadata, code, &begun.verifier)?;
         let claims = self.verify(&metadata, &token, &begun.nonce)?;
         let user = OidcUser::new(&metadata.issuer, &claims.sub)
             .map_err(|e| Refusal::Refused(e.to_string()))?;
         let groups = claims.groups(&self.config.groups_claim);
         let groups = groups.into_iter().map(str::to_owned).collect();
+        Ok(LoggedIn { user, groups, to: begun.to.clone() })
+    }
+
+    /// Uses up the one exchange of the login with this state. It is remembered as long as the login's cookie may be opened.
+    fn use_up(&self, state: Vec<u8>, network: Network) -> Result<(), Refusal> {
         let mut finished = self.finished();
-        finished.retain(|_, at| at.elapsed() < PATIENCE);
+        finished.retain(|_, (at, _)| at.elapsed() < PATIENCE);
+        if finished.contains_key(&state) {
+            return Err(Refusal::Refused("this login has ended already".to_owned()));
+        }
         if finished.len() >= MAX_FINISHED {
             return Err(Refusal::Unavailable("too many people log in".to_owned()));
         }
-        // The same answer once more, at the same time, finds the state here.
-        match finished.insert(state, Instant::now()) {
-            None => Ok(LoggedIn { user, groups, to: begun.to.clone() }),
-            Some(_) => Err(refused("this login has ended already")),
+        if finished.values().filter(|(_, of)| *of == network).count() >= MAX_OF_ONE {
+            let why =
+                format!("{MAX_OF_ONE} logins from `{network}` ended within ten minutes; wait");
+            return Err(Refusal::TooMany(why, PATIENCE));
         }
+        finished.insert(state, (Instant::now(), network));
+        Ok(())
     }
 
     /// The ID token for a code.
@@ -274,7 +260,7 @@ impl Provider {
         }
         let authorization = authorization.as_ref().map(|text| text.as_str());
         let answer = self
-            .fetcher
+            .issuer
             .post(&metadata.token_endpoint, &form, authorization)
             .map_err(Refusal::Unavailable)?;
         let text = |key: &str| answer.body.get(key).and_then(Value::as_str);
@@ -306,7 +292,7 @@ impl Provider {
         nonce: &str,
     ) -> Result<token::Claims, Refusal> {
         let header = token::header(text).map_err(Refusal::Refused)?;
-        let keys = self.keys(metadata, &header)?;
+        let keys = self.issuer.keys(metadata, &header)?;
         let key = token::key(&keys, &header).ok_or_else(|| {
             Refusal::Refused(
                 "the ID token is signed by a key that the issuer does not publish".to_owned(),
@@ -317,94 +303,7 @@ impl Provider {
         token::verify(text, &header, key, &expected).map_err(Refusal::Refused)
     }
 
-    /// What the issuer says of itself.
-    fn metadata(&self) -> Result<Arc<Metadata>, Refusal> {
-        let mut heard = self.heard();
-        if let Some((at, metadata)) = &heard.metadata
-            && at.elapsed() < KEPT
-        {
-            return Ok(Arc::clone(metadata));
-        }
-        if let Some((at, why)) = &heard.failed
-            && at.elapsed() < PAUSE
-        {
-            return Err(Refusal::Unavailable(why.clone()));
-        }
-        match self.discover() {
-            Ok(metadata) => {
-                let metadata = Arc::new(metadata);
-                heard.metadata = Some((Instant::now(), Arc::clone(&metadata)));
-                heard.failed = None;
-                Ok(metadata)
-            }
-            Err(why) => {
-                heard.failed = Some((Instant::now(), why.clone()));
-                Err(Refusal::Unavailable(why))
-            }
-        }
-    }
-
-    /// Fetches and checks what the issuer says of itself.
-    fn discover(&self) -> Result<Metadata, String> {
-        let issuer = &self.config.issuer;
-        let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-        let metadata = serde_json::from_value::<Metadata>(self.fetcher.get(&url)?);
-        let metadata = metadata.map_err(|e| format!("`{url}`: {e}"))?;
-        if metadata.issuer != *issuer {
-            return Err(format!(
-                "`{url}`: expected the issuer `{issuer}` of admin.oidc.issuer, found `{}`",
-                metadata.issuer.escape_debug()
-            ));
-        }
-        for endpoint in
-            [&metadata.authorization_endpoint, &metadata.token_endpoint, &metadata.jwks_uri]
-        {
-            if !is_secure(endpoint) {
-                return Err(format!(
-                    "`{url}`: expected endpoints with `https:`, found `{}`",
-                    endpoint.escape_debug()
-                ));
-            }
-        }
-        // An issuer that lists no methods may know PKCE all the same.
-        let methods = metadata.code_challenge_methods_supported.as_deref();
-        if methods.is_some_and(|methods| !methods.iter().any(|method| method == "S256")) {
-            return Err(format!("`{url}`: the issuer does not know PKCE with S256"));
-        }
-        Ok(metadata)
-    }
-
-    /// The keys of the issuer. They are fetched if none is known that a header names, but not more often than twice a minute.
-    fn keys(&self, metadata: &Metadata, header: &Header) -> Result<Arc<Vec<Jwk>>, Refusal> {
-        let mut heard = self.heard();
-        if let Some((at, keys)) = &heard.keys
-            && at.elapsed() < KEPT
-        {
-            let keys = Arc::clone(keys);
-            let is_pause = heard.sought.is_some_and(|at| at.elapsed() < KEY_PAUSE);
-            if token::key(&keys, header).is_some() || is_pause {
-                return Ok(keys);
-            }
-            heard.sought = Some(Instant::now());
-        }
-        let fetched = self.fetcher.get(&metadata.jwks_uri).map_err(Refusal::Unavailable)?;
-        let listed = fetched.get("keys").and_then(Value::as_array).ok_or_else(|| {
-            Refusal::Unavailable(format!("`{}`: expected a list `keys`", metadata.jwks_uri))
-        })?;
-        // A key of a kind that nobody here knows is no fault.
-        let keys = listed.iter().take(MAX_KEYS);
-        let keys: Vec<Jwk> =
-            keys.filter_map(|key| serde_json::from_value(key.clone()).ok()).collect();
-        let keys = Arc::new(keys);
-        heard.keys = Some((Instant::now(), Arc::clone(&keys)));
-        Ok(keys)
-    }
-
-    fn heard(&self) -> MutexGuard<'_, Heard> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn finished(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Instant>> {
+    fn finished(&self) -> MutexGuard<'_, HashMap<Vec<u8>, (Instant, Network)>> {
         self.finished.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -36,7 +36,7 @@ KEYS = {
     # Never published.
     "stranger": rsa.generate_private_key(65537, 2048),
 }
-STATE = {"published": ["rsa", "ec"], "jwks": 0, "iss": True}
+STATE = {"published": ["rsa", "ec"], "jwks": 0, "codes": 0}
 
 
 def jwk(kid):
@@ -85,6 +85,8 @@ class Issuer(http.server.BaseHTTPRequestHandler):
             self.answer({})
         elif self.path == "/asked":
             self.answer(STATE["jwks"])
+        elif self.path == "/exchanged":
+            self.answer(STATE["codes"])
         elif self.path.endswith("/.well-known/openid-configuration"):
             path = self.path[: -len("/.well-known/openid-configuration")]
             own = {"issuer": url + path, "authorization_endpoint": url + "/auth?tenant=1", "token_endpoint": url + "/token"}
@@ -102,6 +104,7 @@ class Issuer(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         form = self.rfile.read(int(self.headers["Content-Length"])).decode()
         form = {key: values[0] for key, values in urllib.parse.parse_qs(form).items()}
+        STATE["codes"] += 1
         told = json.loads(base64.urlsafe_b64decode(form["code"] + "=="))
         challenge = b64(hashlib.sha256(form["code_verifier"].encode()).digest())
         if challenge != told["challenge"] or form["grant_type"] != "authorization_code":

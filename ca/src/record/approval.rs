@@ -229,7 +229,8 @@ pub struct Decision {
 /// One of several approvals that a request needs, because its profile requires more than one person to approve it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartialApproval {
-    /// Who approved: the name of an administrator, or a user of the operating system. One person counts once.
+    /// Who approved: the name of an administrator, or a user of the operating system or of the OpenID provider. One person counts once.
+    /// After an administrator's name and a blank stands the user of the OpenID provider who the administrator is, if there is one.
     pub person: String,
     /// The person with the proof and the address, as the journal names them.
     pub actor: String,

@@ -176,7 +176,23 @@ impl<'a> Statement<'a> {
             "5.2.1" => format!("Roles of administrators:\n\n{}", self.roles),
             "5.2.2" => self.approvals(),
             "5.2.3" => match &self.config.admin.listener {
-                Some(_) => "At the server: root and the server's user. From other machines, over TLS: by a client certificate of the profile `administrator`, or by a token of which only the hash is kept.".into(),
+                Some(_) => {
+                    let mut text = "At the server: root and the server's user. From other machines, over TLS: by a client certificate of the profile `administrator`, or by a token of which only the hash is kept.".to_owned();
+                    if let Some(oidc) = &self.config.admin.oidc {
+                        let _ = write!(
+                            text,
+                            " In a browser, by a session, which begins when the OpenID provider `{}` says who logged in (OpenID Connect Core 1.0), and ends after {} without a request and after {} at most.",
+                            oidc.issuer,
+                            lasting(oidc.session_idle),
+                            lasting(oidc.session_lifetime)
+                        );
+                        if !oidc.grants.is_empty() {
+                            let groups: Vec<String> = oidc.grants.keys().map(|group| format!("`{group}`")).collect();
+                            let _ = write!(text, " Members of these groups of the provider need no record here: {}.", groups.join(", "));
+                        }
+                    }
+                    text
+                }
                 None => "At the server: root and the server's user. The administration API is off.".into(),
             },
             "5.2.4" => "Nobody decides about a request of the own account. The role `administrator` does not approve requests.".into(),
