@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use common::openssl::{enrol, key};
-use common::{COUNTERSIGN, Instance, fails, text, tool, tool_ok, wait_for};
+use common::{COUNTERSIGN, Instance, at_another_time, fails, text, tool, tool_ok, wait_for};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -462,7 +462,7 @@ fn what_cannot_be_a_ca_here_is_refused() {
         &[&good, &other_key],
         &["--certificate", "c", "--key", "other"],
         4,
-        &["for another key"],
+        &["the key is not that of", "Old CA"],
     );
     let leaf = with(&["-subj", "/CN=gw1", "-addext", "basicConstraints=critical,CA:FALSE"]);
     refused(&[&leaf], &usual, 4, &["is not a CA"]);
@@ -1123,4 +1123,113 @@ fn a_retired_ca_issues_no_more_and_goes_on_with_crls_and_ocsp() {
     {
         assert!(done.iter().any(|other| other == deed), "{deed}: {done:?}");
     }
+}
+
+/// The findings of `status` about a subject, by their codes, and the whole answer.
+fn findings(instance: &Instance, subject: &str) -> (Vec<String>, Value) {
+    let run = instance.run(&["status", "--format", "json"]);
+    let status: Value = serde_json::from_slice(&run.stdout).unwrap();
+    let all = status["findings"].as_array().unwrap().iter();
+    let about = all.filter(|finding| finding["subject"] == subject);
+    (about.map(|finding| finding["code"].as_str().unwrap().to_owned()).collect(), status)
+}
+
+#[test]
+fn the_end_of_a_retired_ca_is_no_fault_and_its_accounts_are_told() {
+    let sixty_days = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-days", "60"];
+    let old = OpensslCa::new(&sixty_days, "/CN=Short CA");
+    for name in ["gw1", "gw2"] {
+        old.issue(name, Some(&format!("DNS:{name}.example.net")), &["-days", "20"]);
+    }
+    let mut instance = Instance::empty();
+    instance.ok(&["init"]);
+    instance.ok(&strs(&old.import(&["--accounts", "create"])));
+    instance.serve();
+    let ready = |instance: &Instance| {
+        let answer = instance.http("GET", "/readyz", "", b"").unwrap();
+        (answer.status, String::from_utf8(answer.body).unwrap())
+    };
+    // Before: what is advised can be done.
+    let (codes, status) = findings(&instance, "short-ca");
+    assert_eq!(codes, ["ca-cuts"], "{status}");
+    for said in [status.to_string(), ready(&instance).1] {
+        assert!(said.contains("countersign ca retire short-ca"), "{said}");
+        assert!(!said.contains("ca roll short-ca"), "{said}");
+    }
+    // What it leaves behind is counted, by name and by number.
+    let shown = instance.json(&["ca", "retire", "short-ca"]);
+    let line = shown.as_array().unwrap().iter().find(|ca| ca["name"] == "short-ca").unwrap();
+    assert_eq!(line["accounts_still_naming_it"], 2, "{shown}");
+    instance.ok(&["ca", "retire", "short-ca", "--undo"]);
+    let run = instance.run(&["ca", "retire", "short-ca"]);
+    assert!(run.status.success() && text(&run).contains("peer list --ca short-ca"), "{run:?}");
+    let (codes, status) = findings(&instance, "short-ca");
+    assert_eq!(codes, ["ca-retired"], "{status}");
+    let cas = status["cas"].as_array().unwrap();
+    let retired: Vec<_> = cas.iter().filter(|ca| ca["retired"] == true).collect();
+    assert!(retired.len() == 1 && retired[0]["name"] == "short-ca", "{status}");
+    assert!(text(&instance.run(&["status"])).contains(", retired\n"));
+    assert_eq!(ready(&instance).0, 200);
+    assert!(!ready(&instance).1.contains("short-ca"), "{}", ready(&instance).1);
+
+    // No account gets it any more; what else an account of it has can be changed.
+    let told = ["`short-ca` is retired", "another one", "ca retire short-ca --undo"];
+    let add = ["peer", "add", "gw9", "--id", "fqdn:gw9.example.net", "--ca", "short-ca"];
+    fails(&instance.run(&add), 2, &told);
+    instance.ok(&["peer", "add", "gw8", "--id", "fqdn:gw8.example.net"]);
+    fails(&instance.run(&["peer", "edit", "gw8", "--ca", "short-ca"]), 2, &told);
+    let csv = instance.file("more.csv");
+    let csv_path = csv.to_str().unwrap();
+    fs::write(&csv, "name,ids,ca\ngw9,fqdn:gw9.example.net,short-ca\n").unwrap();
+    fails(
+        &instance.run(&["peer", "import", csv_path]),
+        2,
+        &[&["line 2", "`ca`"], &told[..]].concat(),
+    );
+    fs::write(&csv, "name,ids,ca\ngw8,fqdn:gw8.example.net,short-ca\n").unwrap();
+    fails(&instance.run(&["peer", "import", csv_path, "--update"]), 2, &told);
+    let same = "name,ids,ca,note\ngw1,fqdn:gw1.example.net,short-ca,old\n";
+    fs::write(&csv, same).unwrap();
+    instance.ok(&["peer", "import", csv_path, "--update"]);
+    instance.ok(&["peer", "edit", "gw2", "--note", "to be moved"]);
+    assert_eq!(instance.json(&["peer", "show", "gw1"])["note"], "old");
+    fails(&instance.run(&["peer", "show", "gw9"]), 3, &["gw9"]);
+
+    // After its end.
+    instance.stop();
+    instance.serve_with(at_another_time("+70d", COUNTERSIGN));
+    wait_for("an instance that is ready", || (ready(&instance).0 == 200).then_some(()));
+    assert!(!ready(&instance).1.contains("short-ca"), "{}", ready(&instance).1);
+    let (codes, status) = findings(&instance, "short-ca");
+    assert_eq!((&status["ok"], codes), (&true.into(), vec!["ca-retired".to_owned()]), "{status}");
+    for name in ["gw1", "gw2"] {
+        instance.ok(&["peer", "edit", name, "--ca", "issuing"]);
+    }
+    assert_eq!(findings(&instance, "short-ca").0, Vec::<String>::new());
+}
+
+#[test]
+fn the_recipe_for_a_peer_names_the_root_of_its_ca() {
+    let old = OpensslCa::ec("/CN=Old CA");
+    let instance = Instance::empty();
+    instance.ok(&["init"]);
+    instance.ok(&strs(&old.import(&[])));
+    let named = |instance: &Instance, name: &str, flags: &[&str]| {
+        let id = format!("fqdn:{name}.example.net");
+        let said = instance.ok(&[&["peer", "add", name, "--id", &id], flags].concat());
+        let from = said.split("the root certificate `").nth(1).unwrap();
+        from.split('`').next().unwrap().to_owned()
+    };
+    let file = |name: &str| instance.data().join("keys").join(name).to_str().unwrap().to_owned();
+    assert_eq!(named(&instance, "gw1", &[]), file("root.crt"));
+    assert_eq!(named(&instance, "gw2", &["--ca", "old-ca"]), file("old-ca.crt"));
+    // A next root counts when it certifies what issues.
+    instance.ok(&["ca", "roll", "root"]);
+    assert_eq!(named(&instance, "gw3", &[]), file("root.crt"));
+    instance.ok(&["ca", "roll", "issuing"]);
+    assert_eq!(named(&instance, "gw4", &["--ca", "issuing"]), file("root.2.crt"));
+    assert_eq!(named(&instance, "gw5", &["--ca", "old-ca"]), file("old-ca.crt"));
+    // And the gateway enrols with it.
+    instance.ok(&["ca", "set-default", "old-ca"]);
+    assert_eq!(named(&instance, "gw6", &[]), file("old-ca.crt"));
 }
