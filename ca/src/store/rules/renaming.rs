@@ -13,6 +13,9 @@ use crate::record::{Account, Label, OWN_ACCOUNT_PREFIX};
 impl<V: View> Rules<'_, V> {
     pub(super) fn check_renamed(&self, from: &Label, to: &Label) -> Result<()> {
         self.known_account(from)?;
+        if from == to {
+            return Err(conflict(format!("the account has the name `{to}` already")));
+        }
         if self.account(to)?.is_some() {
             return Err(conflict(format!("account `{to}` exists already")));
         }
