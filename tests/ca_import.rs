@@ -1134,8 +1134,14 @@ fn findings(instance: &Instance, subject: &str) -> (Vec<String>, Value) {
     (about.map(|finding| finding["code"].as_str().unwrap().to_owned()).collect(), status)
 }
 
-#[test]
-fn the_end_of_a_retired_ca_is_no_fault_and_its_accounts_are_told() {
+/// `/readyz`: its status and its lines.
+fn ready(instance: &Instance) -> (u16, String) {
+    let answer = instance.http("GET", "/readyz", "", b"").unwrap();
+    (answer.status, String::from_utf8(answer.body).unwrap())
+}
+
+/// A running instance with a CA of its own and `short-ca`, which was taken over with the accounts `gw1` and `gw2` and ends in 60 days.
+fn with_short_ca() -> Instance {
     let sixty_days = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-days", "60"];
     let old = OpensslCa::new(&sixty_days, "/CN=Short CA");
     for name in ["gw1", "gw2"] {
@@ -1145,18 +1151,26 @@ fn the_end_of_a_retired_ca_is_no_fault_and_its_accounts_are_told() {
     instance.ok(&["init"]);
     instance.ok(&strs(&old.import(&["--accounts", "create"])));
     instance.serve();
-    let ready = |instance: &Instance| {
-        let answer = instance.http("GET", "/readyz", "", b"").unwrap();
-        (answer.status, String::from_utf8(answer.body).unwrap())
-    };
-    // Before: what is advised can be done.
+    instance
+}
+
+#[test]
+fn a_self_signed_ca_that_ends_is_advised_to_retire_and_then_told_no_more() {
+    let instance = with_short_ca();
+    // What is advised can be done.
     let (codes, status) = findings(&instance, "short-ca");
     assert_eq!(codes, ["ca-cuts"], "{status}");
     for said in [status.to_string(), ready(&instance).1] {
         assert!(said.contains("countersign ca retire short-ca"), "{said}");
         assert!(!said.contains("ca roll short-ca"), "{said}");
     }
-    // What it leaves behind is counted, by name and by number.
+    let cuts = |expected: u8| {
+        let metrics = instance.http("GET", "/metrics", "", b"").unwrap().body;
+        let line = format!("countersign_ca_cuts_certificates{{ca=\"short-ca\"}} {expected}\n");
+        assert!(String::from_utf8(metrics).unwrap().contains(&line), "{line}");
+    };
+    cuts(1);
+    // What it leaves behind is counted, by the answer and by the warning.
     let shown = instance.json(&["ca", "retire", "short-ca"]);
     let line = shown.as_array().unwrap().iter().find(|ca| ca["name"] == "short-ca").unwrap();
     assert_eq!(line["accounts_still_naming_it"], 2, "{shown}");
@@ -1169,43 +1183,59 @@ fn the_end_of_a_retired_ca_is_no_fault_and_its_accounts_are_told() {
     let retired: Vec<_> = cas.iter().filter(|ca| ca["retired"] == true).collect();
     assert!(retired.len() == 1 && retired[0]["name"] == "short-ca", "{status}");
     assert!(text(&instance.run(&["status"])).contains(", retired\n"));
-    assert_eq!(ready(&instance).0, 200);
-    assert!(!ready(&instance).1.contains("short-ca"), "{}", ready(&instance).1);
+    let (code, said) = ready(&instance);
+    assert!(code == 200 && !said.contains("short-ca"), "{said}");
+    cuts(0);
+}
 
-    // No account gets it any more; what else an account of it has can be changed.
-    let told = ["`short-ca` is retired", "another one", "ca retire short-ca --undo"];
-    let add = ["peer", "add", "gw9", "--id", "fqdn:gw9.example.net", "--ca", "short-ca"];
-    fails(&instance.run(&add), 2, &told);
-    instance.ok(&["peer", "add", "gw8", "--id", "fqdn:gw8.example.net"]);
-    fails(&instance.run(&["peer", "edit", "gw8", "--ca", "short-ca"]), 2, &told);
-    let csv = instance.file("more.csv");
-    let csv_path = csv.to_str().unwrap();
-    fs::write(&csv, "name,ids,ca\ngw9,fqdn:gw9.example.net,short-ca\n").unwrap();
-    fails(
-        &instance.run(&["peer", "import", csv_path]),
-        2,
-        &[&["line 2", "`ca`"], &told[..]].concat(),
-    );
-    fs::write(&csv, "name,ids,ca\ngw8,fqdn:gw8.example.net,short-ca\n").unwrap();
-    fails(&instance.run(&["peer", "import", csv_path, "--update"]), 2, &told);
-    let same = "name,ids,ca,note\ngw1,fqdn:gw1.example.net,short-ca,old\n";
-    fs::write(&csv, same).unwrap();
-    instance.ok(&["peer", "import", csv_path, "--update"]);
-    instance.ok(&["peer", "edit", "gw2", "--note", "to be moved"]);
-    assert_eq!(instance.json(&["peer", "show", "gw1"])["note"], "old");
-    fails(&instance.run(&["peer", "show", "gw9"]), 3, &["gw9"]);
-
-    // After its end.
+#[test]
+fn the_end_of_a_retired_ca_is_no_fault() {
+    let mut instance = with_short_ca();
+    instance.ok(&["ca", "retire", "short-ca"]);
     instance.stop();
     instance.serve_with(at_another_time("+70d", COUNTERSIGN));
-    wait_for("an instance that is ready", || (ready(&instance).0 == 200).then_some(()));
-    assert!(!ready(&instance).1.contains("short-ca"), "{}", ready(&instance).1);
+    let (code, said) = ready(&instance);
+    assert!(code == 200 && !said.contains("short-ca"), "{said}");
     let (codes, status) = findings(&instance, "short-ca");
     assert_eq!((&status["ok"], codes), (&true.into(), vec!["ca-retired".to_owned()]), "{status}");
     for name in ["gw1", "gw2"] {
         instance.ok(&["peer", "edit", name, "--ca", "issuing"]);
     }
     assert_eq!(findings(&instance, "short-ca").0, Vec::<String>::new());
+    // Without the word of an administrator, it is one.
+    instance.ok(&["ca", "retire", "short-ca", "--undo"]);
+    let (codes, status) = findings(&instance, "short-ca");
+    assert_eq!((&status["ok"], codes), (&false.into(), vec!["ca-ended".to_owned()]), "{status}");
+    assert_eq!(ready(&instance).0, 503);
+}
+
+#[test]
+fn no_account_gets_a_ca_that_was_retired() {
+    let instance = with_short_ca();
+    instance.ok(&["ca", "retire", "short-ca"]);
+    let told = ["`short-ca` is retired", "another one", "ca retire short-ca --undo"];
+    let add = ["peer", "add", "gw9", "--id", "fqdn:gw9.example.net", "--ca", "short-ca"];
+    fails(&instance.run(&add), 2, &told);
+    instance.ok(&["peer", "add", "gw8", "--id", "fqdn:gw8.example.net"]);
+    fails(&instance.run(&["peer", "edit", "gw8", "--ca", "short-ca"]), 2, &told);
+    let csv = instance.file("more.csv");
+    let path = csv.to_str().unwrap();
+    fs::write(&csv, "name,ids,ca\ngw9,fqdn:gw9.example.net,short-ca\n").unwrap();
+    let place = ["line 2", "`ca`"];
+    fails(&instance.run(&["peer", "import", path]), 2, &[&place, &told[..]].concat());
+    fs::write(&csv, "name,ids,ca\ngw8,fqdn:gw8.example.net,short-ca\n").unwrap();
+    fails(&instance.run(&["peer", "import", path, "--update"]), 2, &told);
+    fails(&instance.run(&["peer", "show", "gw9"]), 3, &["gw9"]);
+    assert!(instance.json(&["peer", "show", "gw8"])["ca"].is_null());
+    // What else an account of it has can be changed.
+    let same = "name,ids,ca,note\ngw1,fqdn:gw1.example.net,short-ca,old\n";
+    fs::write(&csv, same).unwrap();
+    instance.ok(&["peer", "import", path, "--update"]);
+    instance.ok(&["peer", "edit", "gw2", "--note", "to be moved"]);
+    assert_eq!(instance.json(&["peer", "show", "gw1"])["note"], "old");
+    // And it gets accounts again when it issues again.
+    instance.ok(&["ca", "retire", "short-ca", "--undo"]);
+    instance.ok(&add);
 }
 
 #[test]
@@ -1223,13 +1253,13 @@ fn the_recipe_for_a_peer_names_the_root_of_its_ca() {
     let file = |name: &str| instance.data().join("keys").join(name).to_str().unwrap().to_owned();
     assert_eq!(named(&instance, "gw1", &[]), file("root.crt"));
     assert_eq!(named(&instance, "gw2", &["--ca", "old-ca"]), file("old-ca.crt"));
-    // A next root counts when it certifies what issues.
+    // The next root counts when it certifies what issues.
     instance.ok(&["ca", "roll", "root"]);
     assert_eq!(named(&instance, "gw3", &[]), file("root.crt"));
     instance.ok(&["ca", "roll", "issuing"]);
     assert_eq!(named(&instance, "gw4", &["--ca", "issuing"]), file("root.2.crt"));
     assert_eq!(named(&instance, "gw5", &["--ca", "old-ca"]), file("old-ca.crt"));
-    // And the gateway enrols with it.
+    // Without a CA of its own, an account has the default one.
     instance.ok(&["ca", "set-default", "old-ca"]);
     assert_eq!(named(&instance, "gw6", &[]), file("old-ca.crt"));
 }
