@@ -1263,3 +1263,37 @@ fn the_recipe_for_a_peer_names_the_root_of_its_ca() {
     instance.ok(&["ca", "set-default", "old-ca"]);
     assert_eq!(named(&instance, "gw6", &[]), file("old-ca.crt"));
 }
+
+#[test]
+fn a_default_ca_below_another_root_is_told_to_clients_of_tls() {
+    let old = OpensslCa::ec("/CN=Old CA");
+    let instance = Instance::empty();
+    instance.ok(&["init"]);
+    instance.ok(&["ca", "add", "second"]);
+    instance.ok(&strs(&old.import(&[])));
+    let default = |name: &str| {
+        let run = instance.run(&["ca", "set-default", name]);
+        assert!(run.status.success(), "{run:?}");
+        text(&run)
+    };
+    // Nobody is concerned without such servers.
+    assert!(!default("old-ca").contains("as a root"));
+    default("issuing");
+    let config = instance.data().join("countersign.toml");
+    let listen = |text: String, section: &str| {
+        let head = format!("[{section}]\n");
+        text.replacen(&head, &format!("{head}listen = \"127.0.0.1:0\"\n"), 1)
+    };
+    let text = listen(listen(fs::read_to_string(&config).unwrap(), "est"), "admin");
+    fs::write(&config, text).unwrap();
+    assert!(!default("second").contains("as a root"), "it is below the same root");
+    let file = |name: &str| instance.data().join("keys").join(name).display().to_string();
+    let said = default("old-ca");
+    for clients in ["EST clients", "remote administrators"] {
+        let told = format!("{clients} need `{}` as a root", file("old-ca.crt"));
+        assert!(said.contains(&told) && said.contains(&file("root.crt")), "{said}");
+    }
+    let run = instance.run(&["ca", "retire", "old-ca", "--default", "issuing"]);
+    let told = format!("EST clients need `{}` as a root", file("root.crt"));
+    assert!(run.status.success() && self::text(&run).contains(&told), "{run:?}");
+}
