@@ -1,5 +1,7 @@
 //! Findings: what an administrator should look at, as `countersign status` shows it, and as notifications and metrics report it.
 
+use countersign_ca::record::Label;
+use countersign_ca::x509::Facts;
 use serde::{Deserialize, Serialize};
 
 /// The codes of all findings. `docs/operation.md` explains them.
@@ -9,6 +11,7 @@ pub const CODES: &[&str] = &[
     "ca-ended",
     "ca-cuts",
     "ca-ends",
+    "ca-retired",
     "crl-none",
     "crl-over",
     "crl-stale",
@@ -107,6 +110,17 @@ impl Finding {
     pub fn with_members(&mut self, members: Vec<Member>) -> &mut Self {
         self.members = members;
         self
+    }
+}
+
+/// What an administrator does before an issuing CA ends. A self-signed one has nothing above it that would certify a next key.
+pub fn before_the_end(name: &Label, certificate: &[u8]) -> String {
+    match Facts::of(certificate) {
+        Ok(facts) if facts.issuer == facts.subject => format!(
+            "it is self-signed and gets no next key; give its accounts another CA with `countersign peer edit --ca`, and then \
+             `countersign ca retire {name}`"
+        ),
+        _ => format!("see to `countersign ca roll {name}`"),
     }
 }
 

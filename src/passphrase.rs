@@ -10,9 +10,13 @@ use zeroize::Zeroizing;
 
 use crate::exit::Failure;
 use crate::folder::DataFolder;
+use crate::output;
 
 /// The largest passphrase file, in bytes.
 const MAX: u64 = 4096;
+
+/// A passphrase with less characters is warned of.
+const SHORT: usize = 12;
 
 /// The name of the systemd credential.
 const CREDENTIAL: &str = "countersign-passphrase";
@@ -79,6 +83,11 @@ pub fn changed(file: Option<&Path>) -> Result<ChangedPassphrase, Failure> {
         }
     };
     let text = Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned());
+    if text.chars().count() < SHORT {
+        output::warning(&format!(
+            "the new passphrase has less than {SHORT} characters: whoever has a copy of the keys can try all of them"
+        ));
+    }
     Ok(ChangedPassphrase { passphrase: Passphrase::new(&text)?, text })
 }
 

@@ -11,6 +11,7 @@ use actix_service::{IntoServiceFactory, apply_fn_factory};
 use actix_web::App;
 use actix_web::web::{self, Data};
 use countersign_ca::Authority;
+use countersign_ca::Store;
 use countersign_ca::authority::TlsServer;
 use countersign_ca::founding;
 use countersign_ca::write_atomically;
@@ -68,6 +69,19 @@ impl Parts {
     }
 }
 
+/// Refuses the folder of a root that is kept apart from the network: there is nothing to serve, and a server would open it to strangers.
+fn refuse_root_only(instance: &Instance) -> Result<(), Failure> {
+    let cas = instance.store.cas()?;
+    match !cas.is_empty() && cas.iter().all(|ca| ca.is_root) {
+        false => Ok(()),
+        true => Err(Failure::missing(
+            "this instance has a root and no issuing CA, and no server runs on it. `countersign ca sign` and `countersign crl sign` need none; \
+             `countersign init --root-csr FILE`, in another folder, founds the instance of the server; `countersign ca add NAME` adds an \
+             issuing CA here",
+        )),
+    }
+}
+
 /// Serves until SIGTERM or SIGINT. `listen` replaces the configuration's address and port; `started` is called with the address in use once
 /// the server accepts connections.
 ///
@@ -79,6 +93,7 @@ pub fn run(
     log: &LogControl,
     started: &dyn Fn(SocketAddr),
 ) -> Result<(), Failure> {
+    refuse_root_only(&instance)?;
     descriptors::fit(&mut instance.config);
     let authority = Arc::clone(instance.authority()?);
     let instance = Arc::new(instance);

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use common::openssl::{enrol, key};
-use common::{COUNTERSIGN, Instance, fails, text, tool, tool_ok, wait_for};
+use common::{COUNTERSIGN, Instance, at_another_time, fails, text, tool, tool_ok, wait_for};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -467,7 +467,7 @@ fn what_cannot_be_a_ca_here_is_refused() {
         &[&good, &other_key],
         &["--certificate", "c", "--key", "other"],
         4,
-        &["for another key"],
+        &["the key is not that of", "Old CA"],
     );
     let leaf = with(&["-subj", "/CN=gw1", "-addext", "basicConstraints=critical,CA:FALSE"]);
     refused(&[&leaf], &usual, 4, &["is not a CA"]);
@@ -1280,4 +1280,177 @@ fn a_retired_ca_issues_no_more_and_goes_on_with_crls_and_ocsp() {
     {
         assert!(done.iter().any(|other| other == deed), "{deed}: {done:?}");
     }
+}
+
+/// The findings of `status` about a subject, by their codes, and the whole answer.
+fn findings(instance: &Instance, subject: &str) -> (Vec<String>, Value) {
+    let run = instance.run(&["status", "--format", "json"]);
+    let status: Value = serde_json::from_slice(&run.stdout).unwrap();
+    let all = status["findings"].as_array().unwrap().iter();
+    let about = all.filter(|finding| finding["subject"] == subject);
+    (about.map(|finding| finding["code"].as_str().unwrap().to_owned()).collect(), status)
+}
+
+/// `/readyz`: its status and its lines.
+fn ready(instance: &Instance) -> (u16, String) {
+    let answer = instance.http("GET", "/readyz", "", b"").unwrap();
+    (answer.status, String::from_utf8(answer.body).unwrap())
+}
+
+/// A running instance with a CA of its own and `short-ca`, which was taken over with the accounts `gw1` and `gw2` and ends in 60 days.
+fn with_short_ca() -> Instance {
+    let sixty_days = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-days", "60"];
+    let old = OpensslCa::new(&sixty_days, "/CN=Short CA");
+    for name in ["gw1", "gw2"] {
+        old.issue(name, Some(&format!("DNS:{name}.example.net")), &["-days", "20"]);
+    }
+    let mut instance = Instance::empty();
+    instance.ok(&["init"]);
+    instance.ok(&strs(&old.import(&["--accounts", "create"])));
+    instance.serve();
+    instance
+}
+
+#[test]
+fn a_self_signed_ca_that_ends_is_advised_to_retire_and_then_told_no_more() {
+    let instance = with_short_ca();
+    // What is advised can be done.
+    let (codes, status) = findings(&instance, "short-ca");
+    assert_eq!(codes, ["ca-cuts"], "{status}");
+    for said in [status.to_string(), ready(&instance).1] {
+        assert!(said.contains("countersign ca retire short-ca"), "{said}");
+        assert!(!said.contains("ca roll short-ca"), "{said}");
+    }
+    let cuts = |expected: u8| {
+        let metrics = instance.http("GET", "/metrics", "", b"").unwrap().body;
+        let line = format!("countersign_ca_cuts_certificates{{ca=\"short-ca\"}} {expected}\n");
+        assert!(String::from_utf8(metrics).unwrap().contains(&line), "{line}");
+    };
+    cuts(1);
+    // What it leaves behind is counted, by the answer and by the warning.
+    let shown = instance.json(&["ca", "retire", "short-ca"]);
+    let line = shown.as_array().unwrap().iter().find(|ca| ca["name"] == "short-ca").unwrap();
+    assert_eq!(line["accounts_still_naming_it"], 2, "{shown}");
+    instance.ok(&["ca", "retire", "short-ca", "--undo"]);
+    let run = instance.run(&["ca", "retire", "short-ca"]);
+    assert!(run.status.success() && text(&run).contains("peer list --ca short-ca"), "{run:?}");
+    let (codes, status) = findings(&instance, "short-ca");
+    assert_eq!(codes, ["ca-retired"], "{status}");
+    let cas = status["cas"].as_array().unwrap();
+    let retired: Vec<_> = cas.iter().filter(|ca| ca["retired"] == true).collect();
+    assert!(retired.len() == 1 && retired[0]["name"] == "short-ca", "{status}");
+    assert!(text(&instance.run(&["status"])).contains(", retired\n"));
+    let (code, said) = ready(&instance);
+    assert!(code == 200 && !said.contains("short-ca"), "{said}");
+    cuts(0);
+}
+
+#[test]
+fn the_end_of_a_retired_ca_is_no_fault() {
+    let mut instance = with_short_ca();
+    instance.ok(&["ca", "retire", "short-ca"]);
+    instance.stop();
+    instance.serve_with(at_another_time("+70d", COUNTERSIGN));
+    let (code, said) = ready(&instance);
+    assert!(code == 200 && !said.contains("short-ca"), "{said}");
+    let (codes, status) = findings(&instance, "short-ca");
+    assert_eq!((&status["ok"], codes), (&true.into(), vec!["ca-retired".to_owned()]), "{status}");
+    for name in ["gw1", "gw2"] {
+        instance.ok(&["peer", "edit", name, "--ca", "issuing"]);
+    }
+    assert_eq!(findings(&instance, "short-ca").0, Vec::<String>::new());
+    // Without the word of an administrator, it is one.
+    instance.ok(&["ca", "retire", "short-ca", "--undo"]);
+    let (codes, status) = findings(&instance, "short-ca");
+    assert_eq!((&status["ok"], codes), (&false.into(), vec!["ca-ended".to_owned()]), "{status}");
+    assert_eq!(ready(&instance).0, 503);
+}
+
+#[test]
+fn no_account_gets_a_ca_that_was_retired() {
+    let instance = with_short_ca();
+    instance.ok(&["ca", "retire", "short-ca"]);
+    let told = ["`short-ca` is retired", "another one", "ca retire short-ca --undo"];
+    let add = ["peer", "add", "gw9", "--id", "fqdn:gw9.example.net", "--ca", "short-ca"];
+    fails(&instance.run(&add), 2, &told);
+    instance.ok(&["peer", "add", "gw8", "--id", "fqdn:gw8.example.net"]);
+    fails(&instance.run(&["peer", "edit", "gw8", "--ca", "short-ca"]), 2, &told);
+    let csv = instance.file("more.csv");
+    let path = csv.to_str().unwrap();
+    fs::write(&csv, "name,ids,ca\ngw9,fqdn:gw9.example.net,short-ca\n").unwrap();
+    let place = ["line 2", "`ca`"];
+    fails(&instance.run(&["peer", "import", path]), 2, &[&place, &told[..]].concat());
+    fs::write(&csv, "name,ids,ca\ngw8,fqdn:gw8.example.net,short-ca\n").unwrap();
+    fails(&instance.run(&["peer", "import", path, "--update"]), 2, &told);
+    fails(&instance.run(&["peer", "show", "gw9"]), 3, &["gw9"]);
+    assert!(instance.json(&["peer", "show", "gw8"])["ca"].is_null());
+    // What else an account of it has can be changed.
+    let same = "name,ids,ca,note\ngw1,fqdn:gw1.example.net,short-ca,old\n";
+    fs::write(&csv, same).unwrap();
+    instance.ok(&["peer", "import", path, "--update"]);
+    instance.ok(&["peer", "edit", "gw2", "--note", "to be moved"]);
+    assert_eq!(instance.json(&["peer", "show", "gw1"])["note"], "old");
+    // And it gets accounts again when it issues again.
+    instance.ok(&["ca", "retire", "short-ca", "--undo"]);
+    instance.ok(&add);
+}
+
+#[test]
+fn the_recipe_for_a_peer_names_the_root_of_its_ca() {
+    let old = OpensslCa::ec("/CN=Old CA");
+    let instance = Instance::empty();
+    instance.ok(&["init"]);
+    instance.ok(&strs(&old.import(&[])));
+    let named = |instance: &Instance, name: &str, flags: &[&str]| {
+        let id = format!("fqdn:{name}.example.net");
+        let said = instance.ok(&[&["peer", "add", name, "--id", &id], flags].concat());
+        let from = said.split("the root certificate `").nth(1).unwrap();
+        from.split('`').next().unwrap().to_owned()
+    };
+    let file = |name: &str| instance.data().join("keys").join(name).to_str().unwrap().to_owned();
+    assert_eq!(named(&instance, "gw1", &[]), file("root.crt"));
+    assert_eq!(named(&instance, "gw2", &["--ca", "old-ca"]), file("old-ca.crt"));
+    // The next root counts when it certifies what issues.
+    instance.ok(&["ca", "roll", "root"]);
+    assert_eq!(named(&instance, "gw3", &[]), file("root.crt"));
+    instance.ok(&["ca", "roll", "issuing"]);
+    assert_eq!(named(&instance, "gw4", &["--ca", "issuing"]), file("root.2.crt"));
+    assert_eq!(named(&instance, "gw5", &["--ca", "old-ca"]), file("old-ca.crt"));
+    // Without a CA of its own, an account has the default one.
+    instance.ok(&["ca", "set-default", "old-ca"]);
+    assert_eq!(named(&instance, "gw6", &[]), file("old-ca.crt"));
+}
+
+#[test]
+fn a_default_ca_below_another_root_is_told_to_clients_of_tls() {
+    let old = OpensslCa::ec("/CN=Old CA");
+    let instance = Instance::empty();
+    instance.ok(&["init"]);
+    instance.ok(&["ca", "add", "second"]);
+    instance.ok(&strs(&old.import(&[])));
+    let default = |name: &str| {
+        let run = instance.run(&["ca", "set-default", name]);
+        assert!(run.status.success(), "{run:?}");
+        text(&run)
+    };
+    // Nobody is concerned without such servers.
+    assert!(!default("old-ca").contains("as a root"));
+    default("issuing");
+    let config = instance.data().join("countersign.toml");
+    let listen = |text: String, section: &str| {
+        let head = format!("[{section}]\n");
+        text.replacen(&head, &format!("{head}listen = \"127.0.0.1:0\"\n"), 1)
+    };
+    let text = listen(listen(fs::read_to_string(&config).unwrap(), "est"), "admin");
+    fs::write(&config, text).unwrap();
+    assert!(!default("second").contains("as a root"), "it is below the same root");
+    let file = |name: &str| instance.data().join("keys").join(name).display().to_string();
+    let said = default("old-ca");
+    for clients in ["EST clients", "remote administrators"] {
+        let told = format!("{clients} need `{}` as a root", file("old-ca.crt"));
+        assert!(said.contains(&told) && said.contains(&file("root.crt")), "{said}");
+    }
+    let run = instance.run(&["ca", "retire", "old-ca", "--default", "issuing"]);
+    let told = format!("EST clients need `{}` as a root", file("root.crt"));
+    assert!(run.status.success() && self::text(&run).contains(&told), "{run:?}");
 }

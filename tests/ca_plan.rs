@@ -16,7 +16,7 @@ use std::process::Command;
 
 use common::est::Site;
 use common::openssl::{cmp, cmp_by, enrol, key};
-use common::{Instance, at_another_time, eventually, fails, tool, tool_ok};
+use common::{Instance, Peer, at_another_time, eventually, fails, tool, tool_ok};
 use serde_json::{Value, json};
 
 /// The plan of a CA, and the exit code.
@@ -283,4 +283,28 @@ fn a_message_from_before_the_next_key_shows_nothing() {
     let rows = || evidence(&plan(&instance, &["issuing"]).0);
     eventually("evidence of a message from now", || rows() == expected(&[("gw1", &["cmp-genm"])]));
     assert_eq!(recorded(&instance), 1);
+}
+
+/// An administrator's certificate is of the same root, and meets no peer's.
+#[test]
+fn who_is_no_ike_peer_holds_up_no_plan() {
+    let mut instance = Instance::start();
+    let new = instance.json(&["admin", "add", "alice", "--role", "viewer"]);
+    let [reference, secret] =
+        ["reference", "secret"].map(|field| new["account"][field].as_str().unwrap().to_owned());
+    let alice = Peer { name: "alice".into(), reference, secret };
+    let gateway = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    key(&instance, "p256", "key.pem");
+    for peer in [&alice, &gateway] {
+        enrol(&instance, peer, "key.pem", &[]).granted();
+    }
+    instance.stop();
+    instance.ok(&["ca", "roll", "issuing", "--staged"]);
+    instance.serve();
+    let (first, _) = plan(&instance, &["issuing"]);
+    assert_eq!(evidence(&first), expected(&[("gw1", &[])]));
+    assert_eq!((&first["missing"], &first["no_peers"]), (&json!(1), &json!(1)), "{first}");
+    let (second, code) = plan(&instance, &["issuing", "--mark", "gw1"]);
+    assert_eq!((&second["safe"], code), (&json!(true), 0), "{second}");
+    assert!(instance.ok(&["ca", "plan", "issuing"]).contains("1 are no IKE peers"));
 }

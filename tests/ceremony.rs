@@ -101,6 +101,13 @@ fn an_offline_root_certifies_revokes_and_is_heard_through_the_server() {
     let cas = at.offline.json(&["ca", "show"]);
     let names: Vec<&Value> = cas.as_array().unwrap().iter().map(|ca| &ca["name"]).collect();
     assert_eq!(names, ["root"]);
+    // The journal names what was made.
+    let journal = at.offline.ok(&["audit", "export"]);
+    let entries = journal.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let deeds: Vec<Value> = entries.filter(|entry| entry["action"] == "init").collect();
+    assert!(deeds.len() == 1 && deeds[0]["detail"] == "root", "{deeds:?}");
+    // No server runs on it, where strangers would reach it.
+    fails(&at.offline.run(&["serve", "--listen", "127.0.0.1:0"]), 3, &["no issuing CA", "ca sign"]);
 
     // 2. It signs what was shown to somebody, and nothing without a word of theirs.
     at.online.ok(&["init", "--root-csr", &at.path("issuing.csr")]);

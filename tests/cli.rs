@@ -40,8 +40,19 @@ fn exit_codes_and_messages_say_who_must_act() {
     fails(&instance.run(&["cert", "show", "12ab"]), 3, &["12ab", "cert list"]);
     fails(&instance.run(&["cert", "show", "xyz"]), 2, &["hexadecimal"]);
     fails(&instance.run(&["init"]), 3, &["already"]);
+    fails(&instance.run(&["peer", "rename", "gw1", "gw1"]), 3, &["has the name `gw1` already"]);
     instance.ok(&["peer", "remove", "gw1"]);
     assert_eq!(instance.json(&["peer", "list"]).as_array().map(Vec::len), Some(0));
+    // A folder without an enrolment.
+    let folder = instance.file("pkix").to_str().unwrap().to_owned();
+    let list = ["peer", "list", "--server", "https://127.0.0.1:9", "--login", &folder];
+    let told = format!("`countersign enroll --out {folder}` makes one");
+    fails(&instance.run(&list), 3, &["no enrolment", &told]);
+    // An administrator with tokens only needs no secret.
+    let add = ["admin", "add", "monitor", "--role", "viewer", "--no-secret"];
+    let new = instance.json(&add);
+    assert!(new["account"]["secret"].is_null() && new["account"]["reference"].is_null(), "{new}");
+    assert!(instance.json(&["admin", "token", "add", "monitor", "probe"])["token"].is_string());
 }
 
 #[test]

@@ -754,6 +754,13 @@ fn keys_open_by_the_new_passphrase_and_no_more_by_the_old() {
     key(&instance, "p256", "gw1.key");
     enrol(&instance, &peer, "gw1.key", &[]).granted();
     instance.stop();
+    // A short one is warned of, and not refused.
+    fs::write(&new, "abcd\n").unwrap();
+    let run = instance.run(&change);
+    assert!(run.status.success() && text(&run).contains("less than 12 characters"), "{run:?}");
+    fs::write(&new, "correct horse battery staple\n").unwrap();
+    let run = instance.run(&change);
+    assert!(run.status.success() && !text(&run).contains("characters"), "{run:?}");
     // An interrupted change says how it ends; a wrong passphrase changes nothing.
     fs::rename(&old, instance.data().join("passphrase.next")).unwrap();
     fs::write(&old, &before).unwrap();

@@ -50,7 +50,7 @@ pub fn add(
     name: Label,
     grants: Vec<RequestedGrant>,
     ids: Vec<String>,
-    secret: RequestedSecret,
+    secret: Option<RequestedSecret>,
     oidc: Option<String>,
 ) -> Result<NewAdministratorLine, Failure> {
     let grants = checked(instance, grants)?;
@@ -64,7 +64,7 @@ pub fn add(
         profile: ADMINISTRATOR_PROFILE.parse()?,
         ca: None,
         device: None,
-        secret: Some(secret),
+        secret,
         permissions: BTreeSet::new(),
         labels: Vec::new(),
         owner: None,

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use countersign_ca::Timestamp;
+use countersign_ca::record::line::Member;
 use countersign_ca::record::{Label, Permission};
 use countersign_ca::record::{Mapping, inventory};
 use serde::{Deserialize, Serialize, Serializer};
@@ -612,6 +613,9 @@ pub struct CaLine {
     /// Whether it issues no more: an administrator retired it.
     #[serde(default)]
     pub retired: bool,
+    /// For a retired CA: how many accounts still name it, and get no certificates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accounts_still_naming_it: Option<usize>,
     /// The file of its certificate. The path is absolute: a client may have another working directory than the server.
     pub certificate: String,
     /// For the CA that issues the EST server's certificate: the file of the root by which a client trusts that server. `None` for every
@@ -621,6 +625,20 @@ pub struct CaLine {
     /// The file of the root by which a client trusts the server of the administration API, as in `est_trust_anchor`.
     #[serde(default)]
     pub admin_trust_anchor: Option<String>,
+}
+
+impl Member for CaLine {
+    fn name(&self) -> &Label {
+        &self.name
+    }
+
+    fn predecessor(&self) -> Option<&Label> {
+        self.succeeds.as_ref()
+    }
+
+    fn waits(&self) -> bool {
+        self.waits
+    }
 }
 
 /// Which peers have shown that they have the certificate of a CA's next key, and when it is safe to go on.
@@ -648,6 +666,9 @@ pub struct Plan {
     pub missing: usize,
     /// How many accounts are disabled or have no valid certificate: they get the CA's certificate when they enrol.
     pub not_enrolled: usize,
+    /// How many accounts are no IKE peers by their profile, such as those of administrators. They count nowhere else.
+    #[serde(default)]
+    pub no_peers: usize,
     /// The accounts with a valid certificate below the same root, by name.
     pub accounts: Vec<PlanAccount>,
     /// The account behind which the next page begins; `None` on the last one.
@@ -980,6 +1001,8 @@ pub struct StatusCa {
     pub succeeded: bool,
     /// The notAfter of the CA's certificate.
     pub not_after: String,
+    /// Whether an administrator retired the CA: it issues no more.
+    pub retired: bool,
 }
 
 /// A CRL in [`StatusAnswer`].

@@ -2,6 +2,7 @@
 
 use countersign_ca::Store;
 use countersign_ca::authority::refuse_overruled;
+use countersign_ca::record::inventory::AccountQuery;
 use countersign_ca::record::line::issuing_now;
 use countersign_ca::record::{CrlScope, Duty, Label};
 use countersign_ca::x509::Facts;
@@ -11,6 +12,9 @@ use super::recorded::record;
 use crate::config::{ServerCertificate, TlsListener};
 use crate::exit::Failure;
 use crate::instance::Instance;
+
+/// The number of accounts that are read at once.
+const PAGE: usize = 1000;
 
 /// Every CA, roots included.
 pub fn list(instance: &Instance) -> Result<Vec<CaLine>, Failure> {
@@ -29,9 +33,11 @@ pub fn list(instance: &Instance) -> Result<Vec<CaLine>, Failure> {
     // A CA that was taken over may be its own root.
     let above =
         |ca: &countersign_ca::record::CaRecord| ca.chain.last().unwrap_or(&ca.certificate).clone();
-    let root = all.iter().find(|ca| Some(&ca.name) == issuer).map(above);
-    let root =
-        all.iter().find(|ca| Some(&ca.certificate) == root.as_ref()).map(|root| root.name.clone());
+    let root_of = |ca: &countersign_ca::record::CaRecord| {
+        let root = above(ca);
+        all.iter().find(|ca| ca.certificate == root).map(|root| root.name.clone())
+    };
+    let root = all.iter().find(|ca| Some(&ca.name) == issuer).and_then(root_of);
     let lines = all.iter().map(|ca| {
         let facts = Facts::of(&ca.certificate)?;
         let succession = ca.succeeds.as_ref();
@@ -45,6 +51,10 @@ pub fn list(instance: &Instance) -> Result<Vec<CaLine>, Failure> {
             default: Some(&ca.name) == default.as_ref(),
             waits: succession.is_some_and(|succession| succession.waits),
             retired: retired.contains(&ca.name),
+            accounts_still_naming_it: match retired.contains(&ca.name) {
+                true => Some(accounts_naming(instance, &ca.name)?),
+                false => None,
+            },
             certificate: file(&ca.name)?,
             est_trust_anchor: match est && Some(&ca.name) == issuer {
                 true => root.as_ref().map(file).transpose()?,
@@ -58,6 +68,20 @@ pub fn list(instance: &Instance) -> Result<Vec<CaLine>, Failure> {
         })
     });
     lines.collect()
+}
+
+/// How many accounts name a CA.
+fn accounts_naming(instance: &Instance, ca: &Label) -> Result<usize, Failure> {
+    let query = AccountQuery { ca: Some(ca.clone()), ..AccountQuery::default() };
+    let (mut count, mut after) = (0_usize, None);
+    loop {
+        let page = instance.store.list_accounts(&query, after.as_ref(), PAGE)?;
+        count = count.saturating_add(page.accounts.len());
+        after = page.next;
+        if after.is_none() {
+            return Ok(count);
+        }
+    }
 }
 
 /// Whether there is a TLS server whose certificate the instance issues.

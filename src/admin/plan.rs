@@ -42,12 +42,18 @@ pub fn look(
     let roll = Roll::of(&all, name)?;
     let now = instance.now();
     let (mut shown, mut missing, mut not_enrolled) = (0_usize, 0_usize, 0_usize);
+    let (profiles, mut no_peers) = (instance.profiles(), 0_usize);
     let (mut last_missing, mut rows, mut more) = (None, Vec::new(), false);
     let mut place = None;
     loop {
         let page = instance.store.list_accounts(&Default::default(), place.as_ref(), PAGE)?;
         let enrolled = instance.store.enrolled(&page.accounts, now)?;
         for (account, enrolled) in page.accounts.iter().zip(enrolled) {
+            // Administrators and registration authorities meet no peer's certificate.
+            if profiles.named(&account.profile).is_some_and(|profile| !profile.is_for_ike()) {
+                no_peers = no_peers.saturating_add(1);
+                continue;
+            }
             let certificate = enrolled.valid.filter(|_| !account.is_disabled);
             let Some(certificate) = certificate else {
                 not_enrolled = not_enrolled.saturating_add(1);
@@ -102,6 +108,7 @@ pub fn look(
         shown,
         missing,
         not_enrolled,
+        no_peers,
         next: rows.last().map(|row| row.account.clone()).filter(|_| more),
         accounts: rows,
     })

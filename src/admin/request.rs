@@ -165,7 +165,9 @@ pub enum Request {
         /// The account's identities; none for `dn:CN=NAME`.
         #[serde(default)]
         ids: Vec<String>,
-        secret: RequestedSecret,
+        /// None for an administrator with tokens only, or who logs in elsewhere.
+        #[serde(default)]
+        secret: Option<RequestedSecret>,
         /// The user of the OpenID provider (`sub`) who is this administrator, too.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         oidc: Option<String>,

@@ -1,10 +1,10 @@
 //! The state of an instance on one screen, with what an administrator should look at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use countersign_ca::record::approval::WaitingRequest;
-use countersign_ca::record::line::successor;
+use countersign_ca::record::line::{retired_lines, successor};
 use countersign_ca::record::{
     Account, CaRecord, CertificateRecord, Label, OWN_ACCOUNT_PREFIX, is_administrators_profile,
 };
@@ -17,7 +17,7 @@ use super::answer::{
 };
 use super::directories;
 use crate::exit::Failure;
-use crate::finding::{Finding, Member, Severity};
+use crate::finding::{Finding, Member, Severity, before_the_end};
 use crate::folder::{LITTLE_ROOM, NO_ROOM};
 use crate::instance::Instance;
 use crate::notify::Verdict;
@@ -77,11 +77,12 @@ pub fn look(instance: &Instance) -> Result<StatusAnswer, Failure> {
         found.error("not-running", "the server does not run".into());
     }
     let all = instance.store.cas()?;
-    let cas = all.iter().map(|ca| look_at_ca(instance, &all, ca, now, &mut found));
+    let retired = instance.store.retired_cas()?;
+    let cas = all.iter().map(|ca| look_at_ca(instance, &all, &retired, ca, now, &mut found));
     let cas = cas.collect::<Result<Vec<_>, _>>()?;
     let crls = look_at_crls(instance, &all, now, &mut found)?;
     let certificates = look_at_certificates(instance, now, &mut found)?;
-    let accounts = look_at_accounts(instance, now, &mut found)?;
+    let accounts = look_at_accounts(instance, &retired_lines(&all, &retired), now, &mut found)?;
     let requests = look_at_requests(instance, now, &mut found)?;
     let disk = instance.location.folder.free_space();
     match disk {
@@ -156,6 +157,7 @@ fn little_space(left: u64) -> String {
 fn look_at_ca(
     instance: &Instance,
     all: &[CaRecord],
+    retired: &BTreeSet<Label>,
     ca: &CaRecord,
     now: Timestamp,
     found: &mut Findings,
@@ -163,17 +165,19 @@ fn look_at_ca(
     let end = Facts::of(&ca.certificate)?.not_after;
     let name = &ca.name;
     let is_succeeded = successor(all.iter(), ca).is_some();
+    let is_retired = retired.contains(name);
     let profiles = instance.profiles();
     let cut = profiles.iter().find(|profile| now.plus(profile.validity()) > end);
-    match (is_succeeded, cut) {
+    match (is_succeeded || is_retired, cut) {
         (true, _) => {}
         (false, _) if end <= now => {
             found.error("ca-ended", format!("the CA `{name}` ended on {end}")).about(name);
         }
         (false, Some(cut)) if !ca.is_root => {
             let message = format!(
-                "the CA `{name}` ends on {end}, and certificates of the profile `{}` are cut to that: see to `countersign ca roll {name}`",
-                cut.name()
+                "the CA `{name}` ends on {end}, and certificates of the profile `{}` are cut to that: {}",
+                cut.name(),
+                before_the_end(name, &ca.certificate)
             );
             found.warning("ca-cuts", message).about(name);
         }
@@ -188,6 +192,7 @@ fn look_at_ca(
         key_here: instance.location.folder.keys().contains(name.as_str()),
         succeeded: is_succeeded,
         not_after: end.to_string(),
+        retired: is_retired,
     })
 }
 
@@ -336,17 +341,26 @@ fn missed(instance: &Instance, now: Timestamp) -> Result<Vec<CertificateRecord>,
 
 fn look_at_accounts(
     instance: &Instance,
+    retired: &BTreeSet<Label>,
     now: Timestamp,
     found: &mut Findings,
 ) -> Result<AccountCounts, Failure> {
     let mut counts = AccountCounts { all: 0, disabled: 0, never_enrolled: 0 };
     let mut cannot = Vec::new();
+    // How many accounts each retired CA leaves without one that issues.
+    let mut left: BTreeMap<Label, usize> = BTreeMap::new();
     let mut after = None;
     loop {
         let page = instance.store.list_accounts(&Default::default(), after.as_ref(), PAGE)?;
         let enrolled = instance.store.enrolled(&page.accounts, now)?;
         for (account, enrolled) in page.accounts.iter().zip(enrolled) {
             counts.all = counts.all.saturating_add(1);
+            if let Some(ca) = account.ca.as_ref().filter(|ca| retired.contains(ca))
+                && !account.is_disabled
+            {
+                let count = left.entry(ca.clone()).or_default();
+                *count = count.saturating_add(1);
+            }
             counts.disabled = counts.disabled.saturating_add(usize::from(account.is_disabled));
             if enrolled.newest.is_some() || works_by_token(instance, account)? {
                 continue;
@@ -362,6 +376,13 @@ fn look_at_accounts(
         if after.is_none() {
             break;
         }
+    }
+    for (ca, count) in left {
+        let message = format!(
+            "the CA `{ca}` is retired, and accounts that still name it get no certificates ({count}): `countersign peer list --ca {ca}` \
+             lists them, `countersign peer edit NAME --ca CA` gives them another one"
+        );
+        found.warning("ca-retired", message).about(&ca);
     }
     if !cannot.is_empty() {
         let names: Vec<&str> =

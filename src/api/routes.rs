@@ -580,7 +580,7 @@ fn administrators() -> Vec<Route> {
             "Adds an administrator; the secret for the first certificate is shown this once",
             ask(Verb::AdminAdd, |input| {
                 let NewAdministrator { name, grants, ids, secret, oidc } = input.json()?;
-                Ok(Request::AdminAdd { name, grants, ids, secret, oidc })
+                Ok(Request::AdminAdd { name, grants, ids, secret: Some(secret), oidc })
             }),
             shape::<answer::NewAdministratorLine>,
         )

@@ -74,6 +74,9 @@ pub struct Add {
     /// How long the secret for the first certificate is good
     #[arg(long, value_name = "DURATION", default_value = "7d")]
     expires: String,
+    /// Make no secret: the administrator has tokens only, or logs in by OpenID
+    #[arg(long, conflicts_with = "expires")]
+    no_secret: bool,
 }
 
 /// What an administrator may do.
@@ -137,11 +140,15 @@ impl Admin {
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Add(add) => {
+                let secret = match add.no_secret {
+                    true => None,
+                    false => Some(RequestedSecret { seconds: seconds(&add.expires)?, uses: 1 }),
+                };
                 let new = Wiped::from(context.ask(Request::AdminAdd {
                     name: add.name.clone(),
                     grants: add.grants.requested(),
                     ids: add.ids.clone(),
-                    secret: RequestedSecret { seconds: seconds(&add.expires)?, uses: 1 },
+                    secret,
                     oidc: add.oidc.clone(),
                 })?);
                 hand_out(context, &new)

@@ -11,7 +11,7 @@ use countersign_ca::record::{CaRecord, Duty, Label};
 use countersign_ca::x509::{Facts, read_all};
 use countersign_ca::{KeyAlgorithm, RollOptions};
 use countersign_ike_plugin::gateway::Daemon;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::ceremony::{Sign, SignCrl};
 use super::context::Context;
@@ -21,6 +21,7 @@ use super::gateway::crl_der;
 use super::init::{Issuing, LONGEST, requested, tag};
 use super::plan::Plan;
 use super::takeover::Import;
+use crate::admin::answer::CaLine;
 use crate::admin::{Request, record_here};
 use crate::config::{Config, duration};
 use crate::exit::Failure;
@@ -169,17 +170,57 @@ impl Ca {
             Self::Plan(plan) => plan.run(context),
             Self::Retire { name, default, undo } => {
                 if let Some(name) = default {
-                    let duty = Duty::Default.into();
-                    context.ask(Request::CaAssign { name: name.clone(), duty })?;
+                    set_default(context, name)?;
                 }
                 let duty = if *undo { Duty::Return } else { Duty::Retire };
-                context.show(Request::CaAssign { name: name.clone(), duty: duty.into() })
+                let answer =
+                    context.ask(Request::CaAssign { name: name.clone(), duty: duty.into() })?;
+                output::print(context.format, &answer);
+                let lines: Vec<CaLine> = parsed(answer)?;
+                let retired = lines.iter().find(|ca| ca.name == *name);
+                if let Some(count @ 1..) = retired.and_then(|ca| ca.accounts_still_naming_it) {
+                    output::warning(&format!(
+                        "accounts that still name `{name}` get no certificates any more ({count}): `countersign peer list --ca {name}` lists \
+                         them, `countersign peer edit NAME --ca CA` gives them another CA"
+                    ));
+                }
+                Ok(())
             }
             Self::SetDefault { name } => {
-                context.show(Request::CaAssign { name: name.clone(), duty: Duty::Default.into() })
+                output::print(context.format, &set_default(context, name)?);
+                Ok(())
             }
         }
     }
+}
+
+/// Makes a CA the default one, and warns if clients of the instance's TLS servers need another root from now on.
+fn set_default(context: &Context, name: &Label) -> Result<Value, Failure> {
+    // A role may permit this change, and not the list.
+    let before: Vec<CaLine> = context.ask_for(Request::CaShow).unwrap_or_default();
+    let duty = Duty::Default.into();
+    let answer = context.ask(Request::CaAssign { name: name.clone(), duty })?;
+    let after: Vec<CaLine> = parsed(answer.clone())?;
+    let est = |ca: &CaLine| ca.est_trust_anchor.clone();
+    let admin = |ca: &CaLine| ca.admin_trust_anchor.clone();
+    for (clients, old, new) in [
+        ("EST clients", before.iter().find_map(est), after.iter().find_map(est)),
+        ("remote administrators", before.iter().find_map(admin), after.iter().find_map(admin)),
+    ] {
+        if let (Some(old), Some(new)) = (old, new)
+            && old != new
+        {
+            output::warning(&format!(
+                "{clients} need `{new}` as a root from the next start of the server on, or from the renewal of its certificate before: it is \
+                 issued by the default CA. Until now they need `{old}`"
+            ));
+        }
+    }
+    Ok(answer)
+}
+
+fn parsed(answer: Value) -> Result<Vec<CaLine>, Failure> {
+    serde_json::from_value(answer).map_err(|e| Failure::unavailable(e.to_string()))
 }
 
 impl Roll<'_> {

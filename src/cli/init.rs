@@ -146,7 +146,8 @@ impl Init {
             true => root_answer(&foundation)?,
             false => self.issuing.make(&foundation, &self.name, &options)?,
         };
-        record_here(foundation.store.as_ref(), "init", &self.issuing.detail(&self.name))?;
+        let made = if self.root_only { &root_label()? } else { &self.name };
+        record_here(foundation.store.as_ref(), "init", &self.issuing.detail(made))?;
         if let Some(fields) = answer.as_object_mut() {
             fields.extend(places);
         }

@@ -5,14 +5,17 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use countersign_ca::record::line::issuing_now;
 use countersign_ca::record::{AccountLabel, Label, Permission};
+use countersign_ca::x509::{Facts, read_all};
 use serde::Deserialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::cert::{IssuedTo, request_in};
 use super::context::Context;
-use crate::admin::answer::{AccountLine, AccountPage, EditedAccount, to_value};
+use super::files::read;
+use crate::admin::answer::{AccountLine, AccountPage, CaLine, EditedAccount, to_value};
 use crate::admin::{
     AccountFilter, AccountState, Existing, Request, RequestedDevice, RequestedEdit, RequestedPeer,
     RequestedSecret,
@@ -565,6 +568,8 @@ fn show_new(context: &Context, new: &Value) -> Result<(), Failure> {
     if context.format == Format::Json || secret.is_empty() || context.remote.is_some() {
         return Ok(());
     }
+    let root = trust_anchor(context, new.get("ca").and_then(Value::as_str));
+    let root = root.unwrap_or_else(|| context.location.folder.keys().file("root.crt"));
     let ServerAddress { url, authority, path } = server_address(context);
     let secret = secret.as_str();
     output::line(&Zeroizing::new(format!(
@@ -574,9 +579,31 @@ countersign enroll --server {url} --reference {reference} --secret-file {name}.s
 or with OpenSSL:\n\n\
 openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {name}.key\n\
 openssl cmp -cmd ir -server {authority} -path {path} -ref {reference} -secret file:{name}.secret -newkey {name}.key -certout {name}.crt -cacertsout root.crt",
-        root = context.location.folder.keys().file("root.crt").display(),
+        root = root.display(),
     )));
     Ok(())
+}
+
+/// The file of the certificate above all others of the CA that issues for `ca`, or by default; `None` if it is not found. A CA that was taken
+/// over may be its own root, and a root may have a next key.
+fn trust_anchor(context: &Context, ca: Option<&str>) -> Option<PathBuf> {
+    let cas: Vec<CaLine> = context.ask_for(Request::CaShow).ok()?;
+    let named = match ca {
+        Some(name) => name.parse().ok()?,
+        None => cas.iter().find(|ca| ca.default)?.name.clone(),
+    };
+    let mut at = issuing_now(cas.iter(), &named)?;
+    // Each step is towards the root, so there are no more steps than CAs. No two CAs have one subject.
+    for _ in &cas {
+        let file = PathBuf::from(&at.certificate);
+        let facts = Facts::of(read_all(&read(&file).ok()?).ok()?.first()?).ok()?;
+        if facts.issuer == facts.subject {
+            return Some(file);
+        }
+        let issuer = facts.issuer.to_string();
+        at = cas.iter().find(|ca| ca.subject == issuer)?;
+    }
+    None
 }
 
 /// The server's address, as gateways reach it.

@@ -87,11 +87,15 @@ fn show(plan: &answer::Plan) {
         let safe = if verdict.safe { "safe" } else { "not yet" };
         format!("{safe}: {}{}", verdict.why, until.unwrap_or_default())
     };
+    let no_peers = match plan.no_peers {
+        0 => String::new(),
+        some => format!("; {some} are no IKE peers"),
+    };
     let head = json!({
         "ca": format!("{} ({}, after {}{})", plan.ca, plan.kind, plan.succeeds, if plan.waits { ", waits" } else { "" }),
         "activate": verdict(&plan.activate),
         "retire": verdict(&plan.retire),
-        "accounts": format!("{} have it, {} have not shown it; {} have no valid certificate", plan.shown, plan.missing, plan.not_enrolled),
+        "accounts": format!("{} have it, {} have not shown it; {} have no valid certificate{no_peers}", plan.shown, plan.missing, plan.not_enrolled),
     });
     output::print(Format::Text, &head);
     let rows: Vec<Value> = plan

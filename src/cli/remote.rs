@@ -82,6 +82,14 @@ impl Server {
                 ));
             }
         };
+        if let Some(folder) =
+            self.login.as_ref().filter(|folder| !folder.join("enrolment").exists())
+        {
+            return Err(Failure::missing(format!(
+                "there is no enrolment in `{0}`; `countersign enroll --out {0}` makes one",
+                folder.display()
+            )));
+        }
         let roots = certificates(&anchors)?;
         let client = match &self.login {
             Some(folder) if self.token_file.is_none() => Some(identity(folder)?),

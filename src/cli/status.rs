@@ -61,10 +61,12 @@ fn screen(answer: &Value) -> String {
         let of = |key: &str| text(ca.get(key));
         let key =
             if ca.get("key_here") == Some(&Value::Bool(true)) { "" } else { ", key elsewhere" };
-        let next = if ca.get("succeeded") == Some(&Value::Bool(true)) { ", succeeded" } else { "" };
+        let is = |key: &str| ca.get(key) == Some(&Value::Bool(true));
+        let next = if is("succeeded") { ", succeeded" } else { "" };
+        let retired = if is("retired") { ", retired" } else { "" };
         line(
             &format!("CA {}", of("name")),
-            format!("{}, ends {}{key}{next}", of("kind"), of("not_after")),
+            format!("{}, ends {}{key}{next}{retired}", of("kind"), of("not_after")),
         );
     }
     for crl in rows("/crls") {

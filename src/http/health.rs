@@ -10,6 +10,7 @@ use countersign_ca::{Authority, Store, Timestamp};
 
 use super::response::plain;
 use super::state::ServerState;
+use crate::finding::before_the_end;
 use crate::folder::{LITTLE_ROOM, NO_ROOM};
 
 /// The CRL of a CA whose key is elsewhere is warned of when it ends within this time, as `countersign status` does.
@@ -76,15 +77,17 @@ fn little_space(left: u64) -> String {
 
 fn look_at_ca(authority: &Authority, ca: &CaInfo, now: Timestamp, found: &mut Findings) {
     if ca.not_after <= now {
-        if !authority.is_succeeded(&ca.name) {
+        if !authority.is_succeeded(&ca.name) && !authority.is_retired(&ca.name) {
             found.reasons.push(format!("the CA `{}` ended on {}", ca.name, ca.not_after));
         }
         return;
     }
     if let Some(cut) = cut_profile(authority, ca, now) {
         found.warnings.push(format!(
-            "the CA `{}` ends on {}, and certificates of the profile `{cut}` are cut to that: see to `countersign ca roll {}`",
-            ca.name, ca.not_after, ca.name
+            "the CA `{}` ends on {}, and certificates of the profile `{cut}` are cut to that: {}",
+            ca.name,
+            ca.not_after,
+            before_the_end(&ca.name, &ca.certificate)
         ));
     }
     if !ca.can_sign {
@@ -102,10 +105,10 @@ fn look_at_ca(authority: &Authority, ca: &CaInfo, now: Timestamp, found: &mut Fi
     }
 }
 
-/// The first profile whose certificates would outlive their CA, and are therefore cut to its end. `None` if there is none, for a root, or
-/// if the CA's next key issues already.
+/// The first profile whose certificates would outlive their CA, and are therefore cut to its end. `None` if there is none, for a root, for
+/// a CA that was retired, or if the CA's next key issues already.
 pub fn cut_profile(authority: &Authority, ca: &CaInfo, now: Timestamp) -> Option<String> {
-    if ca.is_root || authority.is_succeeded(&ca.name) {
+    if ca.is_root || authority.is_succeeded(&ca.name) || authority.is_retired(&ca.name) {
         return None;
     }
     let cut =

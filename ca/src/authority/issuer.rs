@@ -181,12 +181,17 @@ impl Ca {
         self.retired.store(retired, Ordering::Relaxed);
     }
 
+    /// Whether an administrator retired the CA.
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
+    }
+
     /// Refuses a CA that was retired.
     ///
     /// # Errors
     /// `Denied` with [`Denial::NotAuthorized`].
     pub fn require_active(&self) -> Result<()> {
-        match self.retired.load(Ordering::Relaxed) {
+        match self.is_retired() {
             false => Ok(()),
             true => Err(Error::denied(
                 Denial::NotAuthorized,

@@ -57,6 +57,11 @@ impl Authority {
         self.cas.get(ca).is_some_and(|ca| self.successor(ca).is_some())
     }
 
+    /// Whether an administrator retired this CA.
+    pub fn is_retired(&self, ca: &Label) -> bool {
+        self.cas.get(ca).is_some_and(|ca| ca.is_retired())
+    }
+
     /// The name of the CA with this subject that issued a certificate with this serial number. If none did, the first CA, by name, with
     /// this subject; `None` if no CA has it.
     ///

@@ -46,6 +46,18 @@ impl Examined {
         // 1. Each certificate is a CA's, valid, and signed by the next one. What a root says of itself proves nothing, so that the algorithm
         //    of its signature does not matter.
         let root = chain.last();
+        let facts = Facts::of(own)?;
+        if !facts.is_ca {
+            let why = format!(
+                "`{}` is not a CA: its basicConstraints do not say so; name the CA's own certificate",
+                facts.subject
+            );
+            return Err(Error::denied(Denial::SignerNotTrusted, why));
+        }
+        if facts.key != *key.public() {
+            let why = format!("the key is not that of the certificate of `{}`", facts.subject);
+            return Err(Error::denied(Denial::SignerNotTrusted, why));
+        }
         check_links(chain, key, now, &|der, issuer| match verify_signature(der, issuer) {
             Err(Error::Denied { kind: Denial::Algorithm, .. })
                 if root.is_some_and(|root| root == der) =>

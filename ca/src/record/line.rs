@@ -1,5 +1,7 @@
 //! The line of a CA: the succession of its keys, each a CA with a record of its own, and which of them issues now.
 
+use std::collections::BTreeSet;
+
 use super::ca::CaRecord;
 use super::label::Label;
 
@@ -57,6 +59,14 @@ pub fn issuing_now<'a, C: Member>(
 /// The CA that issues in place of `ca`: a successor that does not wait; `None` if there is none.
 pub fn successor<'a, C: Member>(mut cas: impl Iterator<Item = &'a C>, ca: &C) -> Option<&'a C> {
     cas.find(|next| !next.waits() && next.predecessor() == Some(ca.name()))
+}
+
+/// The issuing CAs for whose accounts nothing issues: the CA that issues for their line is one of `retired`.
+pub fn retired_lines(cas: &[CaRecord], retired: &BTreeSet<Label>) -> BTreeSet<Label> {
+    let is_retired = |ca: &&CaRecord| {
+        issuing_now(cas.iter(), &ca.name).is_some_and(|now| retired.contains(&now.name))
+    };
+    cas.iter().filter(|ca| !ca.is_root).filter(is_retired).map(|ca| ca.name.clone()).collect()
 }
 
 #[cfg(test)]

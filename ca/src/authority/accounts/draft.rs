@@ -171,6 +171,14 @@ pub(super) fn check(
     problems
 }
 
+/// Why an account may not get the CA `ca`: it was retired, and every request of the account would be refused.
+pub(super) fn is_retired(ca: &Label) -> (&'static str, String) {
+    let why = format!(
+        "the CA `{ca}` is retired and issues no more: name another one, or `countersign ca retire {ca} --undo` first"
+    );
+    ("ca", why)
+}
+
 /// Checks that a certificate can be issued to this account. Otherwise each of its requests would be refused later.
 ///
 /// # Errors

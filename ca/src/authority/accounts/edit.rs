@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::draft::{AccountDraft, check, equipment_of};
+use super::draft::{AccountDraft, check, equipment_of, is_retired};
 use super::manager::Accounts;
 use crate::error::{Denial, Error, Result};
 use crate::name::Identity;
 use crate::profile::Profiles;
+use crate::record::line::retired_lines;
 use crate::record::{Account, Device, DeviceDraft, Label, Permission, no_account};
 
 /// A change of an account. Fields that are `None` or empty change nothing.
@@ -106,9 +107,14 @@ impl Accounts {
             Some(None) => changed.equipment = None,
             Some(Some(draft)) => changed.equipment = Some(self.device_of(&account, draft)?),
         }
+        let all = store.cas()?;
+        let retired = retired_lines(&all, &store.retired_cas()?);
         let cas: BTreeSet<Label> =
-            store.cas()?.into_iter().filter(|ca| !ca.is_root).map(|ca| ca.name).collect();
-        let problems = check(&AccountDraft::from(&changed), profiles, &cas, &[]);
+            all.into_iter().filter(|ca| !ca.is_root).map(|ca| ca.name).collect();
+        let mut problems = check(&AccountDraft::from(&changed), profiles, &cas, &[]);
+        // What else an account of a retired CA has can be changed.
+        let given = changed.ca.as_ref().filter(|_| changed.ca != account.ca);
+        problems.extend(given.filter(|ca| retired.contains(ca)).map(is_retired));
         match problems.is_empty() {
             true => Ok(changed),
             false => {

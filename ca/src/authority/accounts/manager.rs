@@ -9,12 +9,13 @@ use std::sync::Arc;
 use data_encoding::BASE32_NOPAD;
 use zeroize::Zeroizing;
 
-use super::draft::{AccountDraft, SecretPolicy, check, equipment_of};
+use super::draft::{AccountDraft, SecretPolicy, check, equipment_of, is_retired};
 use crate::clock::{Clock, Timestamp};
 use crate::entropy::Entropy;
 use crate::error::{Denial, Error, Result};
 use crate::key::Sealer;
 use crate::profile::Profiles;
+use crate::record::line::retired_lines;
 use crate::record::{
     Account, AccountSecret, CertificateRecord, DeviceDraft, Label, Permission, Reason, Vendor,
     no_account,
@@ -262,17 +263,23 @@ impl Accounts {
         further: BTreeSet<Label>,
     ) -> Result<()> {
         let mut cas = further;
-        cas.extend(self.store.cas()?.into_iter().filter(|ca| !ca.is_root).map(|ca| ca.name));
+        let all = self.store.cas()?;
+        let retired = retired_lines(&all, &self.store.retired_cas()?);
+        cas.extend(all.into_iter().filter(|ca| !ca.is_root).map(|ca| ca.name));
         let (mut problems, mut taken) = (Vec::new(), Vec::new());
         let (mut names, mut equipment) = (BTreeMap::new(), BTreeMap::new());
         for draft in drafts {
             let place = draft.place();
-            let columns = check(draft, profiles, &cas, vendors);
+            let mut columns = check(draft, profiles, &cas, vendors);
+            let is_there = self.store.incarnation(&draft.name)?.is_some();
+            // An account that is there keeps its CA, or is checked when it is changed.
+            let given = draft.ca.as_ref().filter(|_| !is_there);
+            columns.extend(given.filter(|ca| retired.contains(ca)).map(is_retired));
             problems.extend(columns.into_iter().map(|(column, why)| match draft.line {
                 Some(_) => format!("{place}, column `{column}`: {why}"),
                 None => format!("{place}: {why}"),
             }));
-            if names_taken == Taken::Refused && self.store.incarnation(&draft.name)?.is_some() {
+            if names_taken == Taken::Refused && is_there {
                 taken.push(format!("{place} exists already"));
             }
             if let Some(first) = names.insert(&draft.name, place.clone()) {

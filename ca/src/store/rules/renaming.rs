@@ -19,6 +19,9 @@ struct Former {
 impl<V: View> Rules<'_, V> {
     pub(super) fn check_renamed(&self, from: &Label, to: &Label) -> Result<()> {
         self.known_account(from)?;
+        if from == to {
+            return Err(conflict(format!("the account has the name `{to}` already")));
+        }
         if self.account(to)?.is_some() {
             return Err(conflict(format!("account `{to}` exists already")));
         }
