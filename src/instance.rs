@@ -10,7 +10,7 @@ use std::time::Duration;
 use countersign_ca::authority::accounts::Accounts;
 use countersign_ca::authority::administrators::Administrators;
 use countersign_ca::founding::Foundation;
-use countersign_ca::journal::HeadVerifier;
+use countersign_ca::journal::{Catalogue, HeadVerifier};
 use countersign_ca::profile::Profiles;
 use countersign_ca::record::Label;
 use countersign_ca::store::{EmbeddedOptions, EmbeddedStore, Progress, clock_ahead};
@@ -121,6 +121,8 @@ pub struct Instance {
     administrators: Administrators,
     /// Held from the decision about a change of accounts or administrators until it is recorded.
     changing: Mutex<()>,
+    /// What is known of the journal's entries for reports; the first one begins it.
+    catalogue: Mutex<Catalogue>,
     authority: OnceLock<Arc<Authority>>,
     bridge: OnceLock<Weak<Bridge>>,
     notifier: OnceLock<Arc<Notifier>>,
@@ -152,6 +154,7 @@ impl Instance {
             accounts,
             administrators,
             changing: Mutex::default(),
+            catalogue: Mutex::default(),
             authority: OnceLock::new(),
             bridge: OnceLock::new(),
             notifier: OnceLock::new(),
@@ -166,6 +169,11 @@ impl Instance {
     /// The administrators. They need no signing key, either.
     pub const fn administrators(&self) -> &Administrators {
         &self.administrators
+    }
+
+    /// The catalogue of the journal. One report at a time has it, for a fraction of a second.
+    pub fn catalogue(&self) -> MutexGuard<'_, Catalogue> {
+        self.catalogue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until no other change of accounts or administrators is at work, for a verb that makes such a change; `None` for another

@@ -284,7 +284,7 @@ fn each_verb_is_allowed_to_its_roles_and_refused_to_others() {
                     ..,
                 ],
             ) => state,
-            ("get", ["administrators", ..]) => vec!["auditor", "administrator"],
+            ("get", ["administrators" | "audit", ..]) => vec!["auditor", "administrator"],
             (_, ["requests", _, "decision"]) => vec!["approver"],
             (
                 _,

@@ -423,6 +423,124 @@ fn roles_of_the_operator_are_verbs() {
     assert!(common::text(&checked).contains("admin.roles.helpdesk: expected a verb"));
 }
 
+/// Who audits from another machine reads what the files say: whole, by account through its names, by actor, and page by page.
+#[test]
+fn an_auditor_reads_from_another_machine_who_did_what() {
+    let mut site = Site::start();
+    for name in ["gw1", "gw2"] {
+        let peer = site.instance.peer(name, &[&format!("fqdn:{name}.example.net")]);
+        site.enrol(name, &json!({"account": {"reference": peer.reference, "secret": peer.secret}}));
+    }
+    let serial =
+        |name: &str| site.instance.certificates(name)[0]["serial"].as_str().unwrap().to_owned();
+    let (first, second) = (serial("gw1"), serial("gw2"));
+    // What is done to certificates names no account, and theirs get other names meanwhile.
+    site.instance.ok(&["peer", "rename", "gw1", "berlin"]);
+    site.instance.ok(&["cert", "hold", &first]);
+    site.instance.ok(&["peer", "rename", "berlin", "oslo"]);
+    site.instance.ok(&["cert", "release", &first]);
+    site.instance.ok(&["peer", "add", "gw1", "--id", "fqdn:x.example.net", "--no-secret"]);
+    site.instance.ok(&["peer", "rename", "gw1", "berlin"]);
+    site.instance.ok(&["cert", "revoke", &first, "--reason", "superseded"]);
+    site.instance.ok(&["peer", "remove", "gw2"]);
+    site.instance.ok(&["cert", "revoke", &second, "--reason", "keyCompromise"]);
+    let added = site.admin("audrey", &["--role", "auditor"]);
+    site.enrol("audrey", &added);
+    let token = site.token("audrey", "test", &[]);
+    let boss = site.token_of("boss", &["--role", "administrator"]);
+    let path = "/api/v1/accounts/oslo/disabled";
+    assert_eq!(site.send(By::Token(&boss), "PUT", path, &json!({"disabled": true})).status, 200);
+    let operator = site.token_of("otto", &["--role", "operator"]);
+    let bounded = site.token_of("bea", &["--role", "auditor", "--account", "berlin*"]);
+    let of_ca = site.token_of("carl", &["--role", "auditor", "--ca", "issuing"]);
+    for (by, why) in [(&operator, "no grant has it"), (&bounded, "all CAs"), (&of_ca, "all CAs")] {
+        site.get(By::Token(by), "/api/v1/audit/report").is_problem(403, &["audit-report", why]);
+        let refused = site.remote(By::Token(by), &["audit", "report"]);
+        common::fails(&refused, 4, &["may not `audit-report`", why]);
+    }
+    common::gateway::eventually("the refusals are recorded", || {
+        site.actors("request refused").len() == 6
+    });
+
+    for round in ["first", "restarted"] {
+        let all: &[&[&str]] = &[
+            &[],
+            &["--format", "json"],
+            &["--format", "csv"],
+            &["--account", "oslo", "--format", "json"],
+            &["--account", "berlin", "--format", "csv"],
+            &["--account", "gw1"],
+            &["--account", "gw2", "--format", "json"],
+            &["--account", "nobody", "--format", "json"],
+            &["--actor", "instance"],
+            &["--actor", "gw2", "--format", "json"],
+            &["--actor", "boss", "--format", "json"],
+            &["--since", "7d", "--format", "csv"],
+            &["--since", "2100-01-01", "--format", "json"],
+        ];
+        for (at, flags) in all.iter().enumerate() {
+            let arguments = [&["audit", "report"], *flags].concat();
+            let by = if at % 2 == 0 { By::Token(&token) } else { By::Login("audrey") };
+            // The instance may sign a CRL in between.
+            let mut pair = (String::new(), String::new());
+            common::gateway::eventually("the journal rests", || {
+                let here = site.instance.ok(&arguments);
+                let there = site.remote(by, &arguments);
+                assert!(there.status.success(), "{}", common::text(&there));
+                pair = (here.clone(), String::from_utf8(there.stdout).unwrap());
+                site.instance.ok(&arguments) == here
+            });
+            assert_eq!(pair.0, pair.1, "{round}: {flags:?}");
+        }
+        // Page by page, and each page within its bound.
+        for query in ["", "&account=oslo", "&actor=instance"] {
+            let filter = query.trim_start_matches('&').replace('=', " ");
+            let flags: Vec<String> =
+                filter.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+            let mut arguments = vec!["audit".to_owned(), "report".to_owned()];
+            if let [name, value] = flags.as_slice() {
+                arguments.extend([format!("--{name}"), value.clone()]);
+            }
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            let whole = site.instance.json(&arguments).as_array().unwrap().clone();
+            let (mut rows, mut next, mut pages) = (Vec::new(), json!(0), 0);
+            while !next.is_null() && rows.len() < whole.len() {
+                let path = format!("/api/v1/audit/report?limit=2&after={next}{query}");
+                let page = site.get(By::Token(&token), &path).json(200);
+                let items = page["items"].as_array().unwrap().clone();
+                assert!(items.len() <= 2, "{page}");
+                rows.extend(items);
+                (next, pages) = (page["next"].clone(), pages + 1);
+            }
+            rows.truncate(whole.len());
+            assert_eq!(rows, whole, "{round}: {query}");
+            assert!(pages >= whole.len() / 2 && pages > 2, "{pages} pages of {query}");
+        }
+        site.instance.stop();
+        site.instance.serve();
+    }
+    // What the lines say: the account at that time, and the proof of an administrator.
+    let oslo = site.instance.json(&["audit", "report", "--account", "oslo"]);
+    let of = |action: &str| {
+        let lines = oslo.as_array().unwrap().iter();
+        let line = lines.clone().find(|line| line["action"] == action);
+        line.unwrap_or_else(|| panic!("no `{action}` in {oslo:#}")).clone()
+    };
+    assert_eq!(of("certificate confirmed")["account"], "gw1");
+    assert_eq!(of("certificate revoked")["account"], "berlin");
+    assert_eq!(of("certificate released")["account"], "oslo");
+    let done = of("peer disable");
+    assert_eq!((&done["proof"], &done["from"]), (&json!("token test"), &json!("127.0.0.1")));
+    assert_eq!(done["actor"], "boss (token test, from 127.0.0.1)");
+    // Beyond the end is nothing, and what is no number is said.
+    let far = "/api/v1/audit/report?after=18446744073709551615";
+    let end = site.get(By::Token(&token), far).json(200);
+    assert_eq!((&end["items"], &end["next"]), (&json!([]), &Value::Null));
+    site.get(By::Token(&token), "/api/v1/audit/report?after=x").is_problem(400, &["query"]);
+    let wrong = site.instance.run(&["audit", "report", "--since", "7"]);
+    common::fails(&wrong, 2, &["2026-01-31", "2026-01-31T12:00:00Z", "7d"]);
+}
+
 /// What an administrator was refused is in the journal, but nobody fills the disk with it.
 #[test]
 fn refused_requests_are_in_the_journal_so_often_and_no_more() {

@@ -1,6 +1,7 @@
 //! The name of a local administrator in the journal.
 
 use std::fs;
+use std::net::IpAddr;
 
 /// No user logged in, such as for a service (`AUDIT_UID_UNSET` in the kernel's audit).
 const UNSET: u32 = u32::MAX;
@@ -35,6 +36,15 @@ pub fn person(actor: &str) -> String {
     }
 }
 
+/// How an administrator of another machine was authenticated, such as `certificate 01ab`, and the address, by the actor's text; `None` for
+/// another actor.
+pub fn proof_of(actor: &str) -> Option<(String, IpAddr)> {
+    // A name has no blank.
+    let (_, rest) = actor.split_once(' ')?;
+    let (proof, address) = rest.strip_prefix('(')?.strip_suffix(')')?.rsplit_once(", from ")?;
+    Some((proof.to_owned(), address.parse().ok()?))
+}
+
 /// The user who logged in, and from whose session the process comes (proc_pid_loginuid(5)).
 fn login_of(process: i32) -> Option<u32> {
     let text = fs::read_to_string(format!("/proc/{process}/loginuid")).ok()?;
@@ -57,6 +67,23 @@ mod tests {
         assert_eq!(person(&format!("{user} (oidc, from 192.0.2.1)")), user);
         // An administrator may have this name.
         assert_eq!(person("uid (token ci, from 192.0.2.2)"), "uid");
+    }
+
+    #[test]
+    fn a_proof_and_an_address_are_those_of_another_machine() {
+        let parts = |actor: &str| proof_of(actor).map(|(proof, from)| format!("{proof}|{from}"));
+        for (actor, expected) in [
+            ("alice (certificate 01ab, from 192.0.2.1)", Some("certificate 01ab|192.0.2.1")),
+            ("alice (token ci, from 2001:db8::1)", Some("token ci|2001:db8::1")),
+            ("oidc:7@https://id.example.net (oidc, from 192.0.2.1)", Some("oidc|192.0.2.1")),
+            ("uid 0", None),
+            ("uid 0 (login 1000)", None),
+            ("uid (token ci, from 192.0.2.2)", Some("token ci|192.0.2.2")),
+            ("alice (token ci, from somewhere)", None),
+            ("instance", None),
+        ] {
+            assert_eq!(parts(actor).as_deref(), expected, "{actor}");
+        }
     }
 
     #[test]

@@ -1062,6 +1062,37 @@ pub struct WaitingCounts {
     pub oldest_at: Option<Timestamp>,
 }
 
+/// A page of a report.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ReportPage {
+    /// The lines of the page.
+    pub items: Vec<ReportLine>,
+    /// The cursor to ask for the next page with: how many entries of the journal have been read. `None` on the last page. A page may have
+    /// fewer lines than it might, and even none with the cursor that it was asked with, although more follow.
+    pub next: Option<u64>,
+}
+
+/// A line of a report: what somebody did.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ReportLine {
+    /// The number of the journal's entry.
+    pub sequence: u64,
+    /// When it was recorded.
+    pub time: String,
+    /// Who did it: an account, an administrator, or `instance`.
+    pub actor: String,
+    /// What was done.
+    pub action: String,
+    /// The names of the accounts that it is about, at that time.
+    pub account: String,
+    /// How the actor was authenticated; `None` for the instance, and for local administrators.
+    pub proof: Option<String>,
+    /// The address that the actor acted from; `None` for the instance, for local administrators, and if it is not recorded.
+    pub from: Option<String>,
+    /// What exactly was done, for people.
+    pub detail: String,
+}
+
 /// A receiver of notifications.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct ReceiverLine {

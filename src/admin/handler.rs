@@ -8,7 +8,7 @@ use super::answer::to_value;
 use super::request::Request;
 use super::{
     accounts, administrators, cas, certificates, cps, crls, directories, issuing, notifications,
-    plan, recovery, requests, revoking, status, store, vendors,
+    plan, recovery, report, requests, revoking, status, store, vendors,
 };
 use crate::bridge::Effect;
 use crate::exit::Failure;
@@ -140,6 +140,9 @@ pub fn handle(
         Request::Status => to_value(status::look(instance)?),
         Request::DocsCps => to_value(cps::statement(instance)?),
         Request::StoreStatus => to_value(store::status(instance)),
+        Request::AuditReport { filter, after, limit } => {
+            to_value(report::page(instance, &filter, after, limit)?)
+        }
         Request::Backup { to } => to_value(store::backup(instance, actor, &to)?),
         Request::AdminAdd { name, grants, ids, secret, oidc } => {
             to_value(administrators::add(instance, actor, name, grants, ids, secret, oidc)?)

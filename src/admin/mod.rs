@@ -21,6 +21,7 @@ mod principal;
 pub mod recorded;
 mod recovery;
 pub mod refusals;
+pub mod report;
 mod request;
 mod requests;
 mod revoking;
@@ -34,8 +35,8 @@ pub use principal::{Obstacle, Person, Principal, Proof, Unfulfilled};
 pub use recorded::record as record_action;
 pub use recorded::record_here;
 pub use request::{
-    AccountFilter, AccountState, CaDuty, CertificateFilter, Existing, Request, RequestedDevice,
-    RequestedEdit, RequestedGrant, RequestedPeer, RequestedRevocation, RequestedSecret,
-    RequestedVendor, ShownBy, SortKey,
+    AccountFilter, AccountState, CaDuty, CertificateFilter, Existing, ReportFilter, Request,
+    RequestedDevice, RequestedEdit, RequestedGrant, RequestedPeer, RequestedRevocation,
+    RequestedSecret, RequestedVendor, ShownBy, SortKey,
 };
 pub use status::look;

@@ -514,6 +514,10 @@ fn target(instance: &Instance, request: &mut Request) -> Result<Target, Failure>
             *limit = (*limit).min(MAX_PAGE);
             about(Reach::Instance)
         }
+        Request::AuditReport { limit, .. } => {
+            *limit = (*limit).clamp(1, MAX_PAGE);
+            about(Reach::Instance)
+        }
         Request::CaMark { account: name, .. }
         | Request::PeerShow { name }
         | Request::PeerDisable { name, .. }

@@ -156,6 +156,14 @@ pub enum Request {
     DocsCps,
     /// Shows the state of the store.
     StoreStatus,
+    /// Reports who did what, in the order of the journal, one page at a time.
+    AuditReport {
+        filter: ReportFilter,
+        /// The `next` of the page before: how many entries lie before the page. 0 for the first page.
+        after: u64,
+        /// The most lines of the page.
+        limit: usize,
+    },
     /// Writes the journal's backup to a file on the server's machine.
     Backup { to: PathBuf },
     /// Adds an administrator, with an account for the administrator's certificate.
@@ -253,6 +261,7 @@ impl Request {
             Self::Status => Verb::Status,
             Self::DocsCps => Verb::DocsCps,
             Self::StoreStatus => Verb::StoreStatus,
+            Self::AuditReport { .. } => Verb::AuditReport,
             Self::Backup { .. } => Verb::Backup,
             Self::AdminAdd { .. } => Verb::AdminAdd,
             Self::AdminBind { .. } => Verb::AdminBind,
@@ -305,6 +314,18 @@ pub struct CertificateFilter {
     pub sort: SortKey,
     /// The reverse of the order.
     pub reverse: bool,
+}
+
+/// Conditions on the lines of a report, all of which must hold.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReportFilter {
+    /// Recorded at this moment or later, in seconds since 1970.
+    pub since: Option<i64>,
+    /// About the account of this name, also under its former names.
+    pub account: Option<Label>,
+    /// By this actor: the whole text, or an administrator's name.
+    pub actor: Option<String>,
 }
 
 /// The order of a list of certificates.

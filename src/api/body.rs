@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 
 use crate::admin::answer::CertificateStatus;
 use crate::admin::{
-    AccountFilter, AccountState, CertificateFilter, Request, RequestedDevice, RequestedGrant,
-    RequestedPeer, RequestedRevocation, RequestedSecret, SortKey,
+    AccountFilter, AccountState, CertificateFilter, ReportFilter, Request, RequestedDevice,
+    RequestedGrant, RequestedPeer, RequestedRevocation, RequestedSecret, SortKey,
 };
 
 /// The rows of a page, if the query names no number.
@@ -295,6 +295,25 @@ impl From<CertificateQuery> for Request {
             ..CertificateFilter::default()
         };
         Self::CertList { filter, after: query.after, limit: query.limit.unwrap_or(PAGE) }
+    }
+}
+
+/// The query of a report.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReportQuery {
+    after: Option<u64>,
+    limit: Option<usize>,
+    since: Option<i64>,
+    account: Option<Label>,
+    actor: Option<String>,
+}
+
+impl From<ReportQuery> for Request {
+    fn from(query: ReportQuery) -> Self {
+        let ReportQuery { after, limit, since, account, actor } = query;
+        let filter = ReportFilter { since, account, actor };
+        Self::AuditReport { filter, after: after.unwrap_or_default(), limit: limit.unwrap_or(PAGE) }
     }
 }
 

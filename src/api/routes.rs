@@ -12,7 +12,7 @@ use super::body::{
     AccountDevice, AccountQuery, BroughtCrl, CertificateQuery, Disabling, Mark, NewAccounts,
     NewAdministrator, NewBinding, NewCertificate, NewCrl, NewDecision, NewDuty, NewGrants,
     NewRevocation, NewToken, Permissions, PlanQuery, Reconciliation, RemovalQuery, Renaming,
-    RevocationOfAll, RevocationOfMany,
+    ReportQuery, RevocationOfAll, RevocationOfMany,
 };
 use super::input::Input;
 use super::problem::Problem;
@@ -558,6 +558,19 @@ fn instance() -> Vec<Route> {
             ask(Verb::StoreStatus, |_| Ok(Request::StoreStatus)),
             shape::<answer::StoreState>,
         ),
+        Route::get(
+            "/api/v1/audit/report",
+            "Reports who did what, in the order of the journal, one page at a time",
+            ask(Verb::AuditReport, |input| Ok(input.query::<ReportQuery>()?.into())),
+            shape::<answer::ReportPage>,
+        )
+        .asking(vec![
+            number("after", "The `next` of the page before"),
+            number("limit", "The most lines of the page, up to 1,000; 100 without it"),
+            number("since", "Recorded at this moment or later, in seconds since 1970"),
+            text("account", "The account, also under its former names"),
+            text("actor", "Who did it: the whole text, or an administrator's name"),
+        ]),
     ]
 }
 

@@ -59,6 +59,9 @@ pub enum Audit {
 impl Audit {
     /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
+        if let Self::Report(report) = self {
+            return report.run(context);
+        }
         let data = context.location.folder.path();
         context.location.folder.check()?;
         match self {

@@ -64,8 +64,8 @@ const BUILT_IN: [(&str, &[&[Verb]], &str); 6] = [
     ),
     (
         "auditor",
-        &[INVENTORY, STATE, &[Verb::AdminList, Verb::AdminShow]],
-        "sees what a viewer sees, and the administrators; changes nothing",
+        &[INVENTORY, STATE, &[Verb::AdminList, Verb::AdminShow, Verb::AuditReport]],
+        "sees what a viewer sees, the administrators, and who did what; changes nothing",
     ),
     (
         "requester",

@@ -81,6 +81,7 @@ verbs! {
     Status "status" Reads,
     StoreStatus "store-status" Reads,
     DocsCps "docs-cps" Reads,
+    AuditReport "audit-report" Reads,
     Backup "backup" Changes,
     AdminRoles "admin-roles" Reads,
     AdminAdd "admin-add" Changes,

@@ -4,9 +4,10 @@
 //! (docs/adr/0001-journal.md). From the lowest layer up: [`Kind`] and [`Entry`] say what an entry is, `body/` and
 //! `payload.rs` how it is encoded, `merkle.rs` and `head.rs` how it is proven, `file/` how it lies in `journal/journal`
 //! of the data folder, with the signed tree heads in `journal/heads`. On top, `verify.rs`, `proof.rs` and `export.rs`
-//! read a whole journal.
+//! read a whole journal; `catalogue.rs` is for who begins in the middle.
 
 mod body;
+mod catalogue;
 mod damage;
 mod entry;
 mod export;
@@ -20,6 +21,7 @@ mod proof;
 mod samples;
 mod verify;
 
+pub use catalogue::{Catalogue, Rename, work_of};
 pub use damage::{Damage, DamageKind};
 pub use entry::{Entry, MAX_RESERVED, Recorded};
 pub use export::{export, json_of, read};
