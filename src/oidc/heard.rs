@@ -10,7 +10,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::fetch::{Answer, Fetcher};
-use super::{Refusal, token};
+use super::refusal::Refusal;
+use super::token;
 use crate::config::is_secure;
 
 /// How long what the issuer says of itself, and its keys, are kept.

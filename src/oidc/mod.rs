@@ -5,6 +5,7 @@
 
 mod fetch;
 mod heard;
+mod refusal;
 mod sealed;
 mod token;
 
@@ -26,6 +27,7 @@ use fetch::Fetcher;
 use heard::{Issuer, Metadata};
 use sealed::Sealer;
 
+pub use refusal::Refusal;
 pub use sealed::PATIENCE;
 
 use crate::config::OidcConfig;
@@ -43,23 +45,6 @@ const MAX_SECRET: u64 = 4096;
 
 /// All but the unreserved characters of a URL (RFC 3986 §2.3).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// Why nobody logs in.
-#[derive(Debug)]
-pub enum Refusal {
-    /// The request, or what the issuer says, is not as it must be: a message for the user.
-    Refused(String),
-    /// The issuer, or this server, cannot do it now: a message for the log.
-    Unavailable(String),
-    /// There were too many: a message for the user, and after how long it may be tried again.
-    TooMany(String, Duration),
-}
-
-impl From<Failure> for Refusal {
-    fn from(failure: Failure) -> Self {
-        Self::Unavailable(failure.message)
-    }
-}
 
 /// A login that has begun.
 pub struct Beginning {
