@@ -11,7 +11,7 @@ mod token;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use countersign_ca::Network;
 use countersign_ca::key::read_private;
