@@ -15,7 +15,7 @@ use crate::founding::Foundation;
 use crate::key::{FileKey, KeyAlgorithm, KeyKind, REVOKED};
 use crate::lint::Purpose;
 use crate::name::sibling;
-use crate::record::{Issued, Label, Serial};
+use crate::record::{CertificateId, Issued, Label, Serial};
 use crate::signed::{EndEntity, Gate, Object};
 use crate::x509::{Facts, read_all, verify_signature};
 
@@ -214,26 +214,14 @@ impl Ca {
         }
         let certificate = gate.sign_object(&entity.tbs()?)?;
         let own: Label = role.account.parse()?;
-        foundation.store.record_issued(
-            foundation.clock.now(),
-            &Issued {
-                incarnation: None,
-                ca: self.info().name.clone(),
-                serial,
-                account: own.clone(),
-                profile: own,
-                not_after: entity.not_after,
-                certificate: certificate.clone(),
-                consumes_secret: false,
-                consumes_equipment: false,
-                transaction: None,
-                replaces: None,
-                partition: None,
-                withheld: false,
-                unpublished: false,
-                retires: None,
-            },
-        )?;
+        let issued = Issued::unrequested(
+            CertificateId::new(self.info().name.clone(), serial),
+            own.clone(),
+            own,
+            entity.not_after,
+            certificate.clone(),
+        );
+        foundation.store.record_issued(foundation.clock.now(), &issued)?;
         tracing::info!(ca = %self.info().name, %serial, not_after = %entity.not_after, "issued the {} certificate", role.title);
         Ok(certificate)
     }

@@ -16,7 +16,8 @@ use crate::key::SubjectPublicKey;
 use crate::name::{Identity, Name};
 use crate::oid;
 use crate::record::{
-    CrlRecord, Issued, Label, OWN_ACCOUNT_PREFIX, Reason, Revocation, RevokedEntry, Serial,
+    CertificateId, CrlRecord, Issued, Label, OWN_ACCOUNT_PREFIX, Reason, Revocation, RevokedEntry,
+    Serial,
 };
 use crate::store::Store;
 use crate::x509::Facts;
@@ -291,23 +292,9 @@ impl FormerRecords<'_> {
         self.reserve(&serials)?;
         let mut receipts = Vec::with_capacity(batch.len());
         for (read, certificate, account) in batch {
-            let issued = Issued {
-                ca: self.ca.clone(),
-                serial: read.serial,
-                account: account.name,
-                incarnation: None,
-                profile: account.profile,
-                not_after: read.not_after,
-                certificate,
-                consumes_secret: false,
-                consumes_equipment: false,
-                transaction: None,
-                replaces: None,
-                retires: None,
-                partition: None,
-                withheld: false,
-                unpublished: false,
-            };
+            let id = CertificateId::new(self.ca.clone(), read.serial);
+            let FormerAccount { name, profile } = account;
+            let issued = Issued::unrequested(id, name, profile, read.not_after, certificate);
             receipts.push(self.store.begin_issued(self.clock.now(), issued)?);
         }
         receipts.into_iter().try_for_each(crate::receipt::Receipt::wait)

@@ -12,7 +12,7 @@ use crate::error::{Denial, Error, Result};
 use crate::key::{KeyKind, ProvenKey};
 use crate::name::{Name, same_name};
 use crate::record::inventory::{CertificateQuery, ListOrder};
-use crate::record::{CaRecord, Issued, Label, Serial};
+use crate::record::{CaRecord, CertificateId, Issued, Label, Serial};
 use crate::x509::{Facts, Policy};
 
 /// The account and the profile under which certificates of subordinate CAs are recorded.
@@ -184,26 +184,14 @@ impl Subordinate<'_> {
             foundation.clock.now(),
         )?;
         let account: Label = ACCOUNT.parse()?;
-        foundation.store.record_issued(
-            foundation.clock.now(),
-            &Issued {
-                ca: issuer.name,
-                serial,
-                account: account.clone(),
-                incarnation: None,
-                profile: account,
-                not_after: Facts::of(&certificate)?.not_after,
-                certificate: certificate.clone(),
-                consumes_secret: false,
-                consumes_equipment: false,
-                transaction: None,
-                replaces: None,
-                retires: None,
-                partition: None,
-                withheld: false,
-                unpublished: false,
-            },
-        )?;
+        let issued = Issued::unrequested(
+            CertificateId::new(issuer.name, serial),
+            account.clone(),
+            account,
+            Facts::of(&certificate)?.not_after,
+            certificate.clone(),
+        );
+        foundation.store.record_issued(foundation.clock.now(), &issued)?;
         let mut chain = vec![certificate, issuer.certificate];
         chain.extend(issuer.chain);
         Ok((serial, chain))

@@ -50,6 +50,37 @@ pub struct Issued {
     pub retires: Option<Duration>,
 }
 
+impl Issued {
+    /// A certificate that no peer requested here: of the instance itself, of a subordinate CA, or of a CA that is taken over. It uses up
+    /// nothing, replaces nothing, and is on the full CRL.
+    pub fn unrequested(
+        id: CertificateId,
+        account: Label,
+        profile: Label,
+        not_after: Timestamp,
+        certificate: Vec<u8>,
+    ) -> Self {
+        let CertificateId { ca, serial } = id;
+        Self {
+            ca,
+            serial,
+            account,
+            incarnation: None,
+            profile,
+            not_after,
+            certificate,
+            consumes_secret: false,
+            consumes_equipment: false,
+            transaction: None,
+            replaces: None,
+            partition: None,
+            withheld: false,
+            unpublished: false,
+            retires: None,
+        }
+    }
+}
+
 /// The store's record of a certificate, with its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateRecord {
