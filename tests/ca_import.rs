@@ -14,7 +14,7 @@ use std::fs::{self, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use common::openssl::{enrol, key};
 use common::{COUNTERSIGN, Instance, at_another_time, fails, text, tool, tool_ok, wait_for};
@@ -68,6 +68,15 @@ impl OpensslCa {
     #[track_caller]
     fn openssl(&self, arguments: &[&str]) -> String {
         tool_ok("openssl", "openssl", arguments, self.0.path())
+    }
+
+    /// Renews a gateway's certificate at the instance, for the key `fresh.key`, into the file `NAME.new`.
+    fn kur(&self, instance: &Instance, name: &str, trusted: &str) -> Output {
+        let [crt, key, new] = ["crt", "key", "new"].map(|ending| format!("{name}.{ending}"));
+        let server = format!("http://{}/.well-known/cmp", instance.address);
+        let renewal = ["cmp", "-cmd", "kur", "-server", &server, "-trusted", trusted];
+        let keys = ["-cert", &crt, "-key", &key, "-newkey", "fresh.key", "-certout", &new];
+        tool("openssl", "openssl", &[&renewal[..], &keys].concat(), self.0.path())
     }
 
     fn ca(&self, arguments: &[&str]) {
@@ -287,8 +296,6 @@ fn an_openssl_ca_is_taken_over_and_its_gateways_go_on() {
 
     // 5. A gateway renews with its old certificate, and one whose certificate names only its subject, too; a revoked one does not.
     let kur = |name: &str| {
-        let (crt, key, new) = (format!("{name}.crt"), format!("{name}.key"), format!("{name}.new"));
-        let server = format!("http://{}/.well-known/cmp", instance.address);
         let fresh = [
             "genpkey",
             "-algorithm",
@@ -299,24 +306,7 @@ fn an_openssl_ca_is_taken_over_and_its_gateways_go_on() {
             "fresh.key",
         ];
         old.openssl(&fresh);
-        let arguments = [
-            "cmp",
-            "-cmd",
-            "kur",
-            "-server",
-            &server,
-            "-cert",
-            &crt,
-            "-key",
-            &key,
-            "-newkey",
-            "fresh.key",
-            "-trusted",
-            "ca.crt",
-            "-certout",
-            &new,
-        ];
-        tool("openssl", "openssl", &arguments, old.0.path())
+        old.kur(&instance, name, "ca.crt")
     };
     for name in ["gw1", "plain"] {
         let run = kur(name);
@@ -1204,31 +1194,12 @@ fn a_retired_ca_issues_no_more_and_goes_on_with_crls_and_ocsp() {
     fails(&instance.run(&["ca", "retire", "old-ca"]), 3, &["retired already"]);
     fails(&instance.run(&["ca", "set-default", "old-ca"]), 3, &["--undo"]);
     let kur = |instance: &Instance, name: &str| {
-        let server = format!("http://{}/.well-known/cmp", instance.address);
         let trusted = old.path("trusted.pem");
         let both =
             [fs::read(old.path("ca.crt")).unwrap(), fs::read(instance.root()).unwrap()].concat();
         fs::write(&trusted, both).unwrap();
-        let [crt, key, new] = ["crt", "key", "new"].map(|ending| format!("{name}.{ending}"));
         old.openssl(&["genpkey", "-algorithm", "ED25519", "-out", "fresh.key"]);
-        let arguments = [
-            "cmp",
-            "-cmd",
-            "kur",
-            "-server",
-            &server,
-            "-cert",
-            &crt,
-            "-key",
-            &key,
-            "-newkey",
-            "fresh.key",
-            "-trusted",
-            "trusted.pem",
-            "-certout",
-            &new,
-        ];
-        tool("openssl", "openssl", &arguments, old.0.path())
+        old.kur(instance, name, "trusted.pem")
     };
     let refused = |instance: &Instance, name: &str| {
         let run = kur(instance, name);
