@@ -13,6 +13,7 @@ mod exit;
 mod finding;
 mod folder;
 mod http;
+mod https;
 mod instance;
 mod logging;
 mod notify;

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -11,11 +10,12 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::Value;
 use ureq::Agent;
-use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
+use ureq::tls::{Certificate, ClientCert, PrivateKey};
 use zeroize::Zeroizing;
 
 use crate::admin::Request;
 use crate::exit::Failure;
+use crate::https;
 use crate::wiped::Wiped;
 
 /// The longest answer, in octets.
@@ -96,19 +96,7 @@ impl Server {
             _ => None,
         };
         let token = self.token_file.as_deref().map(token).transpose()?;
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .root_certs(RootCerts::from(roots))
-            .client_cert(client)
-            .build();
-        let agent = Agent::config_builder()
-            .tls_config(tls)
-            .timeout_global(Some(PATIENCE))
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .proxy(None)
-            .build();
+        let agent = https::guarded(roots, client, PATIENCE).build();
         let url = format!("{}/api/v1/command", url.trim_end_matches('/'));
         Ok(Some(Remote { url, token, agent: agent.into() }))
     }

@@ -3,7 +3,6 @@
 //! `ID.TIMESTAMP.BODY`.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_ca::Timestamp;
@@ -13,12 +12,13 @@ use ring::hmac;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use ureq::Agent;
-use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
+use ureq::tls::Certificate;
 use zeroize::Zeroizing;
 
 use super::files::read;
 use super::message::Message;
 use crate::config::Webhook;
+use crate::https;
 
 /// How long one attempt may take.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -39,7 +39,8 @@ pub fn deliver(
 ) -> Result<(), String> {
     let body = message.json()?;
     let at = now.seconds().to_string();
-    let agent = agent(ca_file)?;
+    let roots = ca_file.map_or_else(|| Ok(https::system_roots()), roots)?;
+    let agent = Agent::from(https::guarded(roots, None, PATIENCE).build());
     let mut call = agent
         .post(webhook.url.as_str())
         .header("Content-Type", "application/json")
@@ -62,34 +63,13 @@ pub fn deliver(
     }
 }
 
-fn agent(ca_file: Option<&Path>) -> Result<Agent, String> {
-    let tls = TlsConfig::builder()
-        .provider(TlsProvider::Rustls)
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .root_certs(RootCerts::from(roots(ca_file)?))
-        .build();
-    let config = Agent::config_builder()
-        .tls_config(tls)
-        .timeout_global(Some(PATIENCE))
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .proxy(None)
-        .build();
-    Ok(config.into())
-}
-
-/// The roots in a file, or those of the system.
-fn roots(ca_file: Option<&Path>) -> Result<Vec<Certificate<'static>>, String> {
-    let certificates = match ca_file {
-        Some(file) => {
-            let text = read(file)?;
-            CertificateDer::pem_slice_iter(&text)
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(|e| format!("`{}`: expected certificates in PEM: {e}", file.display()))?
-        }
-        None => rustls_native_certs::load_native_certs().certs,
-    };
-    Ok(certificates.iter().map(|der| Certificate::from_der(der).to_owned()).collect())
+/// The roots in a file.
+fn roots(file: &Path) -> Result<Vec<Certificate<'static>>, String> {
+    let text = read(file)?;
+    CertificateDer::pem_slice_iter(&text)
+        .map(|read| read.map(|der| Certificate::from_der(&der).to_owned()))
+        .collect::<Result<_, _>>()
+        .map_err(|e| format!("`{}`: expected certificates in PEM: {e}", file.display()))
 }
 
 /// The key in a file. It is read for each message, because it may have been changed.

@@ -2,16 +2,16 @@
 
 use std::fmt::Display;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use ureq::Agent;
 use ureq::http::Response;
-use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
+use ureq::tls::Certificate;
 use zeroize::Zeroizing;
 
 use crate::exit::Failure;
+use crate::https;
 use crate::wiped::Wiped;
 
 /// How long an answer of the issuer may take.
@@ -42,24 +42,9 @@ impl Fetcher {
     pub fn new(roots: Option<&Path>) -> Result<Self, Failure> {
         let roots = match roots {
             Some(file) => in_file(file)?,
-            None => {
-                let all = rustls_native_certs::load_native_certs().certs;
-                all.iter().map(|der| Certificate::from_der(der).to_owned()).collect()
-            }
+            None => https::system_roots(),
         };
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .root_certs(RootCerts::from(roots))
-            .build();
-        let agent = Agent::config_builder()
-            .tls_config(tls)
-            .timeout_global(Some(PATIENCE))
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .proxy(None)
-            .user_agent("countersign")
-            .build();
+        let agent = https::guarded(roots, None, PATIENCE).user_agent("countersign").build();
         Ok(Self(agent.into()))
     }
 
